@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,13 @@ def test_a_stack_with_a_gpu_that_is_not_known(tmp_path: Path, capsys: pytest.Cap
     assert "/tritonrepo.yaml:2:" in said
     assert ("Did you mean" in said) == (written == "H1O0")
     assert ("Set gpus to" in said) == (written == "12")
+
+
+def test_what_is_missing_is_no_negative_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = made(tmp_path, {"a": {"model": L70, "max_model_len": 512}})
+    assert run(["fit", place, *L4]) == 1
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("left for the KV cache"))
+    assert re.fullmatch(r"left for the KV cache +nothing +short by [0-9.]+ to [0-9.]+", row)
 
 
 def test_the_advice_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,7 +86,8 @@ def _rows(engine: Fitted, share: Share) -> Iterator[tuple[str, str, str]]:
         known = "known least" if name == share.widest and term.high - term.low > 0 else ""
         decides = "takes most" if name == share.deciding else "" if term.high else "not taken off the cache"
         yield name, _gib(term), ", ".join(filter(None, (decides, known)))
-    yield "left for the KV cache", _gib(share.cache), ""
+    missing = f"short by {_gib(Range(-share.cache.high, -share.cache.low))}" if share.cache.high < 0 else ""
+    yield "left for the KV cache", "nothing" if missing else _gib(share.cache), missing
     yield "a token in it", f"{share.per_token / 1024:g} KiB", ""
     yield "tokens", _whole(share.tokens), ""
     if share.max_model_len:
