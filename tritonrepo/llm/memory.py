@@ -176,7 +176,7 @@ def share(model: LanguageModel, settings: Settings, total: Range) -> Share:
 
 
 def _stage(model: LanguageModel, settings: Settings, stage: Stage, requested: Range) -> Share:
-    low, high = stage.weights
+    low, high = stage.weights.plus(_absorbed(model, settings, stage))
     weights = Range(max(0.0, low - settings.offload), max(0.0, high - settings.offload))
     certain, held = _activation(model, settings, samples=stage.samples)
     outside = _non_torch(settings, requested.high / settings.utilization)
@@ -185,6 +185,20 @@ def _stage(model: LanguageModel, settings: Settings, stage: Stage, requested: Ra
     left = requested.less(taken) if settings.cache is None else Range(settings.cache, settings.cache)
     size = per_token(model, settings, stage.layers)
     return Share(weights, held, outside, graphs, requested, size, left, settings.max_model_len, certain)
+
+
+def _absorbed(model: LanguageModel, settings: Settings, stage: Stage) -> Range:
+    """Return what latent attention keeps of its weights a second time, in 16 bits, so as to compute on latent vectors.
+
+    Source: vLLM, v1/attention/backends/mla/common.py, process_weights_after_loading; before 0.9,
+    attention/backends/mla/utils.py, which may multiply them with the projections of queries and of the output.
+    """
+    if not model.kv_lora_rank or not behaviour("latent", settings.vllm):
+        return Range(0, 0)
+    rank = SIXTEEN * stage.layers * model.heads * model.kv_lora_rank / settings.tensor
+    least = rank * (model.nope_head_dim + model.value_head_dim)
+    most = rank * ((model.q_lora_rank or model.hidden) + model.hidden)
+    return Range(least, most if behaviour("absorbs", settings.vllm) else least)
 
 
 def _graphs(model: LanguageModel, settings: Settings) -> Range:
