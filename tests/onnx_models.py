@@ -113,6 +113,11 @@ def stored(location: str, length: int = 4 * WIDTH) -> bytes:
     return encoder(last("Mul", "scale"), more=[tensor])
 
 
+def named(kind: str, given: str, output: str) -> NodeProto:
+    """Return a node of the name `/activation`."""
+    return helper.make_node(kind, [given], [output], name="/activation")
+
+
 def halved() -> TensorProto:
     """Return weights `scale` that are written as if they had 16 bits."""
     return TensorProto(name="scale", data_type=FLOAT, dims=[WIDTH], raw_data=bytes(2 * WIDTH))
@@ -168,6 +173,7 @@ MODELS: Mapping[str, Callable[[], bytes]] = {
     "undefined": lambda: encoder(last("Mul", "scale")),
     "undefined-output": lambda: encoder([helper.make_node("Identity", ["means"], ["vectors"])]),
     "twice": lambda: encoder([*last("Identity"), *last("Relu")]),
+    "names-twice": lambda: encoder([named("Exp", "means", "exp"), named("Log", "exp", "embedding")]),
     "weights-size": lambda: encoder(last("Mul", "scale"), more=[halved()]),
 }
 

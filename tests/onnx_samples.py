@@ -99,6 +99,7 @@ def some_node(dice: random.Random, depth: int) -> NodeProto:
 
     domain, operator = dice.choice(OPERATORS)
     node: NodeProto = helper.make_node(dice.choice([operator, "Constant"]), ["a", ""], ["b"], domain=domain, axis=1)
+    node.name = dice.choice(["", "n", "m", "l" * 200])
     if dice.random() < 0.3:
         node.attribute.append(helper.make_attribute("value", some_tensor(dice, "")))
     if dice.random() < 0.2:
@@ -198,6 +199,8 @@ def loose(graph: GraphProto, known: set[str]) -> Iterator[Loose]:
     yield from (
         Loose(Fault.INPUT_TWICE, each) for each in dict.fromkeys(inputs) if inputs.count(each) > 1 > (each in known)
     )
+    names = [node.name for node in graph.node if node.name and not constant(node)]
+    yield from (Loose(Fault.NODES_TWICE, name) for name in dict.fromkeys(names) if names.count(name) > 1)
     twice = {name for name in made if name and (made.count(name) > 1 or name in {*inputs, *known})}
     yield from (Loose(Fault.MADE_TWICE, name) for name in sorted(twice, key=str.encode))
     read = {name for node in graph.node for name in node.input}

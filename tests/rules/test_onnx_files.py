@@ -64,6 +64,14 @@ def graph(*nodes: str, outputs: str = "y") -> bytes:
     return bytes(made.SerializeToString())
 
 
+def named(*nodes: str) -> bytes:
+    """A graph of nodes whose first two have the same name."""
+    made = onnx.load_from_string(graph(*nodes))
+    for node in made.graph.node[:2]:
+        node.name = "n"
+    return bytes(made.SerializeToString())
+
+
 def branching(name: str, *nodes: str, weights: Sequence[TensorProto] = ()) -> bytes:
     """A graph with a subgraph that reads a name."""
     made = onnx.load_from_string(graph("Identity x y", *nodes))
@@ -131,7 +139,7 @@ MISSING, SHORT, FAR = (f"onnx-external-data-{each}" for each in ("missing", "tru
 NOT, EMPTY, UNKNOWN, CUSTOM = "onnx-not-a-protobuf", "onnx-empty-file", "onnx-unknown-op", "onnx-custom-domain"
 ENTRY, UNTYPED = "onnx-external-data-entry", "onnx-input-without-type"
 LOOSE, UNMADE, TWICE = "onnx-tensor-undefined", "onnx-output-undefined", "onnx-tensor-defined-twice"
-SIZE = "onnx-weights-size"
+SIZE, NAMES = "onnx-weights-size", "onnx-node-name-twice"
 UNFOUND = helper.make_function("my.own", "Twice", ["a"], ["b"], [op("Neg", inputs="nowhere")], [])
 IR, OPSET = "onnx-ir-newer-than-image", "onnx-opset-newer-than-image"
 
@@ -246,6 +254,8 @@ CASES = {
     "an output that is an input": Case(graph("Neg x y", outputs="yx")),
     "a name that is made twice": Case(graph("Neg x y", "Abs x y"), [TWICE], "Duplicate definition of name (y)."),
     "a name that is made by one node twice": Case(graph("Split x y y"), [TWICE], "Duplicate definition of name (y)."),
+    "two nodes of a name": Case(named("Neg x a", "Neg a y"), [NAMES], "two nodes with same node name (n)."),
+    "two constants of a name": Case(named("Constant x a", "Constant x b", "Neg x y")),
     "a constant that is made twice": Case(model(helper.make_node("Constant", [], ["y", "y"], value_int=1))),
     "a node that makes an input": Case(graph("Neg x y", "Neg y x"), [TWICE], "Duplicate definition of name (x)."),
     "a node that makes weights": Case(

@@ -14,8 +14,8 @@ from tritonrepo.onnxfile.types import HALF
 from tritonrepo.onnxfile.wire import BYTES, DEEPEST, UNSEEN, VARINT, BrokenError, Part, Wire
 
 NODE, INITIALIZER, SPARSE_INITIALIZER, INPUT, OUTPUT = 1, 5, 15, 11, 12
-NODE_INPUT, NODE_OUTPUT, OP_TYPE, ATTRIBUTE, DOMAIN = 1, 2, 4, 5, 7
-FIELDS = NODE_INPUT, NODE_OUTPUT, OP_TYPE, DOMAIN
+NODE_INPUT, NODE_OUTPUT, NODE_NAME, OP_TYPE, ATTRIBUTE, DOMAIN = 1, 2, 3, 4, 5, 7
+FIELDS = NODE_INPUT, NODE_OUTPUT, NODE_NAME, OP_TYPE, DOMAIN
 INSIDE = "subgraph"
 ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS = {5, 10}, {6, 11}
 ATTRIBUTE_SPARSE = {22, 23}
@@ -135,6 +135,7 @@ class Walk:
             filled.constants.update(found[NODE_OUTPUT])
         else:
             filled.made.extend(found[NODE_OUTPUT])
+            filled.names.extend(name for name in found[NODE_NAME][-1:] if name)
         if operator in KEEPING and domain in ONNX and found[NODE_INPUT] and found[NODE_OUTPUT]:
             filled.same[found[NODE_OUTPUT][0]] = found[NODE_INPUT][0]
         name = _text(found[NODE_OUTPUT][-1:]) if operator == CONSTANT and not place else ""

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from tritonrepo.onnxfile.wire import BYTES, MORE
 
-NODE, NODE_INPUT, NODE_OUTPUT, OPERATOR, ATTRIBUTE, DOMAIN = (n << 3 | BYTES for n in (1, 1, 2, 4, 5, 7))
-UNREAD = frozenset(number << 3 | BYTES for number in (3, 6))
-"""The tags of a node's name and documentation."""
+NODE, NODE_INPUT, NODE_OUTPUT, NODE_NAME = (number << 3 | BYTES for number in (1, 1, 2, 3))
+OPERATOR, ATTRIBUTE, DOCUMENTATION, DOMAIN = (number << 3 | BYTES for number in (4, 5, 6, 7))
 
 SHORT, HOLDER = 1 << 10, re.compile(rb"[*2RZ\xb2\xba\xaa\xd2\xda]").search
 """An attribute with none of these bytes, with which the tags of its fields begin, has no tensor and no graph."""
@@ -38,6 +37,7 @@ ELEMENT, SHAPE, DIM, SIZE, VARIABLE = 1 << 3, 2 << 3 | BYTES, 1 << 3 | BYTES, 1 
 """The tags of a ValueInfoProto, and in its type, of a tensor, its elements, its shape, and a dimension's size."""
 
 Span = tuple[int, int]
+NONE: tuple[Span, ...] = ()
 
 
 class Run(NamedTuple):
@@ -56,7 +56,7 @@ class Scope(NamedTuple):
     """What nodes fill: names that they read, names that they make, and their operators with their domains.
 
     `same` has the outputs that have the shape of their node's first input, each with that input. `constants` are what
-    Constant nodes make, which to ONNX Runtime are initializers.
+    Constant nodes make, which to ONNX Runtime are initializers, and `names` those of the other nodes.
     """
 
     read: set[bytes]
@@ -64,62 +64,72 @@ class Scope(NamedTuple):
     operators: set[tuple[bytes, bytes]]
     same: dict[bytes, bytes]
     constants: set[bytes]
+    names: list[bytes]
 
 
 def scope() -> Scope:
     """Return one that nothing has filled yet."""
-    return Scope(set(), [], set(), {}, set())
+    return Scope(set(), [], set(), {}, set(), [])
 
 
-def nodes(data: bytes, at: int, limit: int, scope: Scope) -> Run:  # noqa: C901, PLR0912, PLR0915  the innermost loop
+def nodes(data: bytes, at: int, limit: int, scope: Scope) -> Run:
     """Walk over nodes from an index on, as far as they are ordinary."""
-    read, (_, made, operators, same, constants) = scope.read.add, scope
-    holders = list[Span]()
+    made = scope.made
     while at < limit - 3 and data[at] == NODE:
-        size, here = data[at + 1], at + 2
+        size, first = data[at + 1], at + 2
         if size >= MORE:
-            size, here = size - MORE | data[here] << 7, here + 1
-        end = here + size
-        if end > limit or data[here - 1] >= MORE:
-            break
-        known, operator, domain, first, last = len(made), b"", b"", here, end - 1
-        while here < last:
-            tag, size, start = data[here], data[here + 1], here + 2
-            if size >= MORE:
-                if start >= end or data[start] >= MORE:
-                    break
-                size, start = size - MORE | data[start] << 7, start + 1
-            stop = start + size
-            if stop > end:
-                break
-            if tag == NODE_INPUT:
-                read(data[start:stop])
-            elif tag == NODE_OUTPUT:
-                made.append(data[start:stop])
-            elif tag == ATTRIBUTE:
-                if (size >= SHORT or HOLDER(data, start, stop)) and not plain(data, start, stop):
-                    holders.append((start, stop))
-            elif tag == OPERATOR:
-                operator = data[start:stop]
-            elif tag == DOMAIN:
-                domain = data[start:stop]
-            elif tag not in UNREAD:
-                break
-            here = stop
-        if here != end:
+            size, first = size - MORE | data[first] << 7, first + 1
+        end, known = first + size, len(made)
+        found = _node(data, first, end, scope) if end <= limit and data[first - 1] < MORE else None
+        if found is None:
             del made[known:]
             break
-        at = end
-        operators.add((domain, operator))
-        if operator in KEEPING and domain in ONNX and len(made) > known and data[first] == NODE_INPUT:
-            same[made[known]] = value(data, first)
+        at, (operator, domain, name, holders) = end, found
+        scope.operators.add((domain, operator))
         outputs = made[known:] if holders or operator == CONSTANT else ()
         if operator == CONSTANT and domain in ONNX:
-            constants.update(outputs)
+            scope.constants.update(outputs)
             del made[known:]
+        elif name:
+            scope.names.append(name)
+        if operator in KEEPING and domain in ONNX and len(made) > known and data[first] == NODE_INPUT:
+            scope.same[made[known]] = value(data, first)
         if holders:
             return Run(at, holders, operator, outputs)
     return Run(at)
+
+
+def _node(  # noqa: C901  the innermost loop of all
+    data: bytes, here: int, end: int, scope: Scope
+) -> tuple[bytes, bytes, bytes, Sequence[Span]] | None:
+    """Return operator, domain, name and holders of a node; None if it is not ordinary."""
+    read, make, operator, domain, name, holders = scope.read.add, scope.made.append, b"", b"", b"", NONE
+    last = end - 1
+    while here < last:
+        tag, size, start = data[here], data[here + 1], here + 2
+        if size >= MORE:
+            if start >= end or data[start] >= MORE:
+                return None
+            size, start = size - MORE | data[start] << 7, start + 1
+        here = start + size
+        if here > end:
+            return None
+        if tag == NODE_INPUT:
+            read(data[start:here])
+        elif tag == NODE_OUTPUT:
+            make(data[start:here])
+        elif tag == ATTRIBUTE:
+            if (size >= SHORT or HOLDER(data, start, here)) and not plain(data, start, here):
+                holders = (*holders, (start, here))
+        elif tag == OPERATOR:
+            operator = data[start:here]
+        elif tag == NODE_NAME:
+            name = data[start:here]
+        elif tag == DOMAIN:
+            domain = data[start:here]
+        elif tag != DOCUMENTATION:
+            return None
+    return (operator, domain, name, holders) if here == end else None
 
 
 def value(data: bytes, at: int) -> bytes:

@@ -23,6 +23,7 @@ class Fault(Enum):
 
     NOT_MADE = "the graph gives it out, but nothing makes it"
     INPUT_TWICE = "two inputs of the graph have it"
+    NODES_TWICE = "two nodes of the graph have it"
     MADE_TWICE = "a node makes it, and another node does as well, or an input or initializer has it"
     NOT_THERE = "a node of the graph reads it, but nothing makes it"
     NOT_THERE_INSIDE = "a node of a subgraph reads it, but nothing in the file makes it"
@@ -42,6 +43,7 @@ def loose(walk: Walk, inputs: Sequence[str], outputs: Sequence[str], known: Coll
     there = made | given
     if (
         len(made) == len(own.made)
+        and len({*own.names}) == len(own.names)
         and len(there) == len(made) + len(given)
         and len({*inputs}) == len(inputs)
         and own.read <= there
@@ -61,6 +63,7 @@ def _loose(walk: Walk, inputs: Sequence[str], outputs: Sequence[str], weights: C
     there = made | given
     yield from (Loose(Fault.NOT_MADE, name) for name in outputs if name.encode() not in there)
     yield from (Loose(Fault.INPUT_TWICE, name) for name in _twice(inputs) if name.encode() not in weights)
+    yield from (Loose(Fault.NODES_TWICE, _text(name)) for name in _twice(own.names))
     twice = {*_twice(own.made), *(made & given)} - {b""}
     yield from (Loose(Fault.MADE_TWICE, _text(name)) for name in sorted(twice))
     there |= {b"", *inside.made, *inside.constants}

@@ -39,10 +39,27 @@ def output_undefined(model: Model) -> Iterator[Finding]:
 
 
 @rule(
-    "onnx-tensor-defined-twice",
+    "onnx-node-name-twice",
     Severity.ERROR,
     "backend=onnxruntime",
     at=Stage.BACKEND.after("onnx-output-undefined"),
+)
+def named_twice(model: Model) -> Iterator[Finding]:
+    """The nodes of an ONNX graph must have different names, or none."""
+    for path, _, names in _loose(model, (Fault.NODES_TWICE,)):
+        yield Finding(
+            path,
+            f"more than one node of the graph has the name {_tensors(names, '')}",
+            hint='Rename one of them with the onnx package, or remove the names: `node.name = ""`.',
+            reason=_words("two nodes with same node name", names),
+        )
+
+
+@rule(
+    "onnx-tensor-defined-twice",
+    Severity.ERROR,
+    "backend=onnxruntime",
+    at=Stage.BACKEND.after("onnx-node-name-twice"),
 )
 def defined_twice(model: Model) -> Iterator[Finding]:
     """Each name in an ONNX graph must be that of one tensor."""
@@ -71,8 +88,8 @@ def undefined(model: Model) -> Iterator[Finding]:
         inside = fault is Fault.NOT_THERE_INSIDE
         yield Finding(
             path,
-            f"a node of {'a subgraph' if inside else 'the graph'} reads {_tensors(names)}, which is no input or "
-            "initializer, and which no node makes",
+            f"a node of {'a subgraph' if inside else 'the graph'} reads {_tensors(names)}, but nothing in the graph "
+            f"makes {'it' if len(names) == 1 else 'them'}",
             hint=HINT,
             reason="Nodes in a graph must be topologically sorted, however input "
             if inside
