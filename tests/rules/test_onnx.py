@@ -306,6 +306,30 @@ def test_parameters(name: str, value: str, rule: str) -> None:
     assert {each for each in loud(tree(Case(config))) if each.startswith(OURS)} == ({rule} if rule else set())
 
 
+WARM = 'model_warmup { name: "w" batch_size: %s inputs { key: "%s" value { data_type: TYPE_FP32 dims: [ %s ] '
+WARM += "zero_data: true } } }\n"
+
+
+INPUTS = {
+    "a sample": (BATCH + IN % "4" + WARM % (1, "IN", "4"), FOUR, ""),
+    "a sample of another shape": (BATCH + IN % "4" + WARM % (1, "IN", "5"), FOUR, "warmup-shape-differs"),
+    "a sample of another name": (BATCH + IN % "4" + WARM % (1, "INN", "4"), FOUR, "warmup-input-missing"),
+    "inputs that are not listed": (BATCH + OUT % "4" + WARM % (1, "INN", "4"), FOUR, ""),
+    "a batch size that is raised": (IN % "4" + WARM % (1, "IN", "1, 4"), FOUR, ""),
+    "a graph that does not batch": (IN % "1, 4" + WARM % (1, "IN", "1, 5"), same([1, 4]), "warmup-shape-differs"),
+    "an empty reshape": ((IN % "1").replace("] }", "] reshape { } }"), same([]), "reshape-empty-nonbatching"),
+    "batching where it is raised": (IN % "4" + "dynamic_batching { }\n", FOUR, ""),
+    "batching that is not": (IN % "1, 4" + "dynamic_batching { }\n", same([1, 4]), "dynamic-without-batching"),
+    "no graph": (BATCH + IN % "4" + WARM % (1, "IN", "5"), b"no graph", "onnx-not-a-protobuf"),
+}
+
+
+@pytest.mark.parametrize(("config", "graph", "rule"), INPUTS.values(), ids=INPUTS)
+def test_what_is_listed_is_judged_if_only_outputs_are_completed(config: str, graph: bytes, rule: str) -> None:
+    heard = loud(tree(Case(config, (graph,)))) - RAISED
+    assert heard == ({rule} if rule else set())
+
+
 def test_a_misspelt_input_is_one_fault_of_a_wrong_number() -> None:
     config = BATCH + TOKENS.replace('"attention_mask"', '"atention_mask"') + W % ""
     found = [each for each in judged(tree(Case(config, (embedder(),)))).diagnostics if each.severity == "error"]

@@ -85,6 +85,19 @@ def may_complete(model: Model) -> bool:
     return may_complete_tensors(model)
 
 
+def may_complete_inputs(model: Model) -> bool:
+    """Return whether the backend may add inputs or raise max_batch_size.
+
+    ONNX Runtime's leaves listed inputs as they are where it adds outputs, and the graph says whether the model batches.
+    """
+    if not may_complete(model):
+        return False
+    if model.backend != "onnxruntime" or "input" in unlisted(model):
+        return True
+    found = completed(model)
+    return not found.exact or found.max_batch_size != model.max_batch_size
+
+
 def _port(tensor: ListedTensor) -> Port:
     return Port(tensor.name, tensor.data_type or INVALID, tuple(tensor.dims), tensor.flag("optional"), tensor)
 

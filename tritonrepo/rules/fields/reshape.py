@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
-from tritonrepo.repository.completion import may_complete
+from tritonrepo.repository.completion import may_complete_inputs
 from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.fields.tensors import called, overflows, reason
 from tritonrepo.rules.registry import Finding, rule
@@ -90,7 +90,7 @@ def empty_nonbatching(model: Model) -> Iterator[Finding]:
         return
     for tensor in model.tensors:
         reshape = tensor.reshape
-        if reshape is not None and tensor.dims and not reshape.numbers("shape") and not may_complete(model):
+        if reshape is not None and tensor.dims and not reshape.numbers("shape") and not may_complete_inputs(model):
             yield _at(tensor)._replace(
                 message=f"{called(tensor)} has an empty reshape, but the model does not batch",
                 hint="Set shape to one or more dimensions, or set max_batch_size.",

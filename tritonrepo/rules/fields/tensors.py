@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
-from tritonrepo.repository.completion import SILENT, may_complete, may_complete_tensors
+from tritonrepo.repository.completion import SILENT, may_complete, may_complete_inputs, may_complete_tensors
 from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -223,7 +223,7 @@ def ragged(model: Model) -> Iterator[Finding]:
     if model.max_batch_size > 0 and model.fields & SCHEDULERS:
         return
     for tensor in model.tensors:
-        if tensor.kind == "input" and tensor.flag("allow_ragged_batch") and not may_complete(model):
+        if tensor.kind == "input" and tensor.flag("allow_ragged_batch") and not may_complete_inputs(model):
             yield Finding(
                 tensor.fields["allow_ragged_batch"],
                 "allow_ragged_batch has no effect because the model does not batch",

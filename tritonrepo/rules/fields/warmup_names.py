@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
-from tritonrepo.repository.completion import may_complete
+from tritonrepo.repository.completion import may_complete_inputs
 from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.fields.warmup_requests import REQUEST, Given, Sample, samples, shown
 from tritonrepo.rules.registry import Finding, rule
@@ -59,7 +59,7 @@ def input_missing(model: Model) -> Iterator[Finding]:
     """A warmup sample must have every required input of the model."""
     inputs = [tensor for tensor in model.tensors if tensor.kind == "input"]
     required = [tensor for tensor in inputs if not tensor.flag("optional")]
-    if not required or may_complete(model):
+    if not required or may_complete_inputs(model):
         return
     for sample in samples(model):
         given = [name for name in sample.inputs if any(name == tensor.name for tensor in inputs)]
@@ -108,7 +108,7 @@ def _count_reason(model: Model, counts: tuple[int, int], given: Sequence[str], m
 def unknown_input(model: Model) -> Iterator[Finding]:
     """Triton sends an unknown warmup input to the model unchecked."""
     known = {tensor.name for tensor in model.tensors if tensor.kind == "input"}
-    if not known or may_complete(model):
+    if not known or may_complete_inputs(model):
         return
     for sample in samples(model):
         renamed = misspelt(model, sample)

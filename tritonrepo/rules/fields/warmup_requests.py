@@ -13,7 +13,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
-from tritonrepo.repository.completion import may_complete
+from tritonrepo.repository.completion import may_complete_inputs
 from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -145,7 +145,7 @@ def _protocol(data_type: str) -> str:
 @rule("warmup-shape-differs", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-data-type-differs"))
 def shape_differs(model: Model) -> Iterator[Finding]:
     """The dims of a warmup input must match those of the model's input."""
-    if may_complete(model):
+    if may_complete_inputs(model):
         return
     for sample, given, tensor in matched(model):
         if not tensor.dims or -1 in given.dims or tensor.flag("is_shape_tensor") or fits(given.dims, tensor.dims):
@@ -176,7 +176,7 @@ def _listed(dims: Sequence[int]) -> str:
 def batch_too_large(model: Model) -> Iterator[Finding]:
     """The batch_size of a warmup sample cannot exceed max_batch_size."""
     largest = max(model.max_batch_size, 1)
-    if model.backend not in BATCH_CHECKED or may_complete(model):
+    if model.backend not in BATCH_CHECKED or may_complete_inputs(model):
         return
     for sample in samples(model):
         if sample.batch_size > largest:
@@ -194,7 +194,7 @@ def run_fails(model: Model) -> Iterator[Finding]:
     """A warmup sample of a batching Python model must have an input."""
     inputs = [tensor for tensor in model.tensors if tensor.kind == "input"]
     required = any(not tensor.flag("optional") for tensor in inputs)
-    if model.backend not in PYTHON_BASED or model.max_batch_size <= 0 or required or may_complete(model):
+    if model.backend not in PYTHON_BASED or model.max_batch_size <= 0 or required or may_complete_inputs(model):
         return
     for sample in samples(model):
         if not sample.inputs:

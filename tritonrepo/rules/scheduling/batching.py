@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message, Scalar
 from tritonrepo.repository import Model
-from tritonrepo.repository.completion import may_complete
+from tritonrepo.repository.completion import may_complete_inputs
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -75,7 +75,7 @@ def without_batching(model: Model) -> Iterator[Finding]:
     if batching is None or model.max_batch_size != 0 or not isinstance(batching.value, Message):
         return
     told = preferred(model) or any(batching.value.has(name) for name in QUEUE)
-    if not told and not may_complete(model):
+    if not told and not may_complete_inputs(model):
         hint = "Set max_batch_size to the largest batch that the model accepts, or remove dynamic_batching."
         yield Finding(batching, "dynamic_batching has no effect because max_batch_size is 0", hint=hint)
 

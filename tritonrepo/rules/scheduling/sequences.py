@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
-from tritonrepo.repository.completion import may_complete
+from tritonrepo.repository.completion import may_complete_inputs
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -53,7 +53,7 @@ def without_batching(model: Model) -> Iterator[Finding]:
     sequences = model.config.message("sequence_batching")
     if field is None or sequences is None or model.max_batch_size != 0 or sequences.has("oldest"):
         return
-    if not may_complete(model):
+    if not may_complete_inputs(model):
         hint = "Set max_batch_size to the number of sequences that an instance may run, or add instances."
         yield Finding(field, "each instance runs one sequence at a time because max_batch_size is 0", hint=hint)
 
@@ -64,7 +64,7 @@ def iterative_without_decoupled(model: Model) -> Iterator[Finding]:
     sequences, policy = model.config.message("sequence_batching"), model.config.message("model_transaction_policy")
     if sequences is None or not sequences.flag("iterative_sequence") or (policy and policy.flag("decoupled")):
         return
-    if not may_complete(model):
+    if not may_complete_inputs(model):
         message = "iterative_sequence is set, but a model that is not decoupled sends only one response"
         hint = "If each step should send a response, add `model_transaction_policy { decoupled: true }`."
         yield Finding(sequences.scalars("iterative_sequence")[-1], message, hint=hint)
