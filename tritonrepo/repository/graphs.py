@@ -6,14 +6,13 @@ version's directory; if that is a directory, the model.onnx in it.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from tritonrepo.onnxfile import BrokenError, Header, header
 from tritonrepo.repository.model import Model
 from tritonrepo.repository.once import once
-from tritonrepo.repository.paths import follow
+from tritonrepo.repository.paths import follow, opened
 from tritonrepo.tree import NOT_KNOWN, Directory, File
 
 INNER = "model.onnx"
@@ -23,12 +22,13 @@ INNER = "model.onnx"
 class Graph(NamedTuple):
     """The ONNX file of a served version.
 
-    `path` is below the model's directory; `file` is None if no file can be read there, and `header` also if the file is
-    not ONNX, which `fault` describes.
+    `path` is below the model's directory, and `outer` as well: the same path, or the directory that has the file. `file`
+    is None if no file can be read there, and `header` also if the file is not ONNX, which `fault` describes.
     """
 
     version: int
     path: str
+    outer: str
     file: File | None
     header: Header | None
     fault: str = ""
@@ -43,15 +43,14 @@ def graphs(model: Model) -> Sequence[Graph]:
 
 
 def _graph(model: Model, version: int) -> Graph:
-    name = model.inferred.filename or INNER
-    path = posixpath.normpath(f"{model.directory_of(version)}/{name.lstrip('/')}")
+    outer = path = opened(model, version, INNER)
     found = follow(model, path)
     if isinstance(found, Directory):
         path = f"{path}/{INNER}"
         found = follow(model, path)
     if not isinstance(found, File) or found is NOT_KNOWN:
-        return Graph(version, path, None, None)
+        return Graph(version, path, outer, None, None)
     try:
-        return Graph(version, path, found, header(found))
+        return Graph(version, path, outer, found, header(found))
     except BrokenError as error:
-        return Graph(version, path, found, None, str(error))
+        return Graph(version, path, outer, found, None, str(error))

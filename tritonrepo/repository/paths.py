@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 
 from tritonrepo.repository.model import Model
@@ -15,6 +16,12 @@ LONGEST = 255
 
 OUT_OF_SIGHT = Link("..")
 """Stand-in for everything outside the repository."""
+
+
+def opened(model: Model, version: int, default: str) -> str:
+    """Return the path below the model that a backend opens for a version: default_model_filename, else its default."""
+    name = model.inferred.filename or default
+    return posixpath.normpath(f"{model.directory_of(version)}/{name.lstrip('/')}")
 
 
 def follow(model: Model, path: str) -> Entry | str:

@@ -46,15 +46,3 @@ def python_file_missing(model: Model) -> Iterator[Finding]:
                 hint=hint(model, path, ".py"),
                 reason="Python model file not found in",
             )
-
-
-@rule("onnx-model-file-missing", Severity.ERROR, "backend=onnxruntime", at=Stage.BACKEND.after("onnx-bool-parameter"))
-def onnx_file_missing(model: Model) -> Iterator[Finding]:
-    """An ONNX model must have its model.onnx in every served version."""
-    for path in missing(model, "model.onnx"):
-        yield Finding(
-            path,
-            "the ONNX model file is missing",
-            hint=hint(model, path, ".onnx"),
-            reason=f"{model.name}/{path}' for model instance '{model.name}",
-        )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator, Sequence
 
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
 from tritonrepo.repository.paths import follow
+from tritonrepo.repository.paths import opened as place
 from tritonrepo.rules.fields.platforms import platforms
 from tritonrepo.rules.fields.runtimes import PYTHON, exists
 from tritonrepo.tree import NOT_KNOWN, File
@@ -40,11 +40,8 @@ def is_python(model: Model) -> bool:
 
 def opened(model: Model, default: str) -> Iterator[str]:
     """Yield the paths below the model that a backend opens, except paths outside the model."""
-    name = model.inferred.filename or default
-    for version in model.served:
-        path = posixpath.normpath(f"{model.directory_of(version)}/{name.lstrip('/')}")
-        if not path.startswith(".."):
-            yield path
+    paths = (place(model, version, default) for version in model.served)
+    return (path for path in paths if not path.startswith(".."))
 
 
 def missing(model: Model, default: str) -> Iterator[str]:

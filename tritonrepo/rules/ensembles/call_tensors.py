@@ -28,27 +28,19 @@ class _Known(NamedTuple):
 @graph_rule("calls-input-unknown", Severity.WARNING, "backend=python")
 def input_unknown(model: Model, judging: Judging) -> Iterator[Finding]:
     """A call of another model should give only inputs that the model has."""
-    for known in _known(model, judging):
-        has = known.callee.inputs
-        yield from (
-            _unknown(model, known, use, "input", has) for use in known.call.inputs if has and use.name not in has
-        )
+    return _unknown(model, judging, "input")
 
 
 @graph_rule("calls-output-unknown", Severity.WARNING, "backend=python")
 def output_unknown(model: Model, judging: Judging) -> Iterator[Finding]:
     """A call of another model should request only outputs that the model has."""
-    for known in _known(model, judging):
-        has = known.callee.outputs
-        yield from (
-            _unknown(model, known, use, "output", has) for use in known.call.outputs if has and use.name not in has
-        )
+    return _unknown(model, judging, "output")
 
 
 @graph_rule("calls-output-not-returned", Severity.WARNING, "backend=python")
 def not_returned(model: Model, judging: Judging) -> Iterator[Finding]:
     """A Python step should read only outputs that its call of another model returns."""
-    for script, found in source_uses(model):
+    for path, found in source_uses(model):
         for output, called, requested in found.answers:
             callee = judging.models.get(called)
             has = names(callee).outputs if callee is not None else None
@@ -61,7 +53,7 @@ def not_returned(model: Model, judging: Judging) -> Iterator[Finding]:
             if not lacks:
                 why = f'the call of model "{called}" does not request output "{output.name}"'
             message = f"{why}, so get_output_tensor_by_name returns None"
-            yield Finding(_at(model, script, output), message, hint=_read(output, returned, lacks=lacks))
+            yield Finding(_at(model, path, output), message, hint=_read(output, returned, lacks=lacks))
 
 
 def _read(output: Use, returned: frozenset[str], *, lacks: bool) -> str:
@@ -92,12 +84,17 @@ def _known(model: Model, judging: Judging) -> Iterator[_Known]:
                 yield _Known(path, call, names(callee))
 
 
-def _unknown(model: Model, known: _Known, use: Use, kind: str, has: frozenset[str]) -> Finding:
-    meant = nearest(use.name, sorted(has))
-    listed = ", ".join(f'"{name}"' for name in sorted(has)[:5])
-    message = f'model "{known.call.model.name}" has no {kind} "{use.name}", so every call fails'
-    hint = f'Did you mean "{meant}"?' if meant else f"Use one of its {kind}s: {listed}."
-    return Finding(_at(model, known.path, use), message, hint=hint)
+def _unknown(model: Model, judging: Judging, kind: str) -> Iterator[Finding]:
+    """Yield the tensors of a kind that calls name and the called model does not have."""
+    for path, call, callee in _known(model, judging):
+        uses, has = (call.inputs, callee.inputs) if kind == "input" else (call.outputs, callee.outputs)
+        for use in uses if has else ():
+            if has is not None and use.name not in has:
+                meant = nearest(use.name, sorted(has))
+                listed = ", ".join(f'"{name}"' for name in sorted(has)[:5])
+                message = f'model "{call.model.name}" has no {kind} "{use.name}", so every call fails'
+                hint = f'Did you mean "{meant}"?' if meant else f"Use one of its {kind}s: {listed}."
+                yield Finding(_at(model, path, use), message, hint=hint)
 
 
 def _at(model: Model, path: str, use: Use) -> Span:

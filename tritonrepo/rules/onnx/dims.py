@@ -12,62 +12,58 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.sessions import VARIABLE
 from tritonrepo.rules.onnx.compared import pairs, shape
 from tritonrepo.rules.onnx.mismatch import Difference, compared, differences, own
-from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.registry import Finding, rule, rules
 from tritonrepo.rules.stages import Stage
 
+BATCHING, ALONE = "onnx-dims-mismatch-batching", "onnx-dims-mismatch"
 
-@rule(
-    "onnx-dims-mismatch-batching",
-    Severity.ERROR,
+
+@rules(
+    {BATCHING: Severity.ERROR, ALONE: Severity.ERROR},
     "backend=onnxruntime",
     at=Stage.INSTANCE.same_walk("onnx-scalar-dims"),
 )
-def dims_batching(model: Model) -> Iterator[Finding]:
-    """With max_batch_size, dims must be the shape in the ONNX graph without its first dimension."""
-    for differs in _plain(model):
-        pair, written = differs.pair, own(differs.pair.tensor)
-        if not pair.session.max_batch_size:
-            continue
-        if len(written) == len(differs.graph) and (written[0] == VARIABLE or list(written[:1]) == [1] != list(written)):
+def dims(model: Model, name: str) -> Iterator[Finding]:
+    """Yield dims that are not the shape in the graph, which with max_batch_size is that without its first dimension."""
+    batching = name == BATCHING
+    found = [differs for differs in _plain(model) if bool(differs.pair.session.max_batch_size) is batching]
+    if found and all(differs.lacks_batch for differs in found) and len(found) == len(_compared(model)):
+        yield _lacking(found)
+        return
+    for differs in found:
+        if batching and _repeats_batch(differs):
             yield _batch_twice(differs)
         else:
-            message = f"{pair.name} has dims {shape(written)}, but {pair.graph} has {_after(differs)}"
-            yield differs.finding(message, f"Set `{differs.right}`.")
-
-
-@rule(
-    "onnx-dims-mismatch",
-    Severity.ERROR,
-    "backend=onnxruntime",
-    at=Stage.INSTANCE.same_walk("onnx-dims-mismatch-batching"),
-)
-def dims_alone(model: Model) -> Iterator[Finding]:
-    """Without max_batch_size, dims must be the whole shape in the ONNX graph."""
-    alone = [differs for differs in _plain(model) if not differs.pair.session.max_batch_size]
-    if alone and all(differs.lacks_batch for differs in alone) and len(alone) == len(_compared(model)):
-        yield _lacking(alone)
-        return
-    for differs in alone:
-        pair = differs.pair
-        message = f"{pair.name} has dims {shape(differs.config)}, but {pair.graph} has shape {shape(differs.graph)}"
-        yield differs.finding(message, f"Set `{differs.right}`.")
+            yield differs.finding(_message(differs), f"Set `{differs.right}`.")
 
 
 @rule(
     "onnx-output-dims-exact",
     Severity.ERROR,
     "backend=onnxruntime",
-    at=Stage.INSTANCE.same_walk("onnx-dims-mismatch"),
+    at=Stage.INSTANCE.same_walk(ALONE),
 )
 def output_exact(model: Model) -> Iterator[Finding]:
     """A dim of an output must be -1 if it is variable in the ONNX graph, and only then."""
     for differs in differences(model):
         if differs.exactness and 0 not in differs.graph:
             pair = differs.pair
-            graph = _after(differs) if pair.session.max_batch_size else f"shape {shape(differs.graph)}"
-            dims = shape(own(pair.tensor))
-            message = f"{pair.name} has dims {dims}, but {pair.graph} has {graph}; outputs must agree exactly"
+            written = shape(own(pair.tensor))
+            message = (
+                f"{pair.name} has dims {written}, but {pair.graph} has {_graph(differs)}; outputs must agree exactly"
+            )
             yield differs.finding(message, f"Set `{differs.right}`.")
+
+
+def _repeats_batch(differs: Difference) -> bool:
+    written = list(own(differs.pair.tensor))
+    return len(written) == len(differs.graph) and (written[0] == VARIABLE or written[:1] == [1] != written)
+
+
+def _message(differs: Difference) -> str:
+    pair, written = differs.pair, shape(own(differs.pair.tensor))
+    graph = _after(differs) if pair.session.max_batch_size else f"shape {shape(differs.graph)}"
+    return f"{pair.name} has dims {written}, but {pair.graph} has {graph}"
 
 
 def _plain(model: Model) -> list[Difference]:

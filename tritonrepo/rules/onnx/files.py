@@ -1,4 +1,4 @@
-"""The ONNX file of each served version: whether ONNX Runtime can read it at all.
+"""The ONNX file of each served version: whether it is there, and whether ONNX Runtime can read it at all.
 
 Source: onnxruntime_backend, src/onnxruntime.cc, ModelState::LoadModel; onnxruntime, core/graph/model.cc, Model::Load
 and Model::Model.
@@ -6,7 +6,6 @@ and Model::Model.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
@@ -14,6 +13,7 @@ from tritonrepo.onnxfile import NO_GRAPH, NO_IR_VERSION, UNSEEN
 from tritonrepo.repository import Model
 from tritonrepo.repository.graphs import INNER, Graph, graphs
 from tritonrepo.repository.paths import follow
+from tritonrepo.rules.backends.places import hint, missing
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import amount
@@ -30,6 +30,18 @@ HINTS = {
 """What to do about a file, by the first words of what is wrong with it."""
 
 
+@rule("onnx-model-file-missing", Severity.ERROR, "backend=onnxruntime", at=Stage.BACKEND.after("onnx-bool-parameter"))
+def onnx_file_missing(model: Model) -> Iterator[Finding]:
+    """An ONNX model must have its model.onnx in every served version."""
+    for path in missing(model, INNER):
+        yield Finding(
+            path,
+            "the ONNX model file is missing",
+            hint=hint(model, path, ".onnx"),
+            reason=f"{model.name}/{path}' for model instance '{model.name}",
+        )
+
+
 @rule(
     "onnx-directory-form",
     Severity.ERROR,
@@ -38,15 +50,12 @@ HINTS = {
 )
 def directory_form(model: Model) -> Iterator[Finding]:
     """A directory in place of an ONNX file must contain model.onnx."""
-    default = model.inferred.filename or INNER
     for graph in graphs(model):
-        path = posixpath.dirname(graph.path)
-        here = posixpath.normpath(f"{model.directory_of(graph.version)}/{default.lstrip('/')}")
-        if here == path and isinstance(follow(model, graph.path), str):
+        if graph.path != graph.outer and isinstance(follow(model, graph.path), str):
             yield Finding(
-                path,
+                graph.outer,
                 f"this directory stands for the ONNX model, but has no {INNER}, the only file that the backend opens",
-                hint=_inside(model, path),
+                hint=_inside(model, graph.outer),
                 reason=f"{model.name}/{graph.path}' for model instance '{model.name}",
             )
 
