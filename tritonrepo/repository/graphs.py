@@ -22,8 +22,8 @@ INNER = "model.onnx"
 class Graph(NamedTuple):
     """The ONNX file of a served version.
 
-    `path` is below the model's directory, and `outer` as well: the same path, or the directory that has the file. `file`
-    is None if no file can be read there, and `header` also if the file is not ONNX, which `fault` describes.
+    `path` is below the model's directory, and `outer` as well: the same path, or the directory with the file. `file` is
+    None if no file can be read there, and `header` also if the file is not ONNX, which `fault` describes.
     """
 
     version: int

@@ -47,12 +47,7 @@ def output_exact(model: Model) -> Iterator[Finding]:
     """A dim of an output must be -1 if it is variable in the ONNX graph, and only then."""
     for differs in differences(model):
         if differs.exactness and 0 not in differs.graph:
-            pair = differs.pair
-            written = shape(own(pair.tensor))
-            message = (
-                f"{pair.name} has dims {written}, but {pair.graph} has {_graph(differs)}; outputs must agree exactly"
-            )
-            yield differs.finding(message, f"Set `{differs.right}`.")
+            yield differs.finding(f"{_message(differs)}; outputs must agree exactly", f"Set `{differs.right}`.")
 
 
 def _repeats_batch(differs: Difference) -> bool:
