@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
@@ -194,6 +194,12 @@ def either(words: Iterable[str]) -> str:
     """Return words as alternatives: `a, b or c`."""
     *others, last = [*words] or [""]
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def some(words: Collection[str], most: int) -> str:
+    """Return the first words of a list, and how many more there are: `a, b and 3 more`."""
+    shown, more = ", ".join([*words][:most]), len(words) - most
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 FEW = 12

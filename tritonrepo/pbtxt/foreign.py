@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from tritonrepo.diagnostics import some
 from tritonrepo.pbtxt import faults
 from tritonrepo.pbtxt.faults import TextFault
 from tritonrepo.pbtxt.nodes import Source
@@ -105,8 +106,7 @@ def placeholders(source: Source, text: bytes) -> Iterable[tuple[int, str]]:
 def said(names: Sequence[str]) -> str:
     """Return the message that placeholders, named once each, are left."""
     count = f"{len(names)} placeholders are" if len(names) > 1 else "a placeholder is"
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{count} not filled in: {', '.join(names[:NAMED])}{more}"
+    return f"{count} not filled in: {some(names, NAMED)}"
 
 
 def _filling(names: Sequence[str]) -> str:

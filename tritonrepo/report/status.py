@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from tritonrepo.diagnostics import Diagnostic, Severity
+from tritonrepo.diagnostics import Diagnostic, Severity, some
 from tritonrepo.plain import printable
 from tritonrepo.report import json
 from tritonrepo.report.revisions import SHORT, part
@@ -93,8 +93,7 @@ def _model(model: Held) -> tuple[str, ...]:
 
 
 def _numbers(versions: Sequence[Kept]) -> str:
-    some = ", ".join(str(version.number) for version in versions[:FEW])
-    return f"{some} and {len(versions) - FEW:,} more" if len(versions) > FEW else some
+    return some([str(version.number) for version in versions], FEW)
 
 
 def _versions(model: Held) -> Iterator[str]:

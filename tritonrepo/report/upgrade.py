@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
-from tritonrepo.diagnostics import Diagnostic, Verdict
+from tritonrepo.diagnostics import Diagnostic, Verdict, some
 from tritonrepo.plain import printable
 from tritonrepo.report import json, text
 from tritonrepo.report.releases import SPOKEN, UNKNOWN
@@ -50,11 +50,10 @@ def _summary(upgrade: Upgrade) -> str:
 def _models(verdicts: Sequence[Verdict], where: str, one: str, many: str) -> str:
     if not verdicts:
         return ""
-    names = ", ".join(verdict.model for verdict in verdicts[:FEW])
-    more = f" and {len(verdicts) - FEW} more" if len(verdicts) > FEW else ""
+    names = some([verdict.model for verdict in verdicts], FEW)
     count = len(verdicts)
     said = f"{count} model{'' if count == 1 else 's'} {one if count == 1 else many}"
-    return printable(f"{where}, {said}: {names}{more}" if where else f"{said}: {names}{more}")
+    return printable(f"{where}, {said}: {names}" if where else f"{said}: {names}")
 
 
 def document(upgrades: Sequence[Upgrade], ends: Sequence[Diagnostic]) -> str:

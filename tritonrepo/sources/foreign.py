@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from tritonrepo import diagnostics
 from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.sources.cache import Cache
 from tritonrepo.tree import File, amount, parents
@@ -51,8 +52,7 @@ def within(paths: Collection[str], path: str) -> dict[str, str]:
 
 def some(paths: Collection[str]) -> str:
     """Return a few of the paths, for a hint."""
-    shown = ", ".join(sorted(paths)[:SHOWN])
-    return f"{shown} and {len(paths) - SHOWN:,} more" if len(paths) > SHOWN else shown
+    return diagnostics.some(sorted(paths), SHOWN)
 
 
 def announced(cache: Cache, text: str, sizes: Mapping[str, int], have: Mapping[str, File]) -> None:

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, some
 from tritonrepo.pbtxt.convert import to_plain
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.repository.versions import selected
@@ -161,8 +161,7 @@ def unpinned(wanted: Iterable[Model], where: str) -> Iterator[Diagnostic]:
     """Yield the models of which servers load whatever appears: a push holds its own versions back, but no others."""
     names = sorted(model.name for model in wanted if model.named is None)
     if names:
-        more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
-        message = f"servers load any version that appears, even half-written, of {', '.join(names[:FEW])}{more}"
+        message = f"servers load any version that appears, even half-written, of {some(names, FEW)}"
         hint = "Push with --pin-versions: each of these configs then names the versions that are served."
         yield Diagnostic("push-unpinned", Severity.WARNING, Span(where), message, hint)
 

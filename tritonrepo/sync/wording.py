@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from tritonrepo import diagnostics
 from tritonrepo.sync.gating import LATEST, Model
 
 SHOWN = 3
@@ -29,8 +30,7 @@ def numbers(versions: Collection[int]) -> str:
 
 def some(names: Collection[str]) -> str:
     """Return the first names, and how many more there are."""
-    shown, more = ", ".join([*names][:SHOWN]), len(names) - SHOWN
-    return f"{shown} and {more:,} more" if more > 0 else shown
+    return diagnostics.some(names, SHOWN)
 
 
 def are(versions: Collection[int]) -> str:

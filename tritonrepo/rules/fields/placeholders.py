@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Severity, some
 from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
@@ -37,11 +37,10 @@ def in_parameters(model: Model) -> Iterator[Finding]:
     if left:
         first: Placed = next(iter(left.values()))
         names = list(left)
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        shown = ", ".join(f'"{name}"' for name in names[:SHOWN])
+        shown = some([f'"{name}"' for name in names], SHOWN)
         verb = "are placeholders that are" if len(names) > 1 else "is a placeholder that is"
         yield Finding(
             first,
-            f"{'parameters' if len(names) > 1 else 'parameter'} {shown}{more} {verb} not filled in",
+            f"{'parameters' if len(names) > 1 else 'parameter'} {shown} {verb} not filled in",
             hint="Fill in the template, or remove the parameters that are not needed.",
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from tritonrepo.diagnostics import some
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
@@ -112,5 +113,4 @@ def to_add(values: Mapping[str, Value], *, batching: bool) -> str:
 
 def listing(names: Sequence[str]) -> str:
     """Return names for a message, the first few of many."""
-    more = f" and {len(names) - FEW:,} more" if len(names) > FEW else ""
-    return f"{', '.join(names[:FEW])}{more}"
+    return some(names, FEW)

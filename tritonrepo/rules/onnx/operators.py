@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from tritonrepo.diagnostics import Severity, nearest
+from tritonrepo.diagnostics import Severity, nearest, some
 from tritonrepo.onnxfile import Header
 from tritonrepo.onnxfile.operators import FULL, changes, exists, minor, operators, since
 from tritonrepo.releases import RELEASES, OnnxRuntime
@@ -202,9 +202,8 @@ def _domain(domain: str) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    few = ", ".join(f'"{name}"' for name in names[:SEVERAL])
-    more = len(names) - SEVERAL
-    return f"the operator{'s' if len(names) > 1 else ''} {few}{f' and {more} more' if more > 0 else ''}"
+    few = some([f'"{name}"' for name in names], SEVERAL)
+    return f"the operator{'s' if len(names) > 1 else ''} {few}"
 
 
 def _library(domain: str) -> str:
