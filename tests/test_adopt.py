@@ -141,6 +141,24 @@ def test_a_backend_of_an_own_image_is_declared(hand: Path, capsys: pytest.Captur
     assert "If your own image has it, add prices to backends in target." in capsys.readouterr().err
 
 
+def test_an_own_image_is_named_and_what_it_has_is_not_missed(hand: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = hand / "hand" / "price" / "1" / "model.py"
+    source.write_text(f"import ours\n{source.read_text('utf-8')}", "utf-8")
+    stack, options = hand / "own.yaml", ["--release", "24.10", "--gpus", "0", "-o", "own.yaml"]
+    text = ""
+    for images, written in ((["mine:1"], "[mine:1]"), (["py3", "mine:1"], "[py3, mine:1]")):
+        assert run(["adopt", "hand", *options, *(word for name in images for word in ("--image", name))]) == 0
+        assert f"images: {written}, " in stack.read_text("utf-8")
+        assert run(["build", "-f", "own.yaml", "-o", "built"]) == 0
+        assert run(["validate", "built"]) == run(["validate", "own.yaml"]) == 0
+        text = stack.read_text("utf-8")
+        stack.unlink()
+    capsys.readouterr()
+    stack.write_text(text.replace(", mine:1", ""), "utf-8")
+    assert run(["build", "-f", "own.yaml", "-o", "built"]) == 1
+    assert "If your own image has it, add that image to images in target." in capsys.readouterr().err
+
+
 def test_sources_are_relative_to_the_stack_file(hand: Path) -> None:
     (hand / "stacks").mkdir()
     assert run(["adopt", str(hand / "hand"), "-o", "stacks/all.yaml", "--release", "24.10", "--gpus", "0"]) == 0

@@ -60,6 +60,7 @@ UNKNOWN = {
         "{release: '24.09'}",
         ":2:19: error: the server in image vllm-python-py3 of Triton 24.09 does not run ensembles",
     ),
+    "an image of one's own": ("{images: [py3, 'mine:1']}", ':2:18: error: the image "mine:1" is one of your own'),
     "no image with the backend": (
         "{images: [py3]}",
         ':2:18: error: the target\'s images lack the backend "vllm"',

@@ -12,7 +12,7 @@ import pytest
 
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
-from tritonrepo.releases import newest
+from tritonrepo.releases import is_own, newest
 from tritonrepo.repository import NOTHING, Said, target
 from tritonrepo.repository.target import recorded
 
@@ -77,9 +77,10 @@ def test_an_own_image_is_built_from_the_images_named_with_it_or_else_by_the_next
     whole, record = tuple(newest().images), Said(images=("py3",))
     for names, images in ((("mine:1",), ("py3",)), (("a.b/c", "vllm-python-py3"), ("vllm-python-py3",))):
         own = target(Said(images=names), record=record)
-        assert (own.own, own.images, own.backends) == (True, images, newest().backends(images))
+        assert (own.own, own.images, own.backends) == (names[:1], images, newest().backends(images))
     assert target(Said(images=("a@sha256:0f",))).images == whole
     assert not target(record=record).own
+    assert not is_own("nvcr.io/nvidia/tritonserver:24.10-py3")
     assert not target(Said(images=("py3",)), record=Said(images=("mine:1",))).own
 
 

@@ -6,12 +6,20 @@ are strings, so 24.10 is not 24.1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 
 from tritonrepo.packaged import facts
+
+WORD = "[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*"
+REFERENCE = re.compile(f"{WORD}(:[0-9]+)?(/{WORD})*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]+)?")
+"""How a container image is named: registry, path, tag, digest."""
+
+NVIDIA = "nvcr.io/nvidia/tritonserver"
+"""The full name of the images of all releases, without the tag."""
 
 COMPLETE = {
     "backends": "image backends",
@@ -142,6 +150,12 @@ def newest() -> Release:
 def runnable() -> Release:
     """Return the release whose server runs on this machine, from its wheel: the newest one that has a wheel."""
     return max((release for release in RELEASES.values() if release.server_wheel), key=lambda release: release.name)
+
+
+def is_own(image: str) -> bool:
+    """Return whether this names an image of the user's own, not of a release: with a registry, a tag or a digest."""
+    named = REFERENCE.fullmatch(image) is not None and not image.startswith(NVIDIA)
+    return named and not {":", "/", "@"}.isdisjoint(image)
 
 
 def instead(text: str) -> str:

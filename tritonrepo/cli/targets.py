@@ -9,9 +9,8 @@ import click
 
 from tritonrepo.diagnostics import closest
 from tritonrepo.flows.validate import Aim
-from tritonrepo.generate.dockerfile import IMAGE
 from tritonrepo.llm.gpus import Gpu
-from tritonrepo.releases import RELEASES, instead
+from tritonrepo.releases import NVIDIA, RELEASES, instead
 from tritonrepo.repository import Said, Target, target
 
 OWN = " An image of your own needs its registry or tag, as in my-triton:1."
@@ -83,9 +82,9 @@ def _of_nvidia(release: str | None, images: tuple[str, ...]) -> tuple[str | None
     for image in images:
         place, _, tag = image.partition(":")
         of, _, name = tag.partition("-")
-        if place == IMAGE:
+        if place == NVIDIA:
             if release not in {None, of}:
                 raise click.UsageError(f'"{image}" is an image of Triton {of}, not {release}. Name one release.')
             release = of
-        short.append(name if place == IMAGE else image)
+        short.append(name if place == NVIDIA else image)
     return release, tuple(short)

@@ -212,6 +212,8 @@ def aimed(found: Repository, record: Record) -> Keys:
     needed = record.target or not (used & target.backends <= target.release.backends(usual))
     if target.images != usual and needed:
         keys["images"] = target.images
+    if target.own:
+        keys["images"] = (*(target.images if target.images != tuple(target.release.images) else ()), *target.own)
     if target.arch != "x86_64":
         keys["arch"] = target.arch
     if target.backends and (own := sorted(used - target.backends - {""})):

@@ -9,7 +9,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.flows.stack import Loaded
 from tritonrepo.generate import dockerfile
 from tritonrepo.generate.dockerfile import Image
-from tritonrepo.releases import RELEASES
+from tritonrepo.releases import RELEASES, is_own
 from tritonrepo.spec import forms
 from tritonrepo.spec.stack import Stack
 
@@ -24,6 +24,9 @@ def image(loaded: Loaded) -> Image:
     """
     stack = loaded.stack
     found = dockerfile.image(stack)
+    if found is None and (own := [*filter(is_own, stack.target.images)]):
+        hint = "Build that image as before, or list only images of Triton in images to get a Dockerfile."
+        raise _stop(stack, "images", f'the image "{own[0]}" is one of your own', hint)
     if found is None:
         message = f"the backends of the images of Triton {stack.target.release} are not known yet"
         raise _stop(stack, "release", message, "Set release to an earlier one, or write the Dockerfile by hand.")

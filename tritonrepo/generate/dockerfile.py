@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tritonrepo.releases import RELEASES
+from tritonrepo.releases import NVIDIA, RELEASES, is_own
 from tritonrepo.spec.stack import Stack
 
 HEADER = "# Written by tritonrepo image; edit the stack file instead."
-IMAGE = "nvcr.io/nvidia/tritonserver"
 BACKENDS = "/opt/tritonserver/backends"
 INSTALLED = frozenset({"vllm", "tensorrtllm"})
 
@@ -49,13 +48,13 @@ class Image(NamedTuple):
 
     def of(self, image: str) -> str:
         """Return the full name of an image of this release."""
-        return f"{IMAGE}:{self.release}-{image}"
+        return f"{NVIDIA}:{self.release}-{image}"
 
 
 def image(stack: Stack) -> Image | None:
-    """Return the image of a stack; None if it is not known which backends the images of its release have."""
+    """Return the image of a stack; None if it is not known which backends its images have, as with one's own."""
     release = RELEASES[stack.target.release]
-    if not release.images:
+    if not release.images or any(map(is_own, stack.target.images)):
         return None
     needed = frozenset[str]().union(*(stack.part(name).backends(model) for name, model in stack.models.items()))
     needed -= frozenset(stack.target.backends)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
 from tritonrepo.llm.gpus import Gpu, gpu
-from tritonrepo.releases import RELEASES, Release, instead, newest
+from tritonrepo.releases import RELEASES, Release, instead, is_own, newest
 
 T = TypeVar("T")
-WORD = "[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*"
-REFERENCE = re.compile(f"{WORD}(:[0-9]+)?(/{WORD})*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]+)?")
-"""How a container image is named: registry, path, tag, digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +21,7 @@ class Target:
     `in_stack`: a stack file determines it, not the options of a command; hints name what the user can change.
     `gpus_said`: somebody says how many GPUs there are. If not, there is one, or as many as the configs of a repository
     list (`repository.read`), and what needs more of them is no fault. `gpu` is their model, None if it is not known.
-    `own`: the server's image is one of the user's own, built from `images`; what else it has is not known.
+    `own` names the user's own image, which is built from `images`, if it is one; what else it has is not known.
     """
 
     release: Release
@@ -38,7 +34,7 @@ class Target:
     gpus_said: bool = True
     gpu_memory: int | None = None
     gpu: Gpu | None = None
-    own: bool = False
+    own: tuple[str, ...] = ()
 
     @property
     def counts_gpus(self) -> str:
@@ -48,7 +44,7 @@ class Target:
     @property
     def says_own(self) -> str:
         """How the user says that the image is an own one."""
-        return "ignore this rule" if self.in_stack else "name that image, as in `--image my-triton:1`"
+        return "add that image to images in target" if self.in_stack else "name that image, as in `--image my-triton:1`"
 
 
 class Said(NamedTuple):
@@ -98,13 +94,8 @@ def target(
         gpus_said=any(each.gpus is not None for each in said),
         gpu_memory=_first([_memory(each) for each in said], None),
         gpu=_first([each.gpu for each in said], None),
-        own=any(map(is_own, _first([each.images for each in said], ()))),
+        own=tuple(filter(is_own, _first([each.images for each in said], ()))),
     )
-
-
-def is_own(image: str) -> bool:
-    """Return whether this names an image of the user's own: with a registry, a tag or a digest."""
-    return not {":", "/", "@"}.isdisjoint(image) and REFERENCE.fullmatch(image) is not None
 
 
 def _stock(images: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Diagnostic, Stop, closest, either
 from tritonrepo.llm.gpus import gpu, gpus
-from tritonrepo.releases import RELEASES, instead
+from tritonrepo.releases import RELEASES, instead, is_own
 from tritonrepo.spec import forms, steps
 from tritonrepo.spec.nesting import circle, flat
 from tritonrepo.spec.part import Parts, wrong
@@ -56,7 +56,7 @@ def _target(stack: Stack) -> Iterator[Diagnostic]:
         yield wrong(target.places, "release", message, instead(target.release))
         return
     for place, image in enumerate(target.images):
-        if release.images and image not in release.images:
+        if release.images and image not in release.images and not is_own(image):
             yield wrong(
                 target.places,
                 f"images.{place}",

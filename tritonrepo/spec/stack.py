@@ -52,7 +52,7 @@ class Target:
         schema={"anyOf": [{"type": "number"}, {"enum": [*RELEASES]}, VARIABLE]},
     )
     images: tuple[str, ...] = key(
-        "container images whose backends the server has; list several for an image that combines them",
+        "container images whose backends the server has, or your own with its tag; list several for one that has all",
         ("py3", "vllm-python-py3"),
         example="[py3]",
         schema={"minItems": 1},

@@ -53,7 +53,7 @@ def found(module: str, target: Target, python: Version | None) -> Found:
 
 def is_own(target: Target) -> bool:
     """Return whether a target's image is one's own: it is named as such, or has backends that NVIDIA's images lack."""
-    return target.own or bool(target.backends - target.release.backends(target.images))
+    return bool(target.own or target.backends - target.release.backends(target.images))
 
 
 def is_standard(module: str, python: Version) -> bool:
