@@ -114,6 +114,17 @@ def test_an_own_image_may_have_another_python() -> None:
         assert [each.rule for each in found if each.rule in {ERROR, DOUBT, VERSION}] == said
 
 
+def test_the_servers_python_reads_the_source_whatever_the_environment_has() -> None:
+    for files, options, rule in (
+        (OTHER, "--release 24.10", "python-syntax-error"),
+        (WHOLE, "--release 24.10", "python-syntax-error"),
+        (OTHER, "--release 24.11", ""),
+        (WHOLE, "--release 24.11", ""),
+    ):
+        found = judged(model(archive(files), "type Text = str"), f"{options} --image py3")
+        assert found.verdicts[0].rule == rule
+
+
 def test_a_python_that_cannot_be_executed_is_not_the_one() -> None:
     assert not [e for e in judged(model(archive(WHOLE, mode=0o644)), "--image py3").diagnostics if e.rule == ERROR]
 

@@ -69,6 +69,12 @@ def packed_environment(model: Model) -> Packed:
     return packed(entry) if isinstance(entry, File) else Packed()
 
 
+def is_elsewhere(model: Model) -> bool:
+    """Return whether EXECUTION_ENV_PATH names something that is not in the repository."""
+    value = model.config.mapping("parameters").get(PARAMETER, False)
+    return value is not False and not (isinstance(value, Message) and value.text("string_value").startswith(f"{HERE}/"))
+
+
 def _without_activate(at: Placed, path: str, found: Packed, words: str) -> Iterator[Finding]:
     names = [each.path for each in found.members]
     if found.whole and "bin/activate" not in names:

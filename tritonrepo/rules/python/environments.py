@@ -22,8 +22,8 @@ from tritonrepo.repository.once import once
 from tritonrepo.repository.paths import follow
 from tritonrepo.rules.layout.environments import HERE, PARAMETER, packed_environment
 from tritonrepo.rules.layout.tars import Kind, Member
-from tritonrepo.rules.python.modules import Found, Version, found, is_own, is_standard
-from tritonrepo.rules.python.script import STUB
+from tritonrepo.rules.python.modules import Found, found, is_own, is_standard
+from tritonrepo.rules.python.script import python_of
 from tritonrepo.tree import Directory, File
 
 LANDMARK = re.compile(r"lib/python(\d{1,2}\.\d{1,3})/os\.py")
@@ -91,7 +91,7 @@ def environment(model: Model) -> Environment | None:
 
 def lacks(environment: Environment, module: str, model: Model) -> Found:
     """Return whether a module can be imported in a model's environment."""
-    python = image_python(model)
+    python = python_of(model)
     if environment.use is Use.IGNORED:
         return found(module, model.target, python)
     if environment.use is Use.UNKNOWN or python is None or module in environment.modules | ALSO_THERE:
@@ -101,14 +101,8 @@ def lacks(environment: Environment, module: str, model: Model) -> Found:
     return Found.NO if environment.certain and not is_own(model.target) else Found.PROBABLY_NOT
 
 
-def image_python(model: Model) -> Version | None:
-    """Return the version of the Python in the stub; None for a model's own stub, or if it is unknown."""
-    major, _, minor = (model.target.release.python or "").partition(".")
-    return (int(major), int(minor)) if minor and STUB not in model.children else None
-
-
 def _known(model: Model, bare: Environment, members: Mapping[str, Member]) -> Environment:
-    python = image_python(model)
+    python = python_of(model)
     versions = tuple(sorted({its[1] for each in members if (its := LANDMARK.fullmatch(each))}))
     if python is None or not versions or "pyvenv.cfg" in members:
         return bare

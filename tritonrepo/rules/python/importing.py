@@ -76,8 +76,10 @@ def said_first(model: Model, script: Script) -> str:
 def _is_plain(model: Model, script: Script) -> bool:
     """Return whether a source surely imports only what its image has, as most do; this is cheap."""
     python, target = python_of(model), model.target
-    return python is not None and all(
-        name and modules.found(name, target, python) is Found.PERHAPS for name in mentioned(script.text)
+    return (
+        python is not None
+        and environment(model) is None
+        and all(name and modules.found(name, target, python) is Found.PERHAPS for name in mentioned(script.text))
     )
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
-from tritonrepo.rules.layout.environments import PARAMETER
+from tritonrepo.rules.layout.environments import is_elsewhere
 
 LARGEST_SCRIPT = 1 << 16
 """Bytes of source that are parsed: the slowest source of this size takes a second, and nothing stops the parser."""
@@ -146,8 +146,11 @@ def refused_module(name: str) -> str:
 
 
 def python_of(model: Model) -> Version | None:
-    """Return the version of the Python that runs a model; None if the model brings its own or it is unknown."""
-    if STUB in model.children or PARAMETER in model.config.mapping("parameters"):
+    """Return the version of the Python that runs a model; None if the model brings its own or it is unknown.
+
+    An environment does not change it, but one that cannot be seen may come with an image of one's own.
+    """
+    if STUB in model.children or is_elsewhere(model):
         return None
     major, _, minor = (model.target.release.python or "").partition(".")
     return (int(major), int(minor)) if minor else None
