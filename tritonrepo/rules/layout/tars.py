@@ -23,12 +23,14 @@ READ = 1 << 20
 LOCAL = 1 << 26
 """Bytes in gzip that are read of one that is: two seconds of work. Members of a plain file are skipped unread."""
 
-PIECE = 1 << 16
+WINDOW, PIECE = 1 << 13, 1 << 16
+"""Bytes that are read at once of a plain file, whose members may be far apart, and of one in gzip."""
+
 UNPACKED, EXPANDING = 1 << 23, 20
 """Bytes that a gzip file may become: so many, and so many for each of its own; environments become three for each."""
 
-MOST = 200_000
-LONGEST = 1 << 16
+MOST = 100_000
+LONGEST = 1 << 13
 """Members that are listed, and bytes of a header that renames the next one."""
 
 
@@ -76,10 +78,16 @@ class Stream(Protocol):
 class _Plain:
     file: File
     at: int = 0
+    window: bytes = b""
+    begins: int = 0
+    """The last bytes that were read, and where they begin."""
 
     def take(self, n: int) -> bytes:
-        most = self.file.size if self.file.place is not None else min(self.file.size, READ)
-        found = self.file.read(self.at, min(n, max(most - self.at, 0)))
+        if not self.begins <= self.at <= self.begins + len(self.window) - n:
+            most = self.file.size if self.file.place is not None else min(self.file.size, READ)
+            self.window = self.file.read(self.at, min(max(n, WINDOW), max(most - self.at, 0)))
+            self.begins = self.at
+        found = self.window[self.at - self.begins :][:n]
         self.at += len(found)
         return found
 

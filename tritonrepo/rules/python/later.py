@@ -223,7 +223,7 @@ def _starred(script: Script, tree: ast.Module) -> Iterator[Later]:
                 starred = next((each for each in elements if isinstance(each, ast.Starred)), None)
                 written = b"".join(lines[index.lineno - 1 : index.lineno])[index.col_offset :]
                 if starred is not None and not written.startswith(b"("):
-                    hint = "Put the index in parentheses, with a comma: [(*index,)]."
+                    hint = "Put the index in parentheses, as in `x[(*index,)]`."
                     yield Later(_star(script, starred, "an index takes a star"), hint)
             case ast.arg(annotation=ast.Starred() as starred):
                 yield Later(_star(script, starred, "an annotation takes a star"), "Remove the annotation.")
