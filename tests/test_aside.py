@@ -88,22 +88,42 @@ def raising(model: Model) -> bool:
 FAILURES = {"killed": ended(signal.SIGKILL), "ended": ended(signal.SIGTERM), "it raises something": raising}
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the processes that are forked, as they come."""
+    found, fork = list[int](), os.fork
+
+    def forked() -> int:
+        found.append(child := fork())
+        return child
+
+    monkeypatch.setattr(os, "fork", forked)
+    return found
+
+
+def are_gone(children: list[int]) -> bool:
+    """Return whether processes have ended and were waited for."""
+    for child in children:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(child, os.WNOHANG)
+    return bool(children)
+
+
 @pytest.mark.usefixtures("cores")
 @pytest.mark.parametrize("nothing", FAILURES.values(), ids=FAILURES)
 def test_a_process_that_fails_knows_of_no_model(
-    nothing: Callable[[Model], bool], there: Repository, capfd: pytest.CaptureFixture[str]
+    nothing: Callable[[Model], bool], there: Repository, started: list[int], capfd: pytest.CaptureFixture[str]
 ) -> None:
     with aside.aside([*there.models.values()], ["a1"], nothing) as others:
         assert "a1" not in others.given
         assert others.given
         assert others.clean() == set()
     assert capfd.readouterr() == ("", "")
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert are_gone(started)
 
 
 @pytest.mark.usefixtures("cores")
-def test_processes_end_when_the_run_is_interrupted(there: Repository) -> None:
+def test_processes_end_when_the_run_is_interrupted(there: Repository, started: list[int]) -> None:
     def asleep(_: Model) -> bool:
         signal.pause()
         return True
@@ -114,8 +134,7 @@ def test_processes_end_when_the_run_is_interrupted(there: Repository) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert are_gone(started)
 
 
 def test_few_models_are_looked_at_here(there: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
