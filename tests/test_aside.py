@@ -123,6 +123,25 @@ def test_a_process_that_fails_knows_of_no_model(
 
 
 @pytest.mark.usefixtures("cores")
+def test_a_system_that_allows_no_more_processes_costs_only_time(
+    there: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = judge(there)
+    allowed, fork = iter([1]), os.fork
+
+    def few() -> int:
+        if next(allowed, 0):
+            return fork()
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", few)
+    before = os.listdir("/proc/self/fd")
+    assert judge(there) == expected
+    assert judge(there) == expected
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+@pytest.mark.usefixtures("cores")
 def test_processes_end_when_the_run_is_interrupted(there: Repository, started: list[int]) -> None:
     def asleep(_: Model) -> bool:
         signal.pause()

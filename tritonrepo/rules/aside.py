@@ -52,14 +52,23 @@ class Aside:
         self._running: list[tuple[int, int, Sequence[Model]]] = []
 
     def start(self) -> None:
-        """Start the processes."""
-        for share in self._shares:
-            reading, writing = os.pipe()
+        """Start the processes, or as many as the system allows."""
+        with suppress(OSError):
+            for share in self._shares:
+                self._start(share)
+
+    def _start(self, share: Sequence[Model]) -> None:
+        reading, writing = os.pipe()
+        try:
             child = os.fork()
-            if not child:
-                self._work(share, writing)
-            os.close(writing)  # at once, so that the next process does not keep it open
-            self._running.append((child, reading, share))
+        except OSError:
+            os.close(reading)
+            os.close(writing)
+            raise
+        if not child:
+            self._work(share, writing)
+        os.close(writing)  # at once, so that the next process does not keep it open
+        self._running.append((child, reading, share))
 
     def clean(self) -> set[str]:
         """Wait for the processes, and return the names of the models in which they found nothing."""
