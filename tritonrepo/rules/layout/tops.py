@@ -92,9 +92,10 @@ def name_differs(model: Model) -> Iterator[Finding]:
     """A config's name must match its directory, or be left out."""
     name = model.config.text("name")
     if name and name != model.name:
+        rename = f', or rename the directory to "{name}"' if PLAIN.fullmatch(name) else ""
         yield Finding(
             model.config.scalars("name")[-1],
             f'the name "{name}" does not match the directory "{model.name}"',
-            hint="Remove name. Triton then uses the directory's name.",
+            hint=f'Remove name to serve the model as "{model.name}"{rename}.',
             reason=f"unexpected directory name '{model.name}' for model '{name}', directory name must equal model name",
         )
