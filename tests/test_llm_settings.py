@@ -8,7 +8,7 @@ import pytest
 
 from tritonrepo.llm import LanguageModel
 from tritonrepo.llm.config import read
-from tritonrepo.llm.gpus import GIB, Range
+from tritonrepo.llm.gpus import GIB, Range, gpus
 from tritonrepo.llm.settings import UnreadError, settings
 
 MODEL = LanguageModel("LlamaForCausalLM", "llama", 2, 64, 4, 2, 16, 128, 1000, context=4096)
@@ -70,6 +70,21 @@ VALUES: dict[str, tuple[dict[str, Any], str, object]] = {
 @pytest.mark.parametrize(("value", "name", "expected"), VALUES.values(), ids=VALUES)
 def test_an_argument_becomes_a_setting(value: dict[str, Any], name: str, expected: object) -> None:
     assert getattr(settings(value, MODEL, "0.27.1", 80 * GIB), name) == expected
+
+
+DEFAULTS = {
+    "a small GPU": ("L4", 256, 2048),
+    "A100, which is slower with more": ("A100-80GB", 256, 2048),
+    "H100": ("H100", 1024, 8192),
+}
+
+
+@pytest.mark.parametrize(("name", "sequences", "tokens"), DEFAULTS.values(), ids=DEFAULTS)
+def test_defaults_depend_on_the_gpu(name: str, sequences: int, tokens: int) -> None:
+    """By vLLM 0.27.1, engine/arg_utils.py, get_batch_defaults; 128 sequences for who is not known."""
+    found = settings({}, MODEL, "0.27.1", gpus()[name].memory or 0)
+    assert (found.sequences, found.batched) == (Range(128, sequences), Range(2048, tokens))
+    assert settings({}, MODEL, "0.27.1", 80 * GIB).sequences == Range(128, 1024)
 
 
 def test_the_first_versions_with_chunks_profile_512_tokens_by_default() -> None:

@@ -12,6 +12,7 @@ from tests.pages import judged
 from tritonrepo.tree import Entry, of_bytes, of_text
 
 MODEL = 'backend: "vllm"\ninstance_group { kind: KIND_MODEL }\n'
+PIN = 'parameters { key: "GPU_DEVICE_IDS" value { string_value: "%s" } }\n'
 EACH = 'backend: "vllm"\n'
 ONNX = 'backend: "encoder"\nmax_batch_size: 8\ninstance_group { %s }\n'
 L8, L70 = "meta-llama/Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-70B-Instruct"
@@ -103,6 +104,16 @@ CASES = {
     ),
     "two engines that ask for the whole": Case(
         {name: (MODEL, {"model": L8, "max_model_len": 4096}) for name in ("a", "b")}, TWO, {"vllm-gpu-memory-sum"}
+    ),
+    "two engines that are pinned to their own GPUs": Case(
+        {name: (MODEL + PIN % gpu, {"model": L8, "max_model_len": 4096}) for name, gpu in (("a", "0"), ("b", " 1"))},
+        TWO,
+        FITS,
+    ),
+    "two engines that are pinned to one": Case(
+        {name: (MODEL + PIN % "1,", {"model": L8, "max_model_len": 4096}) for name in ("a", "b")},
+        TWO,
+        {"vllm-gpu-memory-sum"},
     ),
     "two engines of a vLLM that counts others": Case(
         {name: (MODEL, {"model": L8, "max_model_len": 4096, "gpu_memory_utilization": 0.45}) for name in ("a", "b")},

@@ -37,7 +37,7 @@ FEWEST_COPIES = 2.0
 HIDDEN = Range(1.0, 1.07)
 """What the pass over one layer holds, relative to its largest tensors."""
 
-LARGE = 64
+LARGE = 70
 """GiB of a GPU from which on vLLM has larger defaults. Source: vllm, engine/arg_utils.py, of 0.8.4 and 0.27.1."""
 
 GRAPHS, MORE_GRAPHS = Range(0.2, 1.1), Range(0.2, 3.5)

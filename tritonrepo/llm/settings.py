@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tritonrepo.llm.facts import LanguageModel
-from tritonrepo.llm.gpus import GIB, Range, behaviour
+from tritonrepo.llm.gpus import GIB, Range, behaviour, reported
 from tritonrepo.llm.loading import SIXTEEN, THIRTY_TWO
 from tritonrepo.llm.memory import BLOCK, CHUNK, LARGE, WINDOW, Settings
 
 MOST = 1 << 40
 FIRST_CHUNK = 512
 """Tokens of a chunk by default in the first versions that have chunks."""
+
+SLOWER = "A100-80GB"
+"""A GPU that has the small defaults all the same. Source: vllm-project/vllm#17885."""
 
 LARGEST_GPU = 160 * GIB
 """From here on, vLLM profiles twice as many tokens."""
@@ -101,7 +104,7 @@ def _sequences(value: Mapping[str, Any], vllm: str, memory: float) -> Range:
     if written := _whole(value, "max_num_seqs", 0):
         return Range(written, written)
     low, high = behaviour("sequences", vllm)
-    return Range(low, high if memory >= LARGE * GIB else min(high, 256))
+    return Range(low, high if _large(memory) else min(high, 256))
 
 
 def _batched(value: Mapping[str, Any], vllm: str, memory: float, length: int) -> Range:
@@ -117,7 +120,12 @@ def _batched(value: Mapping[str, Any], vllm: str, memory: float, length: int) ->
 
 
 def _chunk(memory: float) -> int:
-    return CHUNK if memory < LARGE * GIB else CHUNK * 8 if memory >= LARGEST_GPU else CHUNK * 4
+    return CHUNK if not _large(memory) else CHUNK * 8 if memory >= LARGEST_GPU else CHUNK * 4
+
+
+def _large(memory: float) -> bool:
+    """Whether vLLM has its larger defaults, unless it is not known which of several GPUs it is."""
+    return memory >= LARGE * GIB and reported(int(memory))[1] != SLOWER
 
 
 def _cached(value: Mapping[str, Any]) -> float:

@@ -6,6 +6,7 @@ is, and one of KIND_MODEL on the first GPUs; core, src/model_config_utils.cc, No
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -22,6 +23,7 @@ from tritonrepo.rules.backends.vllm_model import Described, described
 from tritonrepo.rules.instances.groups import CPU, GPU, MODEL, groups
 from tritonrepo.tree import File
 
+PINNED, LISTED = "GPU_DEVICE_IDS", re.compile("[0-9]{1,3}")
 MOST, MOST_PLACES = 64, 20_000
 """More GPUs or instances of a model than the first, or of a repository than the second, are not counted."""
 
@@ -115,11 +117,24 @@ def _places(model: Model, found: Settings | None) -> Sequence[Sequence[int]]:
     for group in written:
         copies = min(max(1, group.node.integer("count")), MOST)
         if group.kind == MODEL:
-            places += [first] * copies
+            places += [_pinned(model) or first] * copies
         elif group.kind == GPU:
             listed = _listed(model, [gpu.data for gpu in group.gpus])
             places += [[gpu] if own else first for gpu in listed for _ in range(copies)]
     return places[:MOST]
+
+
+def _pinned(model: Model) -> Sequence[int]:
+    """Return the GPUs that GPU_DEVICE_IDS names for an engine of KIND_MODEL, none if it is not written or no list.
+
+    Source: vllm_backend, src/model.py, _validate_device_config. Earlier releases do not read it.
+    """
+    for entry in model.config.messages("parameters"):
+        value = entry.message("value")
+        if entry.text("key") == PINNED and value is not None:
+            said = [part.strip() for part in value.text("string_value").split(",")[:MOST]]
+            return [int(part) for part in said] if all(LISTED.fullmatch(part) for part in said) else ()
+    return ()
 
 
 def _listed(model: Model, written: Sequence[object]) -> Sequence[int]:
