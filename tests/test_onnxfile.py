@@ -305,6 +305,15 @@ def test_a_file_of_too_many_fields_is_not_looked_at_to_its_end(monkeypatch: pyte
     assert str(error.value).startswith(UNSEEN)
 
 
+def test_a_file_of_too_many_nodes_or_names_is_not_looked_at_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MOST_FIELDS", 1000)
+    monkeypatch.setattr("tritonrepo.onnxfile.nodes.MOST_NAMES", 100)
+    names = b"".join(field(1, field(1, b"%d" % number)) for number in range(200))
+    for nodes, what in ((field(1, b"") * 2000, "1,000 fields"), (names, "100 names")):
+        with pytest.raises(BrokenError, match=f"{UNSEEN}.* {what}"):
+            header(of_bytes(b"\x08\x08" + long(7, nodes)))
+
+
 def test_a_file_that_became_shorter_is_an_error() -> None:
     content = field(7, field(11, field(1, b"x"))) + b"\x08\x09"
     with pytest.raises(BrokenError):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tritonrepo.onnxfile.runs import CONSTANT, HOLDER, KEEPING, ONNX, SHORT, nodes, scope
+from tritonrepo.onnxfile.runs import CONSTANT, HOLDER, KEEPING, ONNX, SHORT, Scope, nodes, scope
 from tritonrepo.onnxfile.types import HALF
 from tritonrepo.onnxfile.wire import BYTES, DEEPEST, UNSEEN, VARINT, BrokenError, Part, Wire
 
@@ -20,6 +20,7 @@ INSIDE = "subgraph"
 ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS = {5, 10}, {6, 11}
 ATTRIBUTE_SPARSE = {22, 23}
 DIMS, DATA_TYPE, NAME, RAW_DATA, EXTERNAL_DATA, DATA_LOCATION = 1, 2, 8, 9, 13, 14
+MOST_NAMES = 2_000_000
 TYPED_DATA, MOST_SIZES = {4, 5, 6, 7, 10, 11}, 100
 ORDINARY = bytes([NODE << 3 | BYTES])
 """How the nodes begin that are walked over in runs."""
@@ -102,7 +103,8 @@ class Walk:
         while at < end:
             data, offset = self.wire.near(at, end)
             run = nodes(data, at - offset, min(len(data), end - offset), self.scopes[place])
-            self.wire.passed(run.end + offset - at)
+            self.wire.passed(run.end + offset - at + 8 * run.nodes)
+            self._few(self.scopes[place])
             at = run.end + offset
             for start, stop in run.holders:
                 constant = run.operator == CONSTANT and not place
@@ -111,6 +113,10 @@ class Walk:
             if not run.holders:
                 break
         return at
+
+    def _few(self, filled: Scope) -> None:
+        if len(filled.made) + len(filled.read) + len(filled.operators) + len(filled.constants) > MOST_NAMES:
+            raise BrokenError(f"{UNSEEN}: it has more than {MOST_NAMES:,} names")
 
     def initializer(self, part: Part, place: str, *, sparse: bool) -> bytes:
         """Collect from weights of a graph, and return their name; of a sparse tensor, that of its values."""
@@ -136,6 +142,7 @@ class Walk:
         else:
             filled.made.extend(found[NODE_OUTPUT])
             filled.names.extend(name for name in found[NODE_NAME][-1:] if name)
+        self._few(filled)
         if operator in KEEPING and domain in ONNX and found[NODE_INPUT] and found[NODE_OUTPUT]:
             filled.same[found[NODE_OUTPUT][0]] = found[NODE_INPUT][0]
         name = _text(found[NODE_OUTPUT][-1:]) if operator == CONSTANT and not place else ""

@@ -41,12 +41,13 @@ NONE: tuple[Span, ...] = ()
 
 
 class Run(NamedTuple):
-    """Where a run of ordinary nodes ends.
+    """Where a run of ordinary nodes ends, and how many there are.
 
     If attributes of the last node may hold something, they are `holders`; then its operator and outputs are given, too.
     """
 
     end: int
+    nodes: int
     holders: Sequence[Span] = ()
     operator: bytes = b""
     outputs: Sequence[bytes] = ()
@@ -74,7 +75,7 @@ def scope() -> Scope:
 
 def nodes(data: bytes, at: int, limit: int, scope: Scope) -> Run:
     """Walk over nodes from an index on, as far as they are ordinary."""
-    made = scope.made
+    made, count = scope.made, 0
     while at < limit - 3 and data[at] == NODE:
         size, first = data[at + 1], at + 2
         if size >= MORE:
@@ -84,7 +85,7 @@ def nodes(data: bytes, at: int, limit: int, scope: Scope) -> Run:
         if found is None:
             del made[known:]
             break
-        at, (operator, domain, name, holders) = end, found
+        at, count, (operator, domain, name, holders) = end, count + 1, found
         scope.operators.add((domain, operator))
         outputs = made[known:] if holders or operator == CONSTANT else ()
         if operator == CONSTANT and domain in ONNX:
@@ -95,8 +96,8 @@ def nodes(data: bytes, at: int, limit: int, scope: Scope) -> Run:
         if operator in KEEPING and domain in ONNX and len(made) > known and data[first] == NODE_INPUT:
             scope.same[made[known]] = value(data, first)
         if holders:
-            return Run(at, holders, operator, outputs)
-    return Run(at)
+            return Run(at, count, holders, operator, outputs)
+    return Run(at, count)
 
 
 def _node(  # noqa: C901  the innermost loop of all

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from tritonrepo.onnxfile.nodes import INSIDE, Walk
 
-LONGEST_CHAIN = 100
+LONGEST_CHAIN, MOST_LOOSE = 100, 10_000
 T = TypeVar("T")
 UNREADABLE = "\ufffd"
 
@@ -54,7 +55,7 @@ def loose(walk: Walk, inputs: Sequence[str], outputs: Sequence[str], known: Coll
     if any(UNREADABLE in name for name in (*inputs, *outputs, *known)):
         return ()
     weights = {name.encode() for name in known} | own.constants
-    return tuple(_loose(walk, inputs, outputs, weights))
+    return tuple(islice(_loose(walk, inputs, outputs, weights), MOST_LOOSE))
 
 
 def _loose(walk: Walk, inputs: Sequence[str], outputs: Sequence[str], weights: Collection[bytes]) -> Iterator[Loose]:
