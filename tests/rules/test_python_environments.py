@@ -177,7 +177,7 @@ def test_what_expands_too_far_is_not_read_to_its_end() -> None:
 def test_members_are_those_of_tarfile() -> None:
     content = archive(WHOLE) + archive({"not/read": ""})
     with tarfile.open(fileobj=io.BytesIO(content)) as made:
-        names = made.getnames()
+        names = ["/".join(name.split("/")[:4]) for name in made.getnames()]
     found, whole = members(opened(of_bytes(content)))
     assert ([each.path for each in found], whole) == (names, True)
     plain = gzip.decompress(content)

@@ -31,7 +31,10 @@ UNPACKED, EXPANDING = 1 << 23, 20
 
 MOST = 100_000
 LONGEST = 1 << 13
-"""Members that are listed, and bytes of a header that renames the next one."""
+"""Headers that are read, and bytes of one that renames the next member."""
+
+DEPTH = 4
+"""Parts of a path that are kept: lib/python3.10/site-packages/numpy."""
 
 
 class Kind(Enum):
@@ -148,13 +151,15 @@ def opened(file: File) -> Stream:
 
 
 def members(stream: Stream) -> tuple[tuple[Member, ...], bool]:
-    """Return the members of a tar file, and whether these are all.
+    """Return the members of a tar file, and whether these are all; of what is deep, only the directory around it.
 
     A header that cannot be read, or means something else than its neighbours show, ends the list.
     """
-    found: list[Member] = []
+    found: dict[Member, None] = {}
     renamed: dict[str, str] = {}
-    while len(found) < MOST and len(header := stream.take(BLOCK)) == BLOCK:
+    for _ in range(MOST):
+        if len(header := stream.take(BLOCK)) < BLOCK:
+            break
         if not any(header):
             return tuple(found), True
         each = _header(header)
@@ -170,10 +175,15 @@ def members(stream: Stream) -> tuple[tuple[Member, ...], bool]:
             break
         path, kind = renamed.get("path", each.name), KINDS[each.type]
         target = renamed.get("linkpath", each.linkname)
-        found.append(Member(posixpath.normpath(path), kind, target, bool(each.mode & 0o111)))
+        found[_shallow(Member(posixpath.normpath(path), kind, target, bool(each.mode & 0o111)))] = None
         renamed = {}
         stream.skip(_padded(each.size) if kind is Kind.FILE else 0)
     return tuple(found), False
+
+
+def _shallow(member: Member) -> Member:
+    parts = member.path.split("/")
+    return Member("/".join(parts[:DEPTH]), Kind.DIRECTORY) if len(parts) > DEPTH else member
 
 
 def _padded(size: int) -> int:

@@ -26,7 +26,7 @@ from tritonrepo.rules.python.modules import Found, found, is_own, is_standard
 from tritonrepo.rules.python.script import python_of
 from tritonrepo.tree import Directory, File
 
-LANDMARK = re.compile(r"lib/python(\d{1,2}\.\d{1,3})/os\.py")
+LANDMARK = re.compile(r"lib/python(\d{1,2}\.\d{1,3})/os\.pyc?")
 NUMPY = "numpy"
 """What the Python backend's own module imports."""
 
