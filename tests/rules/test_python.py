@@ -811,7 +811,9 @@ SAID = {
     "a decoupled model": (
         Case(
             source(
-                completing("c.set_model_transaction_policy({'decoupled': False})", "return c"),
+                completing("c.set_model_transaction_policy({'decoupled': False})", "return c").replace(
+                    "return []", "return None"
+                ),
                 more="model_transaction_policy { decoupled: true }\n",
             )
         ),

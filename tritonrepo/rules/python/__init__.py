@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules.python import autocompletion, classes, completion, files, importing, packages, tensors
+from tritonrepo.rules.python import autocompletion, classes, completion, files, importing, packages, returns, tensors
 
-MODULES = (files, importing, packages, classes, autocompletion, completion, tensors)
+MODULES = (files, importing, packages, returns, classes, autocompletion, completion, tensors)
