@@ -35,12 +35,13 @@ LONG = f"{SITE}/{'x' * 90}/{'y' * 90}/__init__.py"
 
 
 def archive(files: dict[str, str], form: int = tarfile.PAX_FORMAT, mode: int = 0o755) -> bytes:
-    """Return an environment: paths, and where they lead if they are links."""
+    """Return an environment: paths, and where they lead if they are links; `=` before the path of a hard link."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz", format=form, compresslevel=1) as made:
         for path, target in files.items():
             each = tarfile.TarInfo(path)
-            each.type, each.linkname, each.mode = tarfile.SYMTYPE if target else tarfile.REGTYPE, target, mode
+            kind = tarfile.LNKTYPE if target.startswith("=") else tarfile.SYMTYPE
+            each.type, each.linkname, each.mode = kind if target else tarfile.REGTYPE, target.removeprefix("="), mode
             each.mtime = 0.5 if form == tarfile.PAX_FORMAT else 0
             made.addfile(each)
     return out.getvalue()
@@ -66,6 +67,8 @@ ROWS = {
     ),
     "a package of DALI, which is on the path": Row(WHOLE, "import nvidia.dali"),
     "a library of C": Row(WHOLE | {f"{SITE}/two.cpython-310-x86_64-linux-gnu.so": ""}, "import two"),
+    "a library of Python": Row(WHOLE | {"lib/python3.10/lib-dynload/_two.cpython-310.so": ""}, "import _two"),
+    "a hard link": Row(WHOLE | {"bin/python3": "=bin/python3.10"}, "import requests", [ERROR], "requests"),
     "a name that is too long for a header": Row(WHOLE, f"import {'x' * 90}.{'y' * 90}"),
     "without NumPy": Row(PYTHON, "import json", [ERROR], "numpy"),
     "without NumPy, which is imported": Row(PYTHON, "import numpy", [ERROR], "numpy"),
@@ -169,8 +172,8 @@ def test_only_so_much_is_read_and_the_rest_is_said(tmp_path: Path, monkeypatch: 
 
 def test_what_expands_too_far_is_not_read_to_its_end() -> None:
     zeros = tarfile.TarInfo("zeros")
-    zeros.size = 1 << 26
-    content = gzip.compress(zeros.tobuf() + bytes(zeros.size), compresslevel=1)
+    zeros.size = 1 << 25
+    content = gzip.compress(zeros.tobuf() + bytes(zeros.size) + bytes(1024), compresslevel=1)
     assert members(opened(of_bytes(content))) == ((tars.Member("zeros", Kind.FILE),), False)
 
 
@@ -209,6 +212,35 @@ def test_no_bytes_raise_anything(content: bytes, place: int) -> None:
     mixed = whole[:place] + content + whole[place + len(content) :]
     for each in (mixed, gzip.compress(mixed, compresslevel=1), archive(WHOLE)[:place] + content):
         packed(of_bytes(each))
+
+
+def header(name: str, kind: bytes, data: bytes = b"") -> bytes:
+    made = tarfile.TarInfo(name)
+    made.type, made.size = kind, len(data)
+    return made.tobuf(tarfile.GNU_FORMAT) + data.ljust(-(-len(data) // 512) * 512, b"\0")
+
+
+def test_a_long_name_of_a_target_is_that_of_the_target() -> None:
+    content = header("h", tarfile.GNUTYPE_LONGLINK, b"long\0") + header("l", tarfile.SYMTYPE) + bytes(1024)
+    assert members(opened(of_bytes(content))) == ((tars.Member("l", Kind.LINK, "long"),), True)
+
+
+@pytest.mark.parametrize(("data", "found"), [(b"11 path=ab\n", ()), (b"9 note=a\n", ("l",))], ids=["path", "note"])
+def test_a_header_for_all_members_may_rename_none(data: bytes, found: tuple[str, ...]) -> None:
+    content = header("h", tarfile.XGLTYPE, data) + header("l", tarfile.REGTYPE) + bytes(1024)
+    assert tuple(each.path for each in members(opened(of_bytes(content)))[0]) == found
+
+
+def test_a_file_in_several_parts_of_gzip_is_one() -> None:
+    content = gzip.compress(header("a", tarfile.REGTYPE)) + gzip.compress(header("b", tarfile.REGTYPE) + bytes(1024))
+    assert [each.path for each in members(opened(of_bytes(content)))[0]] == ["a", "b"]
+
+
+def test_a_model_without_a_source_imports_nothing() -> None:
+    tree = model(archive(PYTHON))
+    del tree["m/1/model.py"]
+    tree["m/1/x"] = of_text("")
+    assert not [each for each in judged(tree, "--image py3").diagnostics if each.rule == ERROR]
 
 
 def test_a_link_out_of_the_repository_is_unknown() -> None:

@@ -29,6 +29,11 @@ F_STRINGS = {
     "a backslash": (r'''f"{'\n'.join(x)}"''', BACKSLASH, "f-string expression part cannot include a backslash"),
     "a backslash in a format's field": (r'''f"{x:{'\n'}}"''', BACKSLASH, "f-string expression part cannot include a b"),
     "a comment": ('f"""{x # c\n}"""', COMMENT, "f-string expression part cannot include '#'"),
+    "a format in a format of a format": (
+        """f"{x:{y:{z}}} {'#'}\"""",
+        "a format within a format",
+        "f-string: expressions nested too deeply",
+    ),
     "a line break": ('f"{x\n}"', LINE, "unterminated string literal"),
     "a line break in a call": ('f"a {x(\n  1)} b"', LINE, "unterminated string literal"),
 }
@@ -48,6 +53,7 @@ FINE = {
     "lines in three quotes": 'f"""{\nx\n}"""',
     "a slice": 'f"{x[1:2]:>3}"',
     "one in a comment": 'x # f"{x["a"]}"',
+    "a set in a format": 'f"{x:{{1}}}"',
     "one in a text": """'f"{x["a"]}"'""",
 }
 
@@ -63,7 +69,8 @@ def test_an_f_string_of_later_pythons(text: str, what: str, words: str) -> None:
 
 @pytest.mark.parametrize("text", FINE.values(), ids=FINE)
 def test_an_f_string_that_3_10_takes(text: str) -> None:
-    assert later(Script("1/model.py", f"y = ({text})\n".encode(), (3, 10))) is None
+    for more in ("", """, f"{'#'}\""""):  # which must be looked at
+        assert later(Script("1/model.py", f"y = ({text}{more})\n".encode(), (3, 10))) is None
 
 
 STARS = {
@@ -73,7 +80,7 @@ STARS = {
 }
 NO_STARS = (
     *("x[(*y,)]", "[*y]", "x([*y])", "x[y*z]", "x[y, z * 2]", "def f(*y: z): pass", "f[[*y]]", "x[y, (*z,)]"),
-    *("x[i][*y", "x[*"),
+    *("x[i][*y", "x[*", "y = 1\rx[(*y,)]"),
 )
 REASON = "SyntaxError: invalid syntax (model.py, line "
 
@@ -106,6 +113,10 @@ def test_the_first_fault_of_a_file_is_told() -> None:
     text = f'class A\n  pass\ny = f"{{x["a"]}}"\n{CLASS}'
     (said,) = [e for e in judged(tree(Case(source(text)))).diagnostics if e.rule == "python-syntax-error"]
     assert said.at.line == 1
+
+
+def test_a_text_without_an_end_is_no_f_string() -> None:
+    assert later(Script("1/model.py", b"""y = f"{'#'}"; x = "{\n""", (3, 10))) is None
 
 
 def test_python_3_12_takes_all() -> None:

@@ -123,7 +123,7 @@ def _runs(members: Mapping[str, Member], path: str) -> bool:
     """Return whether a path leads to a file of the environment that can be executed."""
     for _ in range(MOST_LINKS):
         each = members.get(path)
-        if each is None or each.kind is Kind.DIRECTORY or each.target.startswith("/"):
+        if each is None or each.kind is Kind.DIRECTORY:
             return False
         if each.kind is Kind.FILE:
             return each.runs

@@ -51,6 +51,7 @@ KINDS = {
     "backslash": ("a backslash", "Move the expression into a variable."),
     "'#'": ("a comment", "Move the comment out of the f-string."),
     "unterminated string literal": ("a line break", "Put the expression on one line, or use triple quotes."),
+    "nested too deeply": ("a format within a format", "Format the inner value before."),
     "": ("their own quotes", "Use the other kind of quotes inside the braces."),
 }
 """Part of Python's words, what f-strings take from 3.12 on, and the next step."""
