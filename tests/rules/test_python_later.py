@@ -25,6 +25,7 @@ F_STRINGS = {
     "quotes of another f-string": ("f'{f\"{f'{1}'}\"}'", QUOTES, "f-string: "),
     "three quotes in three": ('f"""{"""a"""}"""', QUOTES, EXPECTING),
     "quotes in capitals": ("Fr'{x['a']}'", QUOTES, UNMATCHED),
+    "quotes after what would be a name": ('rf"\\N{x["a"]}"', QUOTES, UNMATCHED),
     "quotes in the second": ('f"{x}", f"{x["a"]}"', QUOTES, UNMATCHED),
     "a backslash": (r'''f"{'\n'.join(x)}"''', BACKSLASH, "f-string expression part cannot include a backslash"),
     "a backslash in a format's field": (r'''f"{x:{'\n'}}"''', BACKSLASH, "f-string expression part cannot include a b"),
@@ -80,7 +81,7 @@ STARS = {
 }
 NO_STARS = (
     *("x[(*y,)]", "[*y]", "x([*y])", "x[y*z]", "x[y, z * 2]", "def f(*y: z): pass", "f[[*y]]", "x[y, (*z,)]"),
-    *("x[i][*y", "x[*", "y = 1\rx[(*y,)]"),
+    *("x[i][*y", "x[*", "y = 'x[*y]'\rx[(*y,)]"),
 )
 REASON = "SyntaxError: invalid syntax (model.py, line "
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from tritonrepo.diagnostics import State, Unseen, Verdict
 from tritonrepo.repository import Model, Repository
 from tritonrepo.repository.inference import TORCH_AOTI
-from tritonrepo.rules.layout.environments import IN_PYTHON
-from tritonrepo.rules.python.environments import environment
+from tritonrepo.rules.layout.environments import IN_PYTHON, is_too_large
 
 FILES: Mapping[str, str] = {
     "dali": "DALI pipeline",
@@ -43,7 +42,7 @@ def together(left: Iterable[Unseen]) -> tuple[Unseen, ...]:
 
 def _of(model: Model) -> Iterator[str]:
     """Yield what is not judged of a model."""
-    if model.backend in IN_PYTHON and (own := environment(model)) is not None and not own.listed:
+    if model.backend in IN_PYTHON and is_too_large(model):
         yield "packed Python environment"
     if model.is_ensemble or model.backend in LOOKED_INTO:
         return

@@ -13,6 +13,7 @@ from tritonrepo.repository.once import once
 from tritonrepo.repository.paths import follow
 from tritonrepo.rules.layout import signs
 from tritonrepo.rules.layout.archives import Packed, packed
+from tritonrepo.rules.layout.tars import fits
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Directory, File, Unreadable
@@ -63,10 +64,21 @@ def environment_not_activated(model: Model) -> Iterator[Finding]:
 @once
 def packed_environment(model: Model) -> Packed:
     """Return what is in the file that EXECUTION_ENV_PATH names, nothing if it is no file of the repository."""
+    entry = _file(model)
+    return packed(entry) if entry is not None else Packed()
+
+
+def is_too_large(model: Model) -> bool:
+    """Return whether EXECUTION_ENV_PATH names a file that is not read to its end."""
+    entry = _file(model)
+    return entry is not None and not fits(entry)
+
+
+def _file(model: Model) -> File | None:
     value = model.config.mapping("parameters").get(PARAMETER)
     written = value.text("string_value") if isinstance(value, Message) else ""
     entry = follow(model, f"./{written.removeprefix(HERE)}") if written.startswith(f"{HERE}/") else None
-    return packed(entry) if isinstance(entry, File) else Packed()
+    return entry if isinstance(entry, File) else None
 
 
 def is_elsewhere(model: Model) -> bool:

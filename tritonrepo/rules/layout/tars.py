@@ -147,7 +147,16 @@ class _Gzip:
 
 def opened(file: File) -> Stream:
     """Return what a file contains, unpacked if it is in gzip."""
-    return _Gzip(file) if file.read(0, len(GZIP)) == GZIP else _Plain(file)
+    return _Gzip(file) if _is_gzip(file) else _Plain(file)
+
+
+def fits(file: File) -> bool:
+    """Return whether a file is small enough to be read to its end."""
+    return file.size <= (READ if file.place is None else LOCAL) or (file.place is not None and not _is_gzip(file))
+
+
+def _is_gzip(file: File) -> bool:
+    return file.read(0, len(GZIP)) == GZIP
 
 
 def members(stream: Stream) -> tuple[tuple[Member, ...], bool]:

@@ -55,8 +55,7 @@ class Use(Enum):
 class Environment(NamedTuple):
     """An environment: its path as users know it, where it is named, and what is in it.
 
-    `versions` are its Pythons, `modules` what its own Python imports. It is `certain` if what can be executed is known,
-    and `listed` if all of its files are.
+    `versions` are its Pythons, `modules` what its own Python imports. It is `certain` if what can be executed is known.
     """
 
     path: str
@@ -65,7 +64,6 @@ class Environment(NamedTuple):
     versions: tuple[str, ...] = ()
     modules: frozenset[str] = frozenset()
     certain: bool = False
-    listed: bool = True
 
 
 @once
@@ -80,7 +78,7 @@ def environment(model: Model) -> Environment | None:
     if isinstance(there, File):
         inside = packed_environment(model)
         if inside.wrong or not inside.whole:
-            return Environment(path, at, listed=bool(inside.wrong))
+            return Environment(path, at)
         return _known(model, Environment(path, at, certain=True), {each.path: each for each in inside.members})
     if isinstance(there, Directory) and not path.startswith("../"):
         below = {each[len(path) + 1 :]: entry for each, entry in model.entries.items() if each.startswith(f"{path}/")}
