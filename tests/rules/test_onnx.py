@@ -10,6 +10,7 @@ import pytest
 
 from tests.onnx_models import DIRECTORY, MODELS, embedder, same, scaled, started
 from tests.pages import judged, loud
+from tritonrepo.diagnostics import State
 from tritonrepo.releases import RELEASES
 from tritonrepo.tree import Entry, of_bytes, of_text
 
@@ -283,6 +284,21 @@ def test_accelerators_by_release(config: str, since: str, rule: str) -> None:
         heard = loud(tree(Case(config)), f"--release {release} --gpus 1")
         assert {name for name in heard if name.startswith(OURS)} == spoken, release
     assert not {name for name in loud(tree(Case(config)), f"--release {earlier}") if name.startswith(OURS)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "state"),
+    [
+        ("trt_min_subgraph_size", "2147483647", State.READY),
+        ("trt_min_subgraph_size", "2147483648", State.CRASH),
+        ("trt_cuda_graph_enable", "1", State.READY),
+        ("max_workspace_size_bytes", "18446744073709551615", State.READY),
+        ("max_workspace_size_bytes", "18446744073709551616", State.CRASH),
+    ],
+)
+def test_a_number_that_does_not_fit_ends_the_server(name: str, value: str, state: State) -> None:
+    (verdict,) = judged(tree(Case(accelerated("tensorrt", name, value))), "--gpus 1").verdicts
+    assert (verdict.rule, verdict.verdict) == ("onnx-trt-parameter-overflow" if state is State.CRASH else "", state)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity, closest, either
+from tritonrepo.diagnostics import Severity, State, closest, either
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
 from tritonrepo.rules.onnx.accelerators import TENSORRT, Accelerator, used
-from tritonrepo.rules.onnx.options import BOOLEANS, whole
+from tritonrepo.rules.onnx.options import BOOLEANS, LIMIT, whole
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -110,6 +110,29 @@ def parameter_type(model: Model) -> Iterator[Finding]:
                 f'{name} is "{value}", which is not {wanted}',
                 hint=f"Set it to {wanted}.",
                 reason=f"failed to convert '{value}' to {words}",
+                item=each.item,
+            )
+
+
+@rule(
+    "onnx-trt-parameter-overflow",
+    Severity.ERROR,
+    "*.execution_accelerators",
+    at=Stage.INSTANCE.same_walk("onnx-trt-parameter-type"),
+    state=State.CRASH,
+)
+def parameter_overflow(model: Model) -> Iterator[Finding]:
+    """Numbers among the parameters of the tensorrt accelerator must fit into 32 bits, or 64 for bytes."""
+    integers = INTEGERS if model.target.release.has("onnx-tensorrt-int8-boolean") else INTEGERS | {NATIVE}
+    for each, name, value, entry in _parameters(model):
+        number = whole(value) or 0
+        small = name in integers and not -LIMIT <= number < LIMIT
+        if small or (name == WORKSPACE and abs(number) >= 1 << 64):
+            yield Finding(
+                next(reversed(entry.scalars("value")), entry),
+                f'{name} is "{value}", which does not fit into {32 if small else 64} bits and crashes the server',
+                hint="Set it to a smaller number.",
+                reason=f"server ended: {'stoi' if small else 'stoull'}",
                 item=each.item,
             )
 

@@ -16,7 +16,7 @@ from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
 
-@rule("onnx-cudnn-algo", Severity.ERROR, "parameters", at=Stage.INSTANCE.after("onnx-trt-parameter-type"))
+@rule("onnx-cudnn-algo", Severity.ERROR, "parameters", at=Stage.INSTANCE.after("onnx-trt-parameter-overflow"))
 def convolution(model: Model) -> Iterator[Finding]:
     """cudnn_conv_algo_search of an ONNX model must be 0, 1 or 2."""
     return _above(model, "cudnn_conv_algo_search", "0 (exhaustive), 1 (heuristic) and 2 (default)")
