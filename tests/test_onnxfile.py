@@ -305,6 +305,15 @@ def test_a_file_of_too_many_fields_is_not_looked_at_to_its_end(monkeypatch: pyte
     assert str(error.value).startswith(UNSEEN)
 
 
+@pytest.mark.parametrize(
+    "node", [b"\x0a\x01x\x0a", b"\x0a\x05x", b"\x0a\x80", b"\x0a\x01x\x2a\x04\x2a\x02\x08\x80", b"\x02\x00"]
+)
+def test_a_node_that_its_fields_do_not_fill_is_an_error(node: bytes) -> None:
+    for end in (b"", field(12, field(1, b"y"))):
+        with pytest.raises(BrokenError):
+            header(of_bytes(b"\x08\x08" + field(7, field(1, node) + end)))
+
+
 def test_a_file_of_too_many_nodes_or_names_is_not_looked_at_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "MOST_FIELDS", 1000)
     monkeypatch.setattr("tritonrepo.onnxfile.nodes.MOST_NAMES", 100)

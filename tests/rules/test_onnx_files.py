@@ -72,10 +72,12 @@ def named(*nodes: str) -> bytes:
     return bytes(made.SerializeToString())
 
 
-def branching(name: str, *nodes: str, weights: Sequence[TensorProto] = ()) -> bytes:
+def branching(name: str, *nodes: str, weights: Sequence[TensorProto] = (), inside: str = "") -> bytes:
     """A graph with a subgraph that reads a name."""
     made = onnx.load_from_string(graph("Identity x y", *nodes))
     branch = helper.make_graph([op("Neg", inputs=name)], "s", [], [helper.make_empty_tensor_value_info("y")])
+    for kind, given, output in [inside.split()] * bool(inside):
+        branch.node.insert(0, helper.make_node(kind, [given], [output]))
     made.graph.initializer.extend(weights)
     made.graph.node[0].CopyFrom(helper.make_node("If", ["x"], ["y"], then_branch=branch))
     return bytes(made.SerializeToString())
@@ -242,6 +244,8 @@ CASES = {
     "a name that nothing makes in a subgraph": Case(
         branching("q"), [LOOSE], "Nodes in a graph must be topologically sorted, however input "
     ),
+    "a name that a subgraph makes for itself": Case(branching("inner", inside="Neg x inner")),
+    "a name that a constant of a subgraph has": Case(branching("inner", inside="Constant x inner")),
     "a name in a subgraph that a later node makes": Case(branching("late", "Neg x late")),
     "a name that nothing makes in a function": Case(
         model(op("Twice", "my.own"), opsets={"": 17, "my.own": 1}, functions=[UNFOUND])
@@ -302,6 +306,9 @@ CASES = {
     "weights without a file": Case(model(ADD, [stored()]), [ENTRY], "model format error! Missing 'location'"),
     "weights without a file that no node reads": Case(model(weights=[stored()])),
     "weights in an empty file name": Case(model(ADD, [stored(location="")]), [ENTRY], "model format error!"),
+    "weights with an empty number": Case(
+        model(ADD, [stored(location="w.bin", offset="")]), [ENTRY], "model format error!", BESIDE
+    ),
     "weights in a directory": Case(
         model(ADD, [stored(location="d")]),
         [MISSING],
