@@ -33,10 +33,10 @@ from tritonrepo.tree import File, of_text
 SETTLE = "2"
 """Seconds for requests that began before the servers had a phase, on a machine that is busy with their clients."""
 
-LONG_S = 6
+LONG_S = 10
 """Seconds within which a server certainly sees a phase before the next one is written."""
 
-OFTEN_S, RARELY_S = 2, 3
+OFTEN_S, RARELY_S = 4, 5
 """How often a server looks, the second for one that is there for a long time: each look is a thousand requests."""
 
 KILLS = 3

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,12 @@ def source() -> dict[str, Any]:
     return found
 
 
-def nodes() -> Iterator[tuple[Path, ast.AST]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        yield from ((path, node) for node in ast.walk(ast.parse(path.read_text("utf-8"))))
+@cache
+def values() -> Sequence[tuple[Path, ast.Constant | ast.Tuple]]:
+    """Return the constants and tuples of the code."""
+    trees = ((path, ast.parse(path.read_text("utf-8"))) for path in sorted(PACKAGE.rglob("*.py")))
+    found = ((path, node) for path, tree in trees for node in ast.walk(tree))
+    return [(path, node) for path, node in found if isinstance(node, ast.Constant | ast.Tuple)]
 
 
 def test_data_and_source_agree() -> None:
@@ -82,7 +86,7 @@ def test_no_release_stands_in_the_code() -> None:
     """A release in a text that is shown is its example; any other is a fact that belongs to the data."""
     found = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"
-        for path, node in nodes()
+        for path, node in values()
         if (isinstance(node, ast.Constant) and isinstance(node.value, str) and RELEASE.fullmatch(node.value))
         or (isinstance(node, ast.Tuple) and re.fullmatch(r"\(2, [4-9]\d\)", ast.unparse(node)))
     ]
@@ -90,7 +94,7 @@ def test_no_release_stands_in_the_code() -> None:
 
 
 def test_every_difference_is_asked_for() -> None:
-    texts = {node.value for _, node in nodes() if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    texts = {node.value for _, node in values() if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     unasked = source()["differences"].keys() - texts
     assert not unasked, f"no code asks release.has({' or '.join(map(repr, unasked))})"
 
