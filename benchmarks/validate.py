@@ -263,20 +263,31 @@ FAMILY = {
     "speech": (SPEECH, "model.py", SPEECH_CODE),
     "thumbnails": (IMAGES, "model.onnx", ""),
 }
-METHOD = """
+METHOD = '''
     def stage_$number(self, rows, limit=None):
+        """Return the scores of the rows by their keys.
+
+        Parameters
+        ----------
+        rows : list
+            A list of rows, each with a key and values
+        limit : int
+            How many rows are used
+        """
+        # The first row of a key counts, unless a later one says that it replaces it
         found = {}
         for index, row in enumerate(rows[:limit]):
-            key = str(row.get("key", index)).strip().lower()
+            key = str(row.get("key", index))
             if key in found and not row.get("replace", False):
                 continue
-            found[key] = [self.max_length, *row.get("values", ())]
-        if not found:
-            raise pb_utils.TritonModelException(f"stage $number of {self.name} has no rows")
+            found[key] = row.get("values", ())
+
+        # Keys without values have no score
         scores = {key: sum(values) / len(values) for key, values in found.items() if values}
-        return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
-"""
-LONGER = "".join(Template(METHOD).safe_substitute(number=number) for number in range(12))
+        return sorted(scores.items())
+'''
+LONGER = "".join(Template(METHOD).safe_substitute(number=number) for number in range(6))
+"""Methods with comments and docstrings, in number and form as in the examples of the Python backend."""
 FAMILY_OF_LONG = FAMILY | {
     "tokenizer": (TOKENIZER, "model.py", CODE + LONGER),
     "segmenter": (TOKENIZER, "model.py", CODE + LONGER),

@@ -7,8 +7,8 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 Memo = dict[Callable[..., Any], Any]
-LASTING = set[Callable[..., Any]]()
-"""The works whose results are kept when the others are forgotten."""
+LASTING = dict[Callable[..., Any], Callable[..., Any]]()
+"""What is asked for, and the work that it stands for, whose results are kept when the others are forgotten."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,13 +39,19 @@ def once(work: Callable[Concatenate[O, P], R]) -> Callable[Concatenate[O, P], R]
 
 def lasting(work: Callable[Concatenate[O, P], R]) -> Callable[Concatenate[O, P], R]:
     """Keep what a function returns as `once` does, and also when `forget` is called: it must be small."""
-    LASTING.add(work)
-    return once(work)
+    asked = once(work)
+    LASTING[asked] = work
+    return asked
+
+
+def keep(owner: Keeping, asked: Callable[..., Any], found: object) -> None:
+    """Keep what a lasting function would return, which is known without it."""
+    owner.memo[LASTING[asked]] = found
 
 
 def forget(owner: Keeping) -> None:
     """Drop what is kept, such as syntax trees, but not what is lasting."""
     memo = owner.memo
-    left = {work: memo[work] for work in memo.keys() & LASTING}
+    left = {work: memo[work] for work in LASTING.values() if work in memo}
     memo.clear()
     memo.update(left)

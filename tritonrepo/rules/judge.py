@@ -11,12 +11,13 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Verdict
 from tritonrepo.repository.completion import completed
 from tritonrepo.repository.ignores import ignores
 from tritonrepo.repository.model import Model, Repository
-from tritonrepo.repository.once import forget
+from tritonrepo.repository.once import forget, keep
 from tritonrepo.rules.aside import aside
 from tritonrepo.rules.clean import Clean
 from tritonrepo.rules.ignores import sift
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.order import turns
+from tritonrepo.rules.python.tensors import source_uses
 from tritonrepo.rules.registry import RULES, Finding, Rule, Scope
 
 POLLING = frozenset({"parse", "poll"})
@@ -116,15 +117,23 @@ def _models(judging: Judging, clean: Clean) -> dict[str, list[Found]]:
         return found
 
     keys = {name: clean.key(model) for name, model in models.items()}
-    found = {name: list[Found]() for name, key in keys.items() if key in clean.before}
-    rest = [model for name, model in models.items() if name not in found]
-    with aside(rest, named, lambda model: not look(model) and not model.looked_beside) as others:
-        found |= {model.name: look(model) for model in rest if model.name not in others.given}
-        found |= {name: list[Found]() for name in others.clean()}
-    found |= {model.name: look(model) for model in rest if model.name not in found}
-    clean.found |= {keys[name] for name, each in found.items() if not each and not models[name].looked_beside}
+    settled = {name for name, key in keys.items() if key in clean.before}
+    rest = [model for name, model in models.items() if name not in settled]
+    with aside(rest, named, lambda model: not look(model) and _is_settled(model)) as others:
+        found = {model.name: look(model) for model in rest if model.name not in others.given}
+        settled |= others.clean()
+    found |= {model.name: look(model) for model in rest if model.name not in settled | found.keys()}
+    clean.found |= {keys[name] for name in settled}
+    clean.found |= {keys[name] for name, each in found.items() if not each and _is_settled(models[name])}
+    for name in settled:
+        keep(models[name], source_uses, ())
     judging.unpolled |= {name for name, each in found.items() if each and _unpolled(models[name], each)}
-    return found
+    return found | {name: [] for name in settled}
+
+
+def _is_settled(model: Model) -> bool:
+    """Return whether a model in which nothing was found depends on no other one: of it, no more needs to be known."""
+    return not model.looked_beside and (model.backend != "python" or not source_uses(model))
 
 
 def _graph(judging: Judging, whole: Iterable[Found], found: Mapping[str, list[Found]]) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tritonrepo.rules.python.script import nodes
 
-LINE = re.compile(rb"^[\xef\xbb\xbf\x0c]{0,9}(?:import[ \t]+([^\n#;(\\]*)|from[ \t]+([.\w]+))", re.MULTILINE)
+LINE = re.compile(rb"\n[\xef\xbb\xbf\x0c]{0,9}(?:import[ \t]+([^\n#;(\\]*)|from[ \t]+([.\w]+))")
 HARMLESS = frozenset({"logging", "warnings", "np", "numpy", "re", "os", "TypeVar", "torch"})
 """Modules and functions that a source often uses at its top, none of which changes where Python looks for modules."""
 
@@ -38,7 +38,7 @@ class Imported(NamedTuple):
 def mentioned(text: bytes) -> set[str]:
     """Return the first part of each module that some line seems to import at the top, "" for a relative import."""
     found: set[str] = set()
-    for modules, module in LINE.findall(text):
+    for modules, module in LINE.findall(b"\n" + text):
         words = [each.split()[0] for each in modules.split(b",") if each.split()] if modules else [module]
         found.update(word.partition(b".")[0].decode("ascii", "replace") for word in words)
     return found
