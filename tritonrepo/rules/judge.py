@@ -122,7 +122,7 @@ def _models(judging: Judging, clean: Clean) -> dict[str, list[Found]]:
     with aside(rest, named, lambda model: not look(model) and _is_settled(model)) as others:
         found = {model.name: look(model) for model in rest if model.name not in others.given}
         settled |= others.clean()
-    found |= {model.name: look(model) for model in rest if model.name not in settled | found.keys()}
+    found |= {model.name: look(model) for model in rest if model.name not in settled and model.name not in found}
     clean.found |= {keys[name] for name in settled}
     clean.found |= {keys[name] for name, each in found.items() if not each and _is_settled(models[name])}
     for name in settled:
