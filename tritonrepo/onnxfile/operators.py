@@ -6,7 +6,8 @@ in which it changed, "-10" for one that removes it, and "@1.18" for the first mi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 from tritonrepo.packaged import facts
 
@@ -26,11 +27,13 @@ def exists(line: str, opset: int) -> bool:
     return bool(past) and past[-1] > 0
 
 
-def changes(line: str) -> list[int]:
+@cache
+def changes(line: str) -> Sequence[int]:
     """Return the operator sets in which an operator changed, in order; a negative one removes it."""
     return sorted((int(word) for word in line.split() if not word.startswith("@")), key=abs)
 
 
+@cache
 def since(line: str) -> tuple[int, int]:
     """Return the first minor version of ONNX Runtime with an operator; (0, 0) if all known ones have it."""
     _, _, version = line.partition("@")

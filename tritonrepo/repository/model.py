@@ -8,7 +8,7 @@ from functools import cache
 
 from tritonrepo.diagnostics import Span
 from tritonrepo.pbtxt import Message
-from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.pbtxt.nodes import Data, Placed, Value
 from tritonrepo.pbtxt.parser import Parsed
 from tritonrepo.repository.calls import PINS, Call, calls
 from tritonrepo.repository.inference import Inferred
@@ -67,6 +67,7 @@ class Model:
     memo: Memo = field(init=False, default_factory=dict)
     _beside: Mapping[str, Entry] = field(init=False, default_factory=dict)
     _tensors: tuple[ListedTensor, ...] | None = field(init=False, default=None)
+    _parameters: Mapping[Data, Value | None] | None = field(init=False, default=None)
     _calls: tuple[Call, ...] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -99,6 +100,13 @@ class Model:
         if self._tensors is None:
             self._tensors = tensors(self.config)
         return self._tensors
+
+    @property
+    def parameters(self) -> Mapping[Data, Value | None]:
+        """The config's parameters by their keys, as `Message.mapping` returns them."""
+        if self._parameters is None:
+            self._parameters = self.config.mapping("parameters")
+        return self._parameters
 
     @property
     def calls(self) -> tuple[Call, ...]:

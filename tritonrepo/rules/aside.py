@@ -17,6 +17,9 @@ from tritonrepo.repository.model import Model
 MANY = 1000
 """From so many models on, a process is worth its start."""
 
+SHARE = 0.9
+"""What is looked at here, relative to an even share: what others name costs more than most."""
+
 Nothing = Callable[[Model], bool]
 """Whether there is nothing to find in a model."""
 
@@ -33,7 +36,8 @@ def aside(models: Sequence[Model], here: Collection[str], nothing: Nothing) -> I
     """Yield those to look at here, among them those that must be, while others are looked at aside."""
     count = cores() if len(models) >= MANY else 1
     free = [model for model in models if model.name not in here]
-    own = max(0, len(models) // count - (len(models) - len(free))) if count > 1 else len(free)
+    share = int(len(models) / count * SHARE)
+    own = max(0, share - (len(models) - len(free))) if count > 1 else len(free)
     shares = [free[own + number :: count - 1] for number in range(count - 1)]
     found = Aside([share for share in shares if share], nothing)
     try:

@@ -30,7 +30,7 @@ FLAGS = ("predict_proba", "use_experimental_optimizations")
 
 
 def _at(model: Model, name: str) -> Placed | None:
-    found = model.config.mapping("parameters").get(name)
+    found = model.parameters.get(name)
     return found if isinstance(found, Message) else None
 
 
@@ -59,7 +59,7 @@ def parameters(model: Model) -> Iterator[Finding]:
     """The FIL backend must be told whether a forest is a classifier, and each flag must be "true" or "false"."""
     if not judged(model) or model.parsed is None:
         return
-    given, named = model.config.mapping("parameters"), _classifying(model)
+    given, named = model.parameters, _classifying(model)
     for name in (*FLAGS, named):
         if name in given and (value := parameter(model, name)) not in BOOLEAN:
             yield Finding(

@@ -203,5 +203,5 @@ def model_type(model: Model) -> str:
 
 def parameter(model: Model, name: str) -> str:
     """Return the text of a parameter of the config; "" if it is not set."""
-    found = model.config.mapping("parameters").get(name)
+    found = model.parameters.get(name)
     return found.text("string_value") if isinstance(found, Message) else ""

@@ -155,7 +155,7 @@ def _fits(model: Model, tensor: ListedTensor, shape: Sequence[int | None]) -> bo
 
 
 def _parameter(model: Model, name: str) -> str:
-    found = model.config.mapping("parameters").get(name)
+    found = model.parameters.get(name)
     return found.text("string_value") if isinstance(found, Message) else ""
 
 

@@ -53,7 +53,7 @@ def no_parameters(model: Model) -> Iterator[Finding]:
 @rule("trtllm-model-type", Severity.ERROR, "backend=tensorrtllm", at=Stage.INSTANCE.after("trtllm-no-parameters"))
 def model_type(model: Model) -> Iterator[Finding]:
     """The gpt_model_type of a TensorRT-LLM engine must be a kind of batching that the backend knows."""
-    given = model.config.mapping("parameters")
+    given = model.parameters
     if not given or not _is_engine(model) or (kind := parameter(model, "gpt_model_type")) in BATCHING:
         return
     if "gpt_model_type" in given:
@@ -71,7 +71,7 @@ def model_path(model: Model) -> Iterator[Finding]:
     paths = [parameter(model, name) for name in PATHS]
     if "parameters" in model.fields and _is_engine(model) and not any(path and not _unfilled(path) for path in paths):
         said = f'is still the placeholder "{paths[0]}"' if paths[0] else "is missing"
-        found = model.config.mapping("parameters").get(PATHS[0])
+        found = model.parameters.get(PATHS[0])
         yield Finding(
             found if isinstance(found, Message) else None,
             f"the parameter gpt_model_path {said}",

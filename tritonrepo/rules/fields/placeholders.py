@@ -31,7 +31,7 @@ def in_parameters(model: Model) -> Iterator[Finding]:
         return
     left = {
         name: value.scalars("string_value")[-1]
-        for name, value in model.config.mapping("parameters").items()
+        for name, value in model.parameters.items()
         if isinstance(value, Message) and WHOLE.fullmatch(value.text("string_value")) and name not in OPTIONAL
     }
     if left:

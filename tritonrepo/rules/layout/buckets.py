@@ -79,7 +79,7 @@ def file_name(model: Model) -> Iterator[Finding]:
 @rule("single-file-localisation", Severity.ERROR, "parameters", at=Stage.BACKEND.after("fil-parameter"))
 def single_file(model: Model) -> Iterator[Finding]:
     """In a GCS bucket, a packed Python environment must be in the directory of its model."""
-    value = model.config.mapping("parameters").get(PARAMETER)
+    value = model.parameters.get(PARAMETER)
     if not model.root.startswith("gs://") or model.backend != "python" or not isinstance(value, Message):
         return
     written = value.text("string_value")

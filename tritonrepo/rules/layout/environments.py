@@ -26,7 +26,7 @@ IN_PYTHON = frozenset({"python", "vllm"})
 @rule("execution-env-missing", Severity.ERROR, "parameters", at=Stage.IMPORT.first)
 def environment_missing(model: Model) -> Iterator[Finding]:
     """A Python environment that EXECUTION_ENV_PATH names in the model directory must exist."""
-    value = model.config.mapping("parameters").get(PARAMETER)
+    value = model.parameters.get(PARAMETER)
     if model.backend not in IN_PYTHON or not isinstance(value, Message):
         return
     written = value.text("string_value")
@@ -42,7 +42,7 @@ def environment_missing(model: Model) -> Iterator[Finding]:
 @rule("execution-env-not-activated", Severity.ERROR, "parameters", at=Stage.IMPORT.after("execution-env-missing"))
 def environment_not_activated(model: Model) -> Iterator[Finding]:
     """A Python environment must contain bin/activate."""
-    value = model.config.mapping("parameters").get(PARAMETER)
+    value = model.parameters.get(PARAMETER)
     written = value.text("string_value") if model.backend in IN_PYTHON and isinstance(value, Message) else ""
     path = posixpath.normpath(f"./{written.removeprefix(HERE)}")
     if not isinstance(value, Message) or not f"{written}/".startswith(f"{HERE}/") or path.startswith("../"):
@@ -75,7 +75,7 @@ def is_too_large(model: Model) -> bool:
 
 
 def _file(model: Model) -> File | None:
-    value = model.config.mapping("parameters").get(PARAMETER)
+    value = model.parameters.get(PARAMETER)
     written = value.text("string_value") if isinstance(value, Message) else ""
     entry = follow(model, f"./{written.removeprefix(HERE)}") if written.startswith(f"{HERE}/") else None
     return entry if isinstance(entry, File) else None
@@ -83,7 +83,7 @@ def _file(model: Model) -> File | None:
 
 def is_elsewhere(model: Model) -> bool:
     """Return whether EXECUTION_ENV_PATH names something that is not in the repository."""
-    value = model.config.mapping("parameters").get(PARAMETER, False)
+    value = model.parameters.get(PARAMETER, False)
     return value is not False and not (isinstance(value, Message) and value.text("string_value").startswith(f"{HERE}/"))
 
 
@@ -99,7 +99,7 @@ def _without_activate(at: Placed, path: str, found: Packed, words: str) -> Itera
 @rule("python-env-archive", Severity.ERROR, "parameters", at=Stage.IMPORT.after("execution-env-not-activated"))
 def not_an_archive(model: Model) -> Iterator[Finding]:
     """A packed Python environment must be a tar file, plain or compressed with gzip."""
-    value = model.config.mapping("parameters").get(PARAMETER)
+    value = model.parameters.get(PARAMETER)
     written = value.text("string_value") if model.backend in IN_PYTHON and isinstance(value, Message) else ""
     path = posixpath.normpath(f"./{written.removeprefix(HERE)}")
     wrong = packed_environment(model).wrong if not path.startswith("../") else ""
@@ -114,7 +114,7 @@ def not_an_archive(model: Model) -> Iterator[Finding]:
 @rule("execution-env-elsewhere", Severity.INFO, "parameters")
 def environment_elsewhere(model: Model) -> Iterator[Finding]:
     """A Python environment outside the model directory is looked up on the server's machine."""
-    value = model.config.mapping("parameters").get(PARAMETER)
+    value = model.parameters.get(PARAMETER)
     written = value.text("string_value") if model.backend in IN_PYTHON and isinstance(value, Message) else ""
     if isinstance(value, Message) and written and HERE not in written:
         message = f'"{written}" must exist on the server\'s machine and was not checked'

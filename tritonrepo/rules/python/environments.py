@@ -69,7 +69,7 @@ class Environment(NamedTuple):
 @once
 def environment(model: Model) -> Environment | None:
     """Return what is known about a model's environment, None if its config names none in the repository."""
-    value = model.config.mapping("parameters").get(PARAMETER)
+    value = model.parameters.get(PARAMETER)
     written = value.text("string_value") if isinstance(value, Message) else ""
     if not isinstance(value, Message) or not written.startswith(f"{HERE}/"):
         return None

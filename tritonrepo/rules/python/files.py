@@ -25,7 +25,7 @@ IN_PYTHON = frozenset({"python", "vllm"})
 @rule("python-force-cpu-value", Severity.ERROR, "parameters", at=Stage.BACKEND.after("backend-library-not-found"))
 def force_cpu(model: Model) -> Iterator[Finding]:
     """FORCE_CPU_ONLY_INPUT_TENSORS must be yes or no."""
-    parameters = model.config.mapping("parameters") if model.backend in IN_PYTHON else {}
+    parameters = model.parameters if model.backend in IN_PYTHON else {}
     if FORCE_CPU not in parameters:
         return
     value = parameters[FORCE_CPU]
