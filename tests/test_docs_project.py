@@ -44,7 +44,7 @@ def test_ci_runs_what_the_documents_say() -> None:
         "block 1 | bash -euo pipefail /dev/stdin",
         (
             'block 2 | sed "s,^python -m pytest -q -n 2,'
-            '$collect; coverage run -m pytest -q -p tests.measuring -n ${PROCESSES:-4}," \\'
+            '$collect; coverage run -m pytest -q -p tests.measuring -n ${PROCESSES:-5}," \\'
         ),
         "| bash -euo pipefail /dev/stdin",
         "run coverage report",
