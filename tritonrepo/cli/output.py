@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import codecs
 import errno
-import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
@@ -54,8 +52,11 @@ def piece(text: str) -> None:
 
 def document(text: str) -> None:
     """Print a document of `report`; on a stream that is not UTF-8, in ASCII with JSON escapes."""
-    plain = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
-    click.echo(text if plain else OTHER.sub(lambda found: json.dumps(found[0])[1:-1], text))
+    if (sys.stdout.encoding or "utf-8").lower().replace("-", "") != "utf8":
+        import json  # --help needs none
+
+        text = OTHER.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    click.echo(text)
 
 
 @contextmanager
@@ -161,7 +162,7 @@ def guarded(stream: TextIO | None) -> TextIO:
     in UTF-8.
     """
     if stream is None:
-        stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  open until the process ends
+        stream = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  without pathlib; open to the end
     if isinstance(stream, TextIOWrapper) and codecs.lookup(stream.encoding).name == "ascii":
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     return cast("TextIO", Guarded(stream))
