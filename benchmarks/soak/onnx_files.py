@@ -38,7 +38,9 @@ def told(content: bytes, found: Header | None) -> str:
         return "no model" if found is None else "MORE THAN A MESSAGE"
     if found is None:
         return "A FALSE ERROR"
-    if "\ufffd" in repr(found):
+    graph = model.graph
+    named = [*graph.input, *graph.output, *graph.initializer, *(each.values for each in graph.sparse_initializer)]
+    if "\ufffd" in repr(found) or any(isinstance(each.name, bytes) for each in named):  # as protobuf shows such names
         return "read, with names that are not UTF-8"
     return "read alike" if plain(found) == plain(expected(model)) else "READ DIFFERENTLY"
 
