@@ -108,6 +108,11 @@ class Model:
             self._parameters = self.config.mapping("parameters")
         return self._parameters
 
+    def parameter(self, name: str) -> str:
+        """Return the string of one of the config's parameters; "" if it has none."""
+        found = self.parameters.get(name)
+        return found.text("string_value") if isinstance(found, Message) else ""
+
     @property
     def calls(self) -> tuple[Call, ...]:
         """The models that a Python model's served versions call, as pinned by their calls.json."""

@@ -123,8 +123,8 @@ def _models(judging: Judging, clean: Clean) -> dict[str, list[Found]]:
         found = {model.name: look(model) for model in rest if model.name not in others.given}
         settled |= others.clean()
     found |= {model.name: look(model) for model in rest if model.name not in settled and model.name not in found}
-    clean.found |= {keys[name] for name in settled}
-    clean.found |= {keys[name] for name, each in found.items() if not each and _is_settled(models[name])}
+    clean.found |= {keys[name] for name in settled if keys[name]}
+    clean.found |= {keys[name] for name, each in found.items() if keys[name] and not each and _is_settled(models[name])}
     for name in settled:
         keep(models[name], source_uses, ())
     judging.unpolled |= {name for name, each in found.items() if each and _unpolled(models[name], each)}

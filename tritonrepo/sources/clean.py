@@ -39,7 +39,6 @@ def remembered(cache: Path, there: Repository, began_ns: int) -> Iterator[Clean]
     before = _read(place)
     clean = Clean(facts, before, began_ns - YOUNG_NS)
     yield clean
-    clean.found.discard(b"")
     if not clean.found <= clean.before:
         left = [key for key in before if key not in clean.found]
         kept = [*sorted(clean.found), *left][: KEPT * len(there.models)]

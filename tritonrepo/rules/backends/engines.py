@@ -129,12 +129,8 @@ def _pinned(model: Model) -> Sequence[int]:
 
     Source: vllm_backend, src/model.py, _validate_device_config. Earlier releases do not read it.
     """
-    for entry in model.config.messages("parameters"):
-        value = entry.message("value")
-        if entry.text("key") == PINNED and value is not None:
-            said = [part.strip() for part in value.text("string_value").split(",")[:MOST]]
-            return [int(part) for part in said] if all(LISTED.fullmatch(part) for part in said) else ()
-    return ()
+    said = [part.strip() for part in model.parameter(PINNED).split(",")[:MOST]]
+    return [int(part) for part in said] if all(LISTED.fullmatch(part) for part in said) else ()
 
 
 def _listed(model: Model, written: Sequence[object]) -> Sequence[int]:

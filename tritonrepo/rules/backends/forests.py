@@ -14,7 +14,7 @@ from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.contents import Content, content
-from tritonrepo.rules.backends.model_files import FORMATS, model_type, parameter
+from tritonrepo.rules.backends.model_files import FORMATS, model_type
 from tritonrepo.rules.backends.places import files, judged
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -61,7 +61,7 @@ def parameters(model: Model) -> Iterator[Finding]:
         return
     given, named = model.parameters, _classifying(model)
     for name in (*FLAGS, named):
-        if name in given and (value := parameter(model, name)) not in BOOLEAN:
+        if name in given and (value := model.parameter(name)) not in BOOLEAN:
             yield Finding(
                 _at(model, name),
                 f'the parameter {name} must be "true" or "false", not "{value}"',
@@ -69,7 +69,7 @@ def parameters(model: Model) -> Iterator[Finding]:
                 reason=f"Expected 'true' or 'false' for parameter '{name}', got: '{value}'",
             )
     missing, value, advice = named, "true", 'for a classifier, or "false"'
-    if named in given and parameter(model, named) == "true":
+    if named in given and model.parameter(named) == "true":
         missing, value, advice = "threshold", "0.5", "or another threshold of the classifier"
     if missing == "output_class" and "is_classifier" in given:
         advice += ". The FIL backend reads is_classifier since Triton 25.09"
@@ -101,5 +101,5 @@ def other_format(model: Model) -> Iterator[Finding]:
 
 def _classifying(model: Model) -> str:
     """Return the parameter that says whether the forest is a classifier; since 25.09 the older name counts first."""
-    older = parameter(model, "output_class") in BOOLEAN
+    older = model.parameter("output_class") in BOOLEAN
     return "output_class" if older or not model.target.release.has(RENAMED) else "is_classifier"

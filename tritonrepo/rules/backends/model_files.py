@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
-from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
 from tritonrepo.repository.inference import GRAPHDEF, LIBTORCH, SAVEDMODEL, TORCH_AOTI
 from tritonrepo.repository.paths import follow
@@ -198,10 +197,4 @@ def fil_missing(model: Model) -> Iterator[Finding]:
 
 def model_type(model: Model) -> str:
     """Return the parameter model_type of a model of the FIL backend."""
-    return next(iter(parameter(model, "model_type").split()), "xgboost")
-
-
-def parameter(model: Model, name: str) -> str:
-    """Return the text of a parameter of the config; "" if it is not set."""
-    found = model.parameters.get(name)
-    return found.text("string_value") if isinstance(found, Message) else ""
+    return next(iter(model.parameter("model_type").split()), "xgboost")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Severity, closest
-from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
 from tritonrepo.repository.contents import PULL, Content, content
 from tritonrepo.repository.once import once
@@ -120,7 +119,7 @@ def input_unknown(model: Model) -> Iterator[Finding]:
 )
 def shape_differs(model: Model) -> Iterator[Finding]:
     """The dims of an input must match those of the OpenVINO model."""
-    if _parameter(model, "RESHAPE_IO_LAYERS").lower() == "yes":
+    if model.parameter("RESHAPE_IO_LAYERS").lower() == "yes":
         return
     for path, found in _graphs(model):
         inputs = {name: each for each in found.inputs for name in each.names}
@@ -152,11 +151,6 @@ def _fits(model: Model, tensor: ListedTensor, shape: Sequence[int | None]) -> bo
         sizes = zip(dims, shape[1:], strict=False)
         return len(shape) == len(dims) + 1 and all(size in {None, dim} or dim == -1 for dim, size in sizes)
     return len(shape) == len(dims) and all(size in {None, dim} for dim, size in zip(dims, shape, strict=True))
-
-
-def _parameter(model: Model, name: str) -> str:
-    found = model.parameters.get(name)
-    return found.text("string_value") if isinstance(found, Message) else ""
 
 
 @rule(

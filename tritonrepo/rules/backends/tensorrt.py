@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
-from tritonrepo.rules.backends.model_files import parameter
 from tritonrepo.rules.backends.places import judged
 from tritonrepo.rules.instances.groups import GPU, groups
 from tritonrepo.rules.registry import Finding, rule
@@ -26,7 +25,7 @@ PATHS = ("gpt_model_path", "encoder_model_path")
 @rule("tensorrt-kind", Severity.ERROR, "backend=tensorrt", at=Stage.BACKEND.after("vllm-max-batch-size"))
 def not_on_gpu(model: Model) -> Iterator[Finding]:
     """Every instance of a TensorRT model must be of KIND_GPU."""
-    if not judged(model) or parameter(model, "enable_multi_device").lower() in {"true", "1"}:
+    if not judged(model) or model.parameter("enable_multi_device").lower() in {"true", "1"}:
         return
     reason = f"unable to load model '{model.name}', TensorRT backend supports only GPU device"
     if "instance_group" not in model.fields and not model.target.gpus:
@@ -54,7 +53,7 @@ def no_parameters(model: Model) -> Iterator[Finding]:
 def model_type(model: Model) -> Iterator[Finding]:
     """The gpt_model_type of a TensorRT-LLM engine must be a kind of batching that the backend knows."""
     given = model.parameters
-    if not given or not _is_engine(model) or (kind := parameter(model, "gpt_model_type")) in BATCHING:
+    if not given or not _is_engine(model) or (kind := model.parameter("gpt_model_type")) in BATCHING:
         return
     if "gpt_model_type" in given:
         found = given["gpt_model_type"]
@@ -68,7 +67,7 @@ def model_type(model: Model) -> Iterator[Finding]:
 @rule("trtllm-model-path", Severity.ERROR, "backend=tensorrtllm", at=Stage.INSTANCE.after("trtllm-model-type"))
 def model_path(model: Model) -> Iterator[Finding]:
     """The parameter gpt_model_path must name the directory of a TensorRT-LLM engine."""
-    paths = [parameter(model, name) for name in PATHS]
+    paths = [model.parameter(name) for name in PATHS]
     if "parameters" in model.fields and _is_engine(model) and not any(path and not _unfilled(path) for path in paths):
         said = f'is still the placeholder "{paths[0]}"' if paths[0] else "is missing"
         found = model.parameters.get(PATHS[0])

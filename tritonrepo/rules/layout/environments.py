@@ -75,16 +75,14 @@ def is_too_large(model: Model) -> bool:
 
 
 def _file(model: Model) -> File | None:
-    value = model.parameters.get(PARAMETER)
-    written = value.text("string_value") if isinstance(value, Message) else ""
+    written = model.parameter(PARAMETER)
     entry = follow(model, f"./{written.removeprefix(HERE)}") if written.startswith(f"{HERE}/") else None
     return entry if isinstance(entry, File) else None
 
 
 def is_elsewhere(model: Model) -> bool:
     """Return whether EXECUTION_ENV_PATH names something that is not in the repository."""
-    value = model.parameters.get(PARAMETER, False)
-    return value is not False and not (isinstance(value, Message) and value.text("string_value").startswith(f"{HERE}/"))
+    return PARAMETER in model.parameters and not model.parameter(PARAMETER).startswith(f"{HERE}/")
 
 
 def _without_activate(at: Placed, path: str, found: Packed, words: str) -> Iterator[Finding]:
