@@ -11,7 +11,7 @@ from re import _constants as codes  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
-from tests.syntax import MODULES, PACKAGE, Module
+from tests.syntax import PACKAGE, Module, modules
 
 CALLS = frozenset({"match", "search", "fullmatch", "sub", "findall", "finditer", "split"})
 REPEATS = {codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT}
@@ -35,8 +35,8 @@ def used() -> dict[str, Used]:
     """Return every pattern of the package: those in its modules' values, and those written where they are used."""
     calls: dict[str, set[str]] = {}
     found: dict[str, Used] = {}
-    paths = [module.path for module in MODULES.values()]
-    for path, module in zip(paths, MODULES.values(), strict=True):
+    paths = [module.path for module in modules().values()]
+    for path, module in zip(paths, modules().values(), strict=True):
         for call, of in _calls(module):
             first = call.args[0] if call.args else None
             if of != "re":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "tritonrepo"
@@ -74,7 +75,10 @@ class Module:
         return f"{self.path.relative_to(PACKAGE)}:{getattr(node, 'lineno', 0)}"
 
 
-MODULES = {module.name: module for module in map(Module, sorted(PACKAGE.rglob("*.py")))}
+@cache
+def modules() -> dict[str, Module]:
+    """Return the package's modules by name; each process of the tests would parse them at an import."""
+    return {module.name: module for module in map(Module, sorted(PACKAGE.rglob("*.py")))}
 
 
 def source(module: Module, node: ast.expr) -> tuple[Module, str] | None:
@@ -82,9 +86,9 @@ def source(module: Module, node: ast.expr) -> tuple[Module, str] | None:
     match node:
         case ast.Name(id=name):
             home, inner = module.imports.get(name, (module.name, name))
-            return (MODULES[home], inner) if home in MODULES else None
+            return (modules()[home], inner) if home in modules() else None
         case ast.Attribute(value=ast.Name(id=name), attr=inner) if name in module.imports:
-            found = MODULES.get(".".join(module.imports[name]))
+            found = modules().get(".".join(module.imports[name]))
             return (found, inner) if found else None
         case _:
             return None

@@ -19,7 +19,7 @@ from tests.conftest import EXAMPLE
 from tests.documents import PAGES, ROOT, SPAN, stated
 from tests.facts import PROJECT
 from tests.servers.packages import ROOT as INSTALLED
-from tests.syntax import MODULES
+from tests.syntax import modules
 from tritonrepo import api
 from tritonrepo.cli import COMMANDS, root, run
 from tritonrepo.cli.serving import USUAL, ports_or
@@ -262,7 +262,7 @@ def test_a_value_in_the_table_of_commands_is_called_as_in_the_help() -> None:
 
 def identifiers() -> Iterator[str]:
     """Yield the names in the package's code, and its strings without spaces."""
-    for module in MODULES.values():
+    for module in modules().values():
         yield from (module.name, module.name.removeprefix("tritonrepo."))
         for node in module.nodes:
             match node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,30 +19,34 @@ TESTS = sorted(Path(__file__).parent.rglob("test_*.py"))
 VAGUE = {"utils", "helpers", "common", "manager", "base"}
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_is_short_and_says_what_it_is(module: Path) -> None:
-    text = module.read_text("utf-8")
-    lines = len(text.splitlines())
-    assert lines < 300, f"{lines} lines: split it into two modules, each about one subject"
-    assert ast.get_docstring(ast.parse(text)), "its first line says what is in it"
-    assert module.stem not in VAGUE, "name it by what is in it"
+def test_a_module_is_short_and_says_what_it_is() -> None:
+    for module in MODULES:
+        text = module.read_text("utf-8")
+        lines = len(text.splitlines())
+        assert lines < 300, f"{module} has {lines} lines: split it into two modules, each about one subject"
+        assert ast.get_docstring(ast.parse(text)), f"the first line of {module} says what is in it"
+        assert module.stem not in VAGUE, f"name {module} by what is in it"
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_functions_are_short(module: Path) -> None:
-    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            statements = sum(isinstance(child, ast.stmt) for child in ast.walk(node)) - 1
-            assert statements <= 30, f"{node.name} has {statements} statements: split it into two functions"
+def functions(paths: list[Path]) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Yield the functions of modules, each with its place."""
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{path}:{node.lineno}: {node.name}", node
 
 
-@pytest.mark.parametrize("module", TESTS, ids=lambda path: str(path.relative_to(PACKAGE.parent)))
-def test_a_test_is_short(module: Path) -> None:
+def test_functions_are_short() -> None:
+    for place, node in functions(MODULES):
+        statements = sum(isinstance(child, ast.stmt) for child in ast.walk(node)) - 1
+        assert statements <= 30, f"{place} has {statements} statements: split it into two functions"
+
+
+def test_a_test_is_short() -> None:
     """Its table is data, in a decorator or a constant, and does not count: only the function itself does."""
-    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
-        if isinstance(node, ast.FunctionDef):
-            lines = (node.end_lineno or node.lineno) - node.lineno + 1
-            assert lines <= 100, f"{node.name} has {lines} lines: split it, or move its data into a table"
+    for place, node in functions(TESTS):
+        lines = (node.end_lineno or node.lineno) - node.lineno + 1
+        assert lines <= 100, f"{place} has {lines} lines: split it, or move its data into a table"
 
 
 def test_no_cache_of_inputs_outlives_a_run() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ending import ending
+from tests.ending import Stuck, ending
 from tests.pumped import Used, texts, used
 from tritonrepo.diagnostics import Span
 from tritonrepo.spec.compose import interpolate
@@ -15,11 +15,18 @@ COUNT = 25_000
 """How often a part stands there: one that is linear reads that in 0.06 s, another one takes seconds or minutes."""
 LINEAR_S = 1
 
-PATTERNS = used()
+
+def test_every_pattern_reads_a_text_once() -> None:
+    slow = []
+    for place, each in used().items():
+        try:
+            read(each)
+        except Stuck:
+            slow.append(place)
+    assert slow == []
 
 
-@pytest.mark.parametrize("used", PATTERNS.values(), ids=PATTERNS)
-def test_every_pattern_reads_a_text_once(used: Used) -> None:
+def read(used: Used) -> None:
     for text in texts(used.pattern, COUNT):
         subject = text.encode("latin-1") if isinstance(used.pattern.pattern, bytes) else text
         with ending("work", LINEAR_S):

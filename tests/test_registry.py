@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.syntax import MODULES, Module, given, source
+from tests.syntax import Module, given, modules, source
 from tritonrepo.cli import run
 from tritonrepo.report.pages import sections
 from tritonrepo.report.registry import REGISTRY
@@ -50,7 +50,7 @@ def severity(call: ast.Call, taker: str) -> str:
 
 def reported() -> Iterator[tuple[str, str, str]]:
     """Yield each name that the package outside `rules` reports something under, how bad it is, and where."""
-    for module in MODULES.values():
+    for module in modules().values():
         for call in module.nodes:
             if not isinstance(call, ast.Call) or module.name.startswith("tritonrepo.rules"):
                 continue
@@ -60,38 +60,30 @@ def reported() -> Iterator[tuple[str, str, str]]:
                     yield name, severity(call, taker), module.place(call)
 
 
-USED = [*reported()]
-NAMES = {name for name, _, _ in USED}
-
-
-def test_everything_that_is_reported_is_registered() -> None:
-    assert [(name, place) for name, _, place in USED if name not in REGISTRY] == []
-
-
-def test_everything_that_is_registered_is_reported() -> None:
+def test_everything_that_is_reported_is_registered_and_as_bad_as_reported() -> None:
+    severities: dict[str, set[str]] = {}
+    for name, severity, place in reported():
+        assert name in REGISTRY, place
+        severities.setdefault(name, set()).add(severity)
     assert len(OTHERS) > 100
-    assert set(OTHERS) - NAMES == set()
+    assert set(OTHERS) - severities.keys() == set()
+    others = {name: severities[name] - {""} for name in OTHERS}
+    assert {name: used for name, used in others.items() if used and REGISTRY[name].severity not in used} == {}
 
 
-@pytest.mark.parametrize("name", OTHERS)
-def test_a_severity_is_one_that_is_used(name: str) -> None:
-    used = {severity for each, severity, _ in USED if each == name} - {""}
-    assert not used or REGISTRY[name].severity in used
+def test_explain_knows_what_happened_and_the_next_step(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in OTHERS:
+        assert run(["explain", name]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith(f"{name} ({REGISTRY[name].severity}): ")
+        assert "\n\nWhat to do\n  " in out
 
 
-@pytest.mark.parametrize("name", OTHERS)
-def test_explain_knows_what_happened_and_the_next_step(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["explain", name]) == 0
-    out = capsys.readouterr().out
-    assert out.startswith(f"{name} ({REGISTRY[name].severity}): ")
-    assert "\n\nWhat to do\n  " in out
-
-
-@pytest.mark.parametrize("name", OTHERS)
-def test_a_page_is_a_title_a_severity_and_its_sections(name: str) -> None:
-    page = REGISTRY[name].page
-    assert re.match(r"# [^\n]+[^.\n]\n\nSeverity: \w+\n\n## ", page)
-    assert [heading for heading, _ in sections(page)] == ["Why", "What to do"]
+def test_a_page_is_a_title_a_severity_and_its_sections() -> None:
+    for name in OTHERS:
+        page = REGISTRY[name].page
+        assert re.match(r"# [^\n]+[^.\n]\n\nSeverity: \w+\n\n## ", page), name
+        assert [heading for heading, _ in sections(page)] == ["Why", "What to do"], name
 
 
 def test_a_fence_keeps_what_it_holds() -> None:

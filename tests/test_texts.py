@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from tests.texts import DOCSTRINGS, HELP, HINTS, MESSAGES, TITLES, USAGE, Text
+from tests.texts import Text, texts, titles
 from tritonrepo.rules import RULES
 
 MODAL = {"error": r"\b(must|cannot)\b", "warning": r"\bshould\b", "info": r"^(?!.*\b(must|cannot|should)\b)"}
@@ -30,8 +30,8 @@ CODE = re.compile(r"\b[a-z_]+: ?(?:\[|\"|\{(?!\})|KIND_|TYPE_|true\b|false\b)|\b
 NAME_MEANT = re.compile(r"Did you mean [^?]*\?")
 
 
-def wrong(texts: Iterable[Text], holds: Callable[[str], object]) -> list[str]:
-    return [f"{text.place}: {text.text}" for text in texts if not holds(text.text)]
+def wrong(given: Iterable[Text], holds: Callable[[str], object]) -> list[str]:
+    return [f"{text.place}: {text.text}" for text in given if not holds(text.text)]
 
 
 def prose(text: str) -> str:
@@ -40,46 +40,46 @@ def prose(text: str) -> str:
 
 
 def test_there_is_much_to_read() -> None:
-    counts = [len(each) for each in (TITLES, MESSAGES, HINTS, USAGE, HELP)]
+    counts = [len(texts(kind)) for kind in ("title", "message", "hint", "usage", "help")]
     assert all(count > least for count, least in zip(counts, (400, 700, 700, 5, 60), strict=True)), counts
 
 
 def test_the_title_of_an_error_says_what_must_be_of_a_warning_what_should() -> None:
-    rules = [text for text in TITLES if text.place in RULES]
+    rules = [text for text in titles() if text.place in RULES]
     assert [f"{text.place}: {text.text}" for text in rules if not re.search(MODAL[text.kind], text.text)] == []
 
 
 def test_a_title_is_a_line_without_a_period() -> None:
-    assert wrong(TITLES, lambda text: re.fullmatch(r".{10,119}[^.]", text)) == []
+    assert wrong(texts("title"), lambda text: re.fullmatch(r".{10,119}[^.]", text)) == []
 
 
 def test_a_message_names_what_it_is_about_before_its_verb() -> None:
-    assert wrong([*MESSAGES, *USAGE], lambda text: not VERB_FIRST.match(text)) == []
+    assert wrong(texts("message", "usage"), lambda text: not VERB_FIRST.match(text)) == []
 
 
 def test_a_message_has_no_period() -> None:
-    assert wrong(MESSAGES, lambda text: not text.endswith(".")) == []
+    assert wrong(texts("message"), lambda text: not text.endswith(".")) == []
 
 
 def test_a_hint_is_a_sentence() -> None:
-    assert wrong(HINTS, lambda text: re.match(r"[A-Z{`\"]", text) and re.search(r"(?:[.?]|\{\})$", text)) == []
+    assert wrong(texts("hint"), lambda text: re.match(r"[A-Z{`\"]", text) and re.search(r"(?:[.?]|\{\})$", text)) == []
 
 
 def test_a_hint_asks_only_whether_a_name_was_meant() -> None:
-    assert wrong(HINTS, lambda text: "?" not in NAME_MEANT.sub("", text)) == []
+    assert wrong(texts("hint"), lambda text: "?" not in NAME_MEANT.sub("", text)) == []
 
 
 def test_no_text_has_a_turn_that_no_writer_would_use() -> None:
-    assert wrong([*TITLES, *MESSAGES, *HINTS, *USAGE, *HELP], lambda text: not BANNED.search(prose(text))) == []
+    assert wrong(texts("title", "message", "hint", "usage", "help"), lambda text: not BANNED.search(prose(text))) == []
 
 
 def test_a_number_has_its_noun() -> None:
-    assert wrong([*MESSAGES, *HINTS], lambda text: not BARE.search(text)) == []
+    assert wrong(texts("message", "hint"), lambda text: not BARE.search(text)) == []
 
 
 def test_code_with_a_colon_is_in_backticks() -> None:
-    assert wrong([*HINTS, *HELP], lambda text: not CODE.search(re.sub(r"`[^`]*`", "", text))) == []
+    assert wrong(texts("hint", "help"), lambda text: not CODE.search(re.sub(r"`[^`]*`", "", text))) == []
 
 
 def test_a_docstring_opens_as_those_of_the_field_do() -> None:
-    assert wrong(DOCSTRINGS, lambda text: not re.match(r"(?:Give|Tell)s?\b", text)) == []
+    assert wrong(texts("docstring"), lambda text: not re.match(r"(?:Give|Tell)s?\b", text)) == []

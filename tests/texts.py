@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 import click
 
-from tests.syntax import MODULES, Module, children, given, walk
+from tests.syntax import Module, children, given, modules, walk
 from tritonrepo.cli import COMMANDS, root
 from tritonrepo.report.pages import sections, title
 from tritonrepo.report.registry import REGISTRY
@@ -89,7 +90,7 @@ def _returned(module: Module) -> Iterator[tuple[str, ast.expr, ast.AST]]:
 
 def in_code() -> Iterator[Text]:
     """Yield the messages, hints and complaints that the package's code has."""
-    for module in MODULES.values():
+    for module in modules().values():
         for kind, expression, scope in (*_given(module), *_returned(module)):
             for text in templates(expression, scope):
                 if text.strip("{} "):
@@ -121,16 +122,23 @@ def in_help() -> Iterator[Text]:
 
 def docstrings() -> Iterator[Text]:
     """Yield the docstrings of the package."""
-    for module in MODULES.values():
+    for module in modules().values():
         for node in module.nodes:
             if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
                 yield Text("docstring", ast.get_docstring(node) or "", module.place(node))
 
 
-TITLES = [Text(entry.severity, title(entry.page), name) for name, entry in REGISTRY.items()]
-FOUND = [*dict.fromkeys((*in_code(), *on_pages()))]
-MESSAGES = [text for text in FOUND if text.kind == "message"]
-HINTS = [text for text in FOUND if text.kind == "hint"]
-USAGE = [text for text in FOUND if text.kind == "usage"]
-HELP = [*in_help()]
-DOCSTRINGS = [*docstrings()]
+def titles() -> Iterator[Text]:
+    """Yield the titles of the pages, each of the kind of its severity."""
+    yield from (Text(entry.severity, title(entry.page), name) for name, entry in REGISTRY.items())
+
+
+@cache
+def all_texts() -> tuple[Text, ...]:
+    """Return each of our texts once, save titles."""
+    return (*dict.fromkeys((*in_code(), *on_pages(), *in_help(), *docstrings())),)
+
+
+def texts(*kinds: str) -> list[Text]:
+    """Return the texts of these kinds: "message", "hint", "usage", "help", "docstring" or "title"."""
+    return [text for text in all_texts() if text.kind in kinds] + ([*titles()] if "title" in kinds else [])
