@@ -81,6 +81,18 @@ def test_a_server_that_does_not_end_in_time_is_killed(leash: Leash, log: Path) -
     assert not alive(pid)
 
 
+def test_a_second_signal_kills_a_server_that_takes_its_time(leash: Leash, log: Path, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    pid = python(leash, log, ON_TERM.replace("sys.exit(3)", "time.sleep(600)") + WAITS, str(said))
+    leash.ready()
+    os.kill(leash.session, signal.SIGTERM)
+    assert soon(lambda: said.exists() and said.read_text())
+    assert alive(pid)
+    os.kill(leash.session, signal.SIGTERM)
+    assert soon(lambda: not alive(pid))
+    assert soon(lambda: not leash.home.exists())
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [("raise SystemExit(7)", 7), ("pass", 0), ("import os; os.kill(os.getpid(), 15)", -15)],

@@ -146,6 +146,64 @@ def test_what_does_not_end_is_ended(script: str) -> None:
     assert (done.returncode, done.stderr) == (143, "interrupted\n")
 
 
+SERVING = """\
+import signal, sys, time
+from tritonrepo.cli import interrupts, main, root
+interrupts.SERVER_LIMIT_S = interrupts.KILL_S = float(sys.argv.pop(1))
+@root.command("wait")
+def wait():
+    with interrupts.stoppable():
+        try:
+            print("begun", flush=True)
+            time.sleep(600)
+        finally:
+            print("ending", flush=True)
+            time.sleep(600)
+root.get_command = lambda ctx, name: wait
+root.resolve_command = lambda ctx, args: ("wait", wait, args[1:])
+main()
+"""
+HUP = signal.SIGHUP
+ENDS = {
+    "Ctrl-C twice": (LONGEST_S, [INT, INT], 130),
+    "a closed terminal, then Ctrl-C": (LONGEST_S, [HUP, INT], 130),
+    "Ctrl-C once": (0.1, [INT], 130),
+    "SIGTERM once": (0.1, [TERM], 143),
+}
+
+
+@pytest.mark.parametrize(("limit_s", "signals", "code"), ENDS.values(), ids=ENDS)
+def test_a_command_that_runs_a_server_answers_at_once_and_ends(
+    limit_s: float, signals: list[signal.Signals], code: int
+) -> None:
+    """The second signal reaches what is being ended; if even that hangs, the process is ended."""
+    command, pipe = [sys.executable, "-c", SERVING, str(limit_s), "wait"], subprocess.PIPE
+    with subprocess.Popen(command, text=True, env=unmeasured(), stdout=pipe, stderr=pipe) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signals[0])
+        assert process.stderr.readline() == "stopping; press Ctrl-C again to stop at once\n"
+        assert process.stdout.readline() == "ending\n"
+        for number in signals[1:]:
+            process.send_signal(number)
+        assert process.communicate(timeout=LONGEST_S)[1] == "interrupted\n"
+    assert process.returncode == code
+
+
+def test_a_signal_that_is_to_be_ignored_stays_ignored() -> None:
+    """As nohup asks for: the command outlives its terminal."""
+    script = SERVING.replace("main()", "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nmain()")
+    command, pipe = [sys.executable, "-c", script, "0.1", "wait"], subprocess.PIPE
+    with subprocess.Popen(command, text=True, env=unmeasured(), stdout=pipe, stderr=pipe) as process:
+        assert process.stdout
+        process.stdout.readline()
+        for number in (HUP, TERM):
+            process.send_signal(number)
+        process.communicate(timeout=LONGEST_S)
+    assert process.returncode == 143
+
+
 AT_ONCE = Pace(0, lambda: 0, lambda _: None)
 
 

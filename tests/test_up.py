@@ -187,8 +187,9 @@ def test_up_stays_and_says_how_to_ask_it(inside: Path, mark: str) -> None:
             == f"""try it   curl -N {url}/v2/models/rag/generate_stream -d '{{"query": "…", "stream": true}}'\n"""
         )
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        said = process.communicate(timeout=60)[1].decode()
     assert process.returncode == 130
+    assert said.endswith("\nstopping; press Ctrl-C again to stop at once\ninterrupted\n")
     assert left(mark) == []
     assert (inside / "model_repository").is_dir()
 

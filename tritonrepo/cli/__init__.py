@@ -115,7 +115,8 @@ def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  t
 def main() -> None:
     """Run the command line and leave with its exit code."""
     for signum in ENDING:
-        signal.signal(signum, _terminate)
+        if signal.getsignal(signum) is not signal.SIG_IGN:  # nohup asks for that
+            signal.signal(signum, _terminate)
     sys.stdout, sys.stderr = guarded(sys.stdout), guarded(sys.stderr)
     code = run(sys.argv[1:])
     if code > 128 and any(not thread.daemon for thread in threading.enumerate()[1:]):  # noqa: PLR2004  by a signal

@@ -1,4 +1,4 @@
-"""Ctrl-C and signals for commands that write elsewhere: the first ends them in order and soon, the second at once."""
+"""Ctrl-C and signals of commands that write elsewhere or run a server: the first ends them soon, the second at once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import select
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
+from typing import NamedTuple
 
 import click
 
@@ -18,11 +19,29 @@ from tritonrepo.cli.output import last_words, say
 LIMIT_S = 1.5
 """How long a command may take to end in order. What is under way then ends as if the process was killed."""
 
+SERVER_LIMIT_S = 5.0
+"""How long a command may take to end the server that it runs."""
+
+KILL_S = 1.0
+"""How long a server may take to be killed, with all that it left."""
+
+STOPPING = "stopping; press Ctrl-C again to stop at once\n"
+
 NUMBERS = (signal.SIGINT, *ENDING)
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
+class _Manner(NamedTuple):
+    """How a command ends: how long it may take, what it says at once, and how long it may take after a second signal.
+
+    With that time, the second signal raises an exception as well.
+    """
+
+    limit_s: float
+    said: str = ""
+    kill_s: float = 0
+
+
+def interruptible() -> AbstractContextManager[None]:
     """End the block by an exception on the first signal, and the process after LIMIT_S or on the second one.
 
     A store that does not answer or a name server can hold up what runs; nothing depends on an orderly end, because the
@@ -30,41 +49,58 @@ def interruptible() -> Iterator[None]:
     not notice a signal that arrives just before it begins to wait. So a thread reads what Python writes at the very
     arrival of a signal (`signal.set_wakeup_fd`).
     """
+    return _handled(_Manner(LIMIT_S))
+
+
+def stoppable() -> AbstractContextManager[None]:
+    """Do the same for a command that runs a server: the first signal ends it in order, the second kills it.
+
+    The keeper ends the server as well if this process has to be ended.
+    """
+    return _handled(_Manner(SERVER_LIMIT_S, STOPPING, KILL_S))
+
+
+@contextmanager
+def _handled(manner: _Manner) -> Iterator[None]:
+    """End the block in this manner; a signal that this process was told to ignore, as by nohup, stays ignored."""
     if threading.current_thread() is not threading.main_thread():  # only it may set handlers
         yield
         return
     reads, writes = os.pipe()
     os.set_blocking(writes, False)
-    threading.Thread(target=_watch, args=[reads], daemon=True).start()
+    threading.Thread(target=_watch, args=[reads, manner], daemon=True).start()
     other = signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, _first) for number in NUMBERS}
+    heeded = [number for number in NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
+    arrived: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
+        arrived.append(number)
+        if len(arrived) == 1 or (manner.kill_s and len(arrived) == 2):  # noqa: PLR2004  the first, the second
+            raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
+
+    before = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield
     except KeyboardInterrupt as error:
         say("interrupted", err=True)
         raise click.exceptions.Exit(128 + (error.number if isinstance(error, Terminated) else signal.SIGINT)) from error
     finally:
-        if signal.getsignal(signal.SIGINT) is _first:  # after a signal, all stays until the process ends
+        if not arrived:  # after a signal, all stays until the process ends
             for number, handler in before.items():
                 signal.signal(number, handler)
             signal.set_wakeup_fd(other)
             os.close(writes)
 
 
-def _first(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
-    for each in NUMBERS:
-        signal.signal(each, _more)
-    raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
-
-
-def _more(number: int, frame: FrameType | None) -> None:
-    """Leave it to the thread that reads of the signal."""
-
-
-def _watch(reads: int) -> None:
-    """End the process on the second signal, or LIMIT_S after the first; return if the block ends without any."""
+def _watch(reads: int, manner: _Manner) -> None:
+    """End the process soon after the second signal, or some time after the first; return if the block ends earlier."""
     if first := _arrived(reads):
-        _end(128 + (_arrived(reads, LIMIT_S) or first))
+        if manner.said:
+            last_words(manner.said)
+        last = _arrived(reads, manner.limit_s)
+        if last and manner.kill_s:
+            _arrived(reads, manner.kill_s)
+        _end(128 + (last or first))
     os.close(reads)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.interrupts import stoppable
 from tritonrepo.cli.output import say
 from tritonrepo.cli.serving import USUAL, options, ports_or, urls, watch
 from tritonrepo.cli.stack import workspace
@@ -63,7 +64,7 @@ def command(
     record = read_record(repository, work)
     chosen = ServeOptions(ports, runtime, llm_engine, timeout, mode, poll or 5)
     where = repository if is_remote(repository) else Path(repository)
-    with serve(where, chosen, work, record) as server:
+    with stoppable(), serve(where, chosen, work, record) as server:
         say(*banner(server, record, llm_engine), err=True)
         for fault in server.unavailable:
             say(*fault.lines, err=True)

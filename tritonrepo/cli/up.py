@@ -9,6 +9,7 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.asking import ask
+from tritonrepo.cli.interrupts import stoppable
 from tritonrepo.cli.output import say
 from tritonrepo.cli.results import gaps, summary
 from tritonrepo.cli.serving import USUAL, options, ports_or, urls, watch
@@ -67,7 +68,7 @@ def command(
     loaded = load([stack], workspace(links))
     usual = Ports(0, 0, 0) if question is not None else USUAL
     chosen = ServeOptions(ports_or((http_port, grpc_port, metrics_port), usual), runtime, llm_engine, timeout)
-    with up(loaded, out, chosen, asked=question is not None) as running:
+    with stoppable(), up(loaded, out, chosen, asked=question is not None) as running:
         server, names = running.server, running.pipelines
         say(*banner(server, running.build.record, llm_engine), err=True)
         if question is not None:

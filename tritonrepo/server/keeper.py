@@ -138,13 +138,15 @@ def ended(server: int, home: Path) -> bool:
 
 
 def end_orderly(server: int, home: Path, wake: int, grace_s: float) -> None:
-    """Ask the server to end, and wait for that at most the given time."""
+    """Ask the server to end, and wait for that at most the given time, or until a signal asks for haste."""
     deadline = time.monotonic() + grace_s
     with suppress(ProcessLookupError):
         os.kill(server, signal.SIGTERM)
     while not ended(server, home) and (left := deadline - time.monotonic()) > 0:
         if select.select([wake], [], [], left)[0]:
-            os.read(wake, 1 << 16)
+            arrived = os.read(wake, 1 << 16)
+            if any(number in arrived for number in CALLS_OFF):
+                return
 
 
 def end_all() -> None:

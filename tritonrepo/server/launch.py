@@ -40,7 +40,7 @@ class Launch:
     backends: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     deadline_s: float = 120
-    exit_timeout_s: int = 15
+    exit_timeout_s: int = 2
     extra_args: Sequence[str] = ()
     links: Sequence[Path] = ()
     replaced: Mapping[str, File] = field(default_factory=dict)

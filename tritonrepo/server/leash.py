@@ -60,7 +60,8 @@ class Leash:
     def release(self) -> None:
         """End the server and its processes, remove its shared memory and temporary directory, and wait for that.
 
-        An interrupt in the meantime is raised once everything is gone, so that callers can rely on that.
+        An interrupt in the meantime kills what is being ended in order, and is raised once everything is gone, so that
+        callers can rely on that.
         """
         assert self._keeper.stdin  # noqa: S101  it is a pipe
         assert self._keeper.stdout  # noqa: S101
@@ -73,6 +74,7 @@ class Leash:
                 break
             except KeyboardInterrupt as error:
                 interrupt = error
+                self._keeper.terminate()
         self._keeper.stdout.close()
         if interrupt is not None:
             raise interrupt

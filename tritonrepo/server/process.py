@@ -25,7 +25,7 @@ from tritonrepo.server.leash import Leash
 from tritonrepo.server.ports import HOST, Ports, choose, listens
 
 GLANCE_S = 0.03
-GRACE_S = 5
+GRACE_S = 1
 """How long after its exit timeout a server may take to end before it is killed."""
 
 
