@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.client import HTTPResponse
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,7 +136,7 @@ BAD: dict[str, tuple[Said, Callable[[Client], object], str, str]] = {
     "nothing": (Said(b""), lambda c: c.index(), "server-answer", "the response is not JSON: an empty response"),
     "a body that is cut short": (
         Said(b"[]", head={"Content-Length": "9"}), lambda c: c.index(), "server-answer",
-        "the connection closed before the end of the response: IncompleteRead(2 bytes read, 7 more expected)",
+        "the connection closed before the end of the response: 7 bytes are missing",
     ),
     "a refusal": (
         plain({"error": "no such model"}, 400), lambda c: c.config("m"), "server-refused",
@@ -166,16 +165,6 @@ def test_what_is_no_answer_is_an_error_in_its_own_words(
     assert words in message
 
 
-class Pieces:
-    """A response that arrives in these pieces."""
-
-    def __init__(self, pieces: Sequence[bytes]) -> None:
-        self.pieces = [*pieces, b""]
-
-    def read1(self, _: int) -> bytes:
-        return self.pieces.pop(0)
-
-
 EVENTS: dict[str, tuple[list[bytes], list[bytes]]] = {
     "one": ([b"data: a\n\n"], [b"a"]),
     "several in a piece": ([b"data: a\n\ndata: b\n\n"], [b"a", b"b"]),
@@ -186,12 +175,13 @@ EVENTS: dict[str, tuple[list[bytes], list[bytes]]] = {
     "a body without events": ([b'{"error":', b' "x"}\n'], [b'{"error": "x"}']),
     "nothing": ([], []),
     "only line breaks": ([b"\n\n"], []),
+    "comments and other fields": ([b": still here\n\nevent: x\nid: 1\nretry: 9\ndata: a\n\n"], [b"a"]),
 }
 
 
 @pytest.mark.parametrize(("pieces", "found"), EVENTS.values(), ids=EVENTS)
 def test_events_are_found_wherever_the_pieces_end(pieces: list[bytes], found: list[bytes]) -> None:
-    assert [event.strip() for event in events(cast("HTTPResponse", Pieces(pieces)))] == found
+    assert [event.strip() for event in events(pieces)] == found
 
 
 @pytest.mark.parametrize("ask", [lambda r, q: r.infer(q), lambda r, q: [*r.stream(q)]], ids=["one", "a stream"])
@@ -314,13 +304,14 @@ def test_outputs_in_json_are_read_as_well() -> None:
 
 NO_INFERENCES: dict[str, tuple[Said, str, str]] = {
     "a refusal": (plain({"error": "bad input"}, 400), "server-refused", "/v2/models/m/infer: bad input"),
-    "no outputs": (plain({}), "server-answer", "the response is not an inference response: KeyError('outputs')"),
+    "no outputs": (plain({}), "server-answer", "the response is not an inference response: it must be"),
     "a tensor without a shape": (
-        plain({"outputs": [{"name": "X", "datatype": "FP32", "data": [1]}]}), "server-answer", "KeyError('shape')",
+        plain({"outputs": [{"name": "X", "datatype": "FP32", "data": [1]}]}), "server-answer",
+        "output X has the shape null, but needs a list of sizes",
     ),
     "values that do not fit their shape": (
         plain({"outputs": [{"name": "X", "datatype": "FP32", "shape": [3], "data": [1]}]}), "server-answer",
-        "cannot reshape array",
+        "output X has shape [3], but 1 values",
     ),
     "a data type that does not exist": (
         plain({"outputs": [{"name": "X", "datatype": "FP8", "shape": [1], "data": [1]}]}), "server-answer",

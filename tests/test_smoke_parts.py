@@ -23,7 +23,8 @@ from tritonrepo.report.table import table
 from tritonrepo.repository import read, target
 from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.endpoint import Endpoint
-from tritonrepo.server.tensors import Request, Tensor, of_values, packed, unpacked
+from tritonrepo.server.tensors import Request, Tensor, of_values, packed
+from tritonrepo.server.unpacking import unpacked
 from tritonrepo.smoke import drift, expected, files, links
 from tritonrepo.smoke.answers import stream
 from tritonrepo.smoke.case import Case, Check, Crowd, Outcome, Reply, Result
@@ -559,7 +560,7 @@ def test_a_tensor_goes_and_comes_in_binary(datatype: str) -> None:
     head = [
         {"name": n, "datatype": datatype, "shape": [1, 2], "parameters": {"binary_data_size": size}} for n in ("t", "u")
     ]
-    assert unpacked(head, body[length:])["u"].values.tolist() == tensor.values.tolist()
+    assert unpacked({"outputs": head}, body[length:])["u"].values.tolist() == tensor.values.tolist()
 
 
 def test_made_up_inputs_fill_the_shapes_of_the_config() -> None:

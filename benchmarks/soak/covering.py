@@ -132,6 +132,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     "server": (
         *("keeper", "client", "server_words", "server_parts", "vllm_stand_in", "onnx_stand_in", "backend_vllm"),
         *("backend_onnx", "endpoint", "smoke_parts", "serve_wheels", "server"),
+        "hostile_answers",
     ),
     "smoke": (
         *("smoke_judges", "smoke_cases", "smoke_asking", "smoke_commands", "smoke_prompts", "smoke_parts"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import (
     BadStatusLine,
@@ -25,9 +25,15 @@ from urllib.parse import quote
 
 from tritonrepo.diagnostics import Stop, failure, fatal
 from tritonrepo.server.endpoint import Endpoint
-from tritonrepo.server.tensors import Request, Tensor, packed, unpacked
+from tritonrepo.server.tensors import Request, Tensor, packed
+from tritonrepo.server.unpacking import LARGEST, shortened, unpacked
 
 JSON = {"Content-Type": "application/json"}
+
+CUT = "the connection closed before the end of the response"
+
+ASIDE = (b":", b"event:", b"id:", b"retry:")
+"""How lines of an event stream begin that are no data; a proxy sends comments to keep a connection open."""
 
 
 class ModelState(NamedTuple):
@@ -88,14 +94,15 @@ class Client:
         path = f"{_path(request.model, request.version)}/infer"
         head = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(length)}
         with self._asked("POST", path, body, head) as response:
-            content = response.read()
+            content = self._whole(path, response)
         if response.status != 200:  # noqa: PLR2004  HTTP's OK
             raise self._refused(path, response, self._parsed(content))
-        size = int(response.getheader("Inference-Header-Content-Length") or len(content))
+        said = response.getheader("Inference-Header-Content-Length", str(len(content)))
+        size = int(said) if said.isdecimal() and len(said) < 20 else len(content)  # noqa: PLR2004  digits of 2^64
         try:
-            return unpacked(self._parsed(content[:size])["outputs"], content[size:])
-        except (KeyError, TypeError, ValueError) as error:
-            message = f"{path}: the response is not an inference response: {error!r}"
+            return unpacked(self._parsed(content[:size]), content[size:])
+        except ValueError as error:
+            message = f"{path}: the response is not an inference response: {error}"
             raise failure("server-answer", self.url, message) from None
 
     def generate(self, model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,10 +113,10 @@ class Client:
         """Yield a model's responses as they arrive; closing the iterator closes the connection."""
         path = f"{_path(model, version)}/generate_stream"
         with self._asked("POST", path, json.dumps(inputs).encode()) as response:
-            for event in events(response):
+            for event in events(self._pieces(path, response)):
                 answer = self._mapping(self._parsed(event))
                 if "error" in answer:
-                    raise failure("server-refused", self.url, f"{model}: {answer['error']}")
+                    raise failure("server-refused", self.url, shortened(f"{model}: {answer['error']}"))
                 yield answer
             if response.status >= 400:  # noqa: PLR2004  a response with an error status but no error text
                 message = f"{model}: the response has HTTP status {response.status}"
@@ -121,15 +128,34 @@ class Client:
 
     def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  JSON
         with self._asked(method, path, None if body is None else json.dumps(body).encode()) as response:
-            text = response.read()
+            text = self._whole(path, response)
         answer = self._parsed(text)
         if response.status != 200:  # noqa: PLR2004
             raise self._refused(path, response, answer)
         return answer
 
+    def _whole(self, path: str, response: HTTPResponse) -> bytes:
+        return b"".join(self._pieces(path, response))
+
+    def _pieces(self, path: str, response: HTTPResponse) -> Iterator[bytes]:
+        """Yield a body as it arrives, at most the size that a response may have.
+
+        `read1` returns what has arrived: `read` would wait for more, and `readline` accepts a broken chunked body.
+        """
+        left = LARGEST
+        while left >= (response.length or 0) and (got := response.read1(1 << 16)):
+            left -= len(got)
+            yield got
+        if left < (response.length or 0):
+            message = f"{path}: the response is larger than {LARGEST >> 20} MiB"
+            raise failure("server-answer", self.url, message)
+        if response.length:  # http.client reports an early end only of a body that is read at once
+            message = f"{CUT}: {response.length} bytes are missing"
+            raise failure("server-answer", self.url, message, "Check the server's log.")
+
     def _refused(self, path: str, response: HTTPResponse, answer: Any) -> Stop:  # noqa: ANN401  JSON
         said = answer.get("error") if isinstance(answer, dict) else None
-        return failure("server-refused", self.url, f"{path}: {said or f'HTTP {response.status}'}")
+        return failure("server-refused", self.url, shortened(f"{path}: {said or f'HTTP {response.status}'}"))
 
     def _parsed(self, text: bytes) -> Any:  # noqa: ANN401  JSON
         try:
@@ -190,7 +216,7 @@ class Client:
         if isinstance(error, BadStatusLine) and not isinstance(error, RemoteDisconnected):
             hint = "Check that this is the HTTP port, by default 8000, not gRPC's. For a port with TLS, use `https://`."
             return failure("server-answer", self.url, f"the response is not HTTP: {why[:60]}", hint)
-        message = f"the connection closed before the end of the response: {why}"
+        message = f"{CUT}: {why}"
         return failure("server-answer", self.url, message, "Check the server's log.")
 
 
@@ -226,18 +252,23 @@ def _shut_after(seconds: float | None, wire: socket.socket) -> Iterator[None]:
         raise TimeoutError
 
 
-def events(response: HTTPResponse) -> Iterator[bytes]:
+def events(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the data of server-sent events as they arrive; a body without events is yielded as one.
 
-    `read1` returns what has arrived: `read` would wait for more, and `readline` accepts a broken chunked body.
+    Comments and fields other than data are left out, as the HTML standard says (9.2.6, interpreting an event stream).
     """
-    other, rest = b"", b""
-    while got := response.read1(1 << 16):
-        *lines, rest = (rest + got).split(b"\n")
+    other: list[bytes] = []
+    held: list[bytes] = []
+    for piece in pieces:
+        held.append(piece)
+        if b"\n" not in piece:
+            continue
+        *lines, rest = b"".join(held).split(b"\n")
+        held = [rest]
         for line in lines:
             if line.startswith(b"data:"):
                 yield line.removeprefix(b"data:").strip()
-            else:
-                other += line
-    if other := (other + rest).strip():
-        yield other.removeprefix(b"data:")
+            elif not line.startswith(ASIDE):
+                other.append(line)
+    if last := b"".join([*other, *held]).strip():
+        yield last.removeprefix(b"data:")

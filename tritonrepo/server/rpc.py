@@ -14,10 +14,18 @@ from typing import Any, NamedTuple, Self
 
 from tritonrepo.diagnostics import Stop, failure, fatal
 from tritonrepo.server.endpoint import Endpoint, Tls
-from tritonrepo.server.tensors import Request, Tensor, for_client, from_client, missing_extra
+from tritonrepo.server.tensors import Request, Tensor, for_client, missing_extra
+from tritonrepo.server.unpacking import LARGEST, of_messages, shortened
 
 LATE = "DEADLINE_EXCEEDED"
 AWAY = "UNAVAILABLE"
+FULL = "RESOURCE_EXHAUSTED"
+
+OPTIONS = [
+    ("grpc.max_send_message_length", -1),  # no limit
+    ("grpc.max_receive_message_length", LARGEST),
+]
+"""Options of the channel, in place of tritonclient's, which accept a response of 2 GiB."""
 
 
 class _Came(NamedTuple):
@@ -42,7 +50,9 @@ class Rpc:
         if secure:
             endpoint.tls.context()  # reports what is wrong with a file; gRPC fails only at the first request
         try:
-            self._client = client.InferenceServerClient(self.address, ssl=secure, **_files(endpoint.tls))
+            self._client = client.InferenceServerClient(
+                self.address, ssl=secure, channel_args=OPTIONS, **_files(endpoint.tls)
+            )
         except Exception as error:  # noqa: BLE001  grpc rejects an address in many ways
             message = f"this is not the address of a gRPC server: {error}"
             raise fatal("server-url", self.address, message, "Use the form `HOST:PORT`.") from None
@@ -80,7 +90,7 @@ class Rpc:
             )
         except self._types.InferenceServerException as error:
             raise self._refused(error) from None
-        return _outputs(result)
+        return self._outputs(result.get_response())
 
     def stream(self, request: Request) -> Iterator[dict[str, Tensor]]:
         """Yield a decoupled model's responses as they arrive, up to its final flag; raise Stop if it is late."""
@@ -99,11 +109,14 @@ class Rpc:
             except self._types.InferenceServerException as error:
                 self._next(came, deadline)  # the stream is already broken, and only its callback is told why
                 raise self._refused(error) from None
-            final = False
+            final, size = False, 0
             while not final:
-                result = self._next(came, deadline)
-                final = result.get_response().parameters["triton_final_response"].bool_param
-                if outputs := _outputs(result):
+                response = self._next(came, deadline).get_response()
+                size += response.ByteSize()
+                if size > LARGEST:
+                    raise failure("server-answer", self.address, f"the stream is larger than {LARGEST >> 20} MiB")
+                final = response.parameters["triton_final_response"].bool_param
+                if outputs := self._outputs(response):
                     yield outputs
         finally:
             self._client.stop_stream(cancel_requests=True)
@@ -116,6 +129,13 @@ class Rpc:
         if error is not None:
             raise self._refused(error)
         return result
+
+    def _outputs(self, response: Any) -> dict[str, Tensor]:  # noqa: ANN401  tritonclient has no types
+        try:
+            return of_messages(response.outputs, response.raw_output_contents)
+        except ValueError as error:
+            message = f"the response is not an inference response: {error}"
+            raise failure("server-answer", self.address, message) from None
 
     def _inputs(self, request: Request) -> list[Any]:
         inputs = []
@@ -131,7 +151,9 @@ class Rpc:
             return self._late("no response arrived")
         if status == AWAY:
             return fatal("server-unreachable", self.address, f"the connection was lost: {message.splitlines()[0]}")
-        return failure("server-refused", self.address, f"{status}: {message}" if status else message)
+        if status == FULL and "larger than max" in message:
+            return failure("server-answer", self.address, f"the response is larger than {LARGEST >> 20} MiB")
+        return failure("server-refused", self.address, shortened(f"{status}: {message}" if status else message))
 
     def _late(self, what: str) -> Stop:
         return failure("server-late", self.address, f"{what} within {self.whole_s:g} s")
@@ -147,10 +169,3 @@ def _sequence(request: Request) -> dict[str, Any]:
     if not request.sequence:
         return {}
     return {"sequence_id": request.sequence, "sequence_start": True, "sequence_end": True}
-
-
-def _outputs(result: Any) -> dict[str, Tensor]:  # noqa: ANN401  tritonclient has no types
-    return {
-        output.name: from_client(output.name, output.datatype, result.as_numpy(output.name))
-        for output in result.get_response().outputs
-    }

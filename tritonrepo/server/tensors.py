@@ -1,4 +1,4 @@
-"""Tensors as they are sent to a server and returned, and their binary form in HTTP.
+"""Tensors as values, and the binary form in which HTTP sends them.
 
 Source: KServe's v2 inference protocol; Triton's docs/protocol/extension_binary_data.md and extension_sequence.md.
 """
@@ -61,11 +61,6 @@ def for_client(tensor: Tensor) -> NDArray[Any]:
     return tensor.values.astype(_wire_type(tensor.datatype), copy=False)
 
 
-def from_client(name: str, datatype: str, values: NDArray[Any]) -> Tensor:
-    """Return the tensor of what this version of tritonclient returned."""
-    return Tensor(name, datatype, values.astype(numpy_type(datatype), copy=False))
-
-
 def _wire_type(datatype: str) -> Any:  # noqa: ANN401  tritonclient has no types
     try:
         from tritonclient.utils import triton_to_np_dtype
@@ -93,20 +88,6 @@ def packed(request: Request) -> tuple[bytes, int]:
     return b"".join([head, *contents]), len(head)
 
 
-def unpacked(outputs: Sequence[Mapping[str, Any]], content: bytes) -> dict[str, Tensor]:
-    """Return the outputs that a JSON head describes; binary ones follow one another in `content`, else ValueError."""
-    found, offset = {}, 0
-    for output in outputs:
-        name, datatype, shape = str(output["name"]), str(output["datatype"]), [int(n) for n in output["shape"]]
-        size = output.get("parameters", {}).get("binary_data_size")
-        if size is None:
-            found[name] = of_values(name, datatype, output["data"], shape)
-            continue
-        found[name] = _decoded(name, datatype, shape, content[offset : offset + size])
-        offset += size
-    return found
-
-
 def of_values(name: str, datatype: str, values: object, shape: Sequence[int]) -> Tensor:
     """Return the tensor of plain values, strings in UTF-8; raise ValueError if they do not fit type or shape."""
     import numpy as np
@@ -115,6 +96,11 @@ def of_values(name: str, datatype: str, values: object, shape: Sequence[int]) ->
     array = np.array(values, dtype=object).ravel()
     if kind is np.object_:
         array = np.array([v.encode() if isinstance(v, str) else v for v in array], dtype=object)
+    elif np.dtype(kind).kind in "iu":
+        least, most = np.iinfo(kind).min, np.iinfo(kind).max
+        for value in array:
+            if isinstance(value, int) and not least <= value <= most:  # NumPy would wrap it around
+                raise ValueError(f"{datatype} has values from {least} to {most}")
     return Tensor(name, datatype, array.astype(kind).reshape(list(shape)))
 
 
@@ -126,17 +112,3 @@ def _encoded(tensor: Tensor) -> bytes:
     if tensor.datatype == "BF16":  # the upper half of a float32
         return (tensor.values.view("uint32") >> 16).astype("uint16").tobytes()
     return tensor.values.tobytes()
-
-
-def _decoded(name: str, datatype: str, shape: Sequence[int], content: bytes) -> Tensor:
-    import numpy as np
-    from tritonclient.utils import deserialize_bytes_tensor
-
-    kind = numpy_type(datatype)
-    if datatype == "BYTES":
-        values = deserialize_bytes_tensor(content)
-    elif datatype == "BF16":
-        values = (np.frombuffer(content, np.uint16).astype(np.uint32) << 16).view(np.float32)
-    else:
-        values = np.frombuffer(content, dtype=kind)
-    return Tensor(name, datatype, values.reshape(list(shape)))

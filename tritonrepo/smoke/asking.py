@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Stop
+from tritonrepo.diagnostics import Diagnostic, Severity, Stop, failure
 from tritonrepo.server.client import Client
 from tritonrepo.server.rpc import Rpc
-from tritonrepo.server.tensors import Request, Tensor, Tensors, of_values
+from tritonrepo.server.tensors import Request, Tensor, Tensors
+from tritonrepo.server.unpacking import of_event
 from tritonrepo.smoke.case import Case, Check, Flaw, Protocol, Reply, Result, found
 from tritonrepo.smoke.judge import described, differences
 from tritonrepo.smoke.served import Declared
@@ -123,7 +124,10 @@ class Asking:
         if request.sequence:
             body["parameters"] = {"sequence_id": request.sequence, "sequence_start": True, "sequence_end": True}
         for event in self.connection.http.stream(request.model, body, request.version):
-            yield {o.name: _of_json(o, event[o.name]) for o in outputs if o.name in event}
+            try:
+                yield {o.name: of_event(o.name, o.datatype, event[o.name]) for o in outputs if o.name in event}
+            except ValueError as error:
+                raise failure("server-answer", self.connection.http.url, f"an event does not fit: {error}") from None
 
 
 def streams_over_http(request: Request) -> bool:
@@ -137,11 +141,6 @@ def streams_over_http(request: Request) -> bool:
 def _plain(tensor: Tensor) -> Any:  # noqa: ANN401  JSON
     values = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in tensor.values.ravel().tolist()]
     return values[0] if len(values) == 1 else values
-
-
-def _of_json(declared: Declared, value: object) -> Tensor:
-    values = value if isinstance(value, list) else [value]
-    return of_values(declared.name, declared.datatype, values, [len(values)])
 
 
 def of_flaws(case: Case, protocol: Protocol, ms: int, answered: Answered) -> Result:

@@ -49,9 +49,15 @@ class Served:
 
 
 def of_config(config: Mapping[str, Any], version: str, at: Span) -> Served:
-    """Return a served version from its config's JSON form."""
-    inputs, outputs = (tuple(map(_declared, config.get(key, ()))) for key in ("input", "output"))
-    return Served(str(config["name"]), version, config, at, inputs, outputs, int(config.get("max_batch_size", 0)))
+    """Return a served version from its config's JSON form; raise ValueError if it is none."""
+    try:
+        inputs, outputs = (tuple(map(_declared, config.get(key, ()))) for key in ("input", "output"))
+        batch = int(config.get("max_batch_size", 0))
+        served = Served(str(config["name"]), version, config, at, inputs, outputs, batch)
+        config.get("model_transaction_policy", {}).get("decoupled")
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise ValueError(f"it does not have the form of a ModelConfig: {error!r}") from None
+    return served
 
 
 def _declared(tensor: Mapping[str, Any]) -> Declared:
@@ -84,6 +90,8 @@ def survey(client: Client, index: list[ModelState], only: frozenset[str]) -> Ite
             served = of_config(client.config(state.name, state.version), state.version, at)
         except Stop as stop:
             yield _loaded(state, at, Flaw(f"cannot fetch the model's config: {stop.diagnostics[0].message}"))
+        except ValueError as error:
+            yield _loaded(state, at, Flaw(f"cannot read the model's config: {error}"))
         else:
             yield Result(state.name, state.version, Check.LOADED)
             yield served
