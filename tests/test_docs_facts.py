@@ -412,7 +412,7 @@ HAVE = {
     "Span": {"path", "line", "column"},
     "Verdict": {"model", "verdict"},
     "Server": {"endpoint"},
-    "Endpoint": {"url", "grpc", "headers", "tls", "timeout_s", "whole_s"},
+    "Endpoint": {"url", "grpc", "headers", "tls", "variables", "timeout_s", "whole_s"},
     "Tls": {"ca", "certificate", "key"},
     "Indexed": {"name", "passages"},
 }

@@ -197,7 +197,7 @@ DEFAULTS = {
     ("up", "--grpc-port"): "8001",
     ("up", "--metrics-port"): "8002",
     ("push", "--settle"): "30, or 5 with --server",
-    ("smoke", "--grpc"): "the port after URL's",
+    ("smoke", "--grpc"): "the port after URL's, with TLS as for URL",
     ("adopt", "--output"): "stdout",
     **{(command, "--gpu"): "any" for command in ("fit", "validate")},
     **{(command, "--gpu-memory"): "from --gpu, the record or stack" for command in ("fit", "validate")},

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.connecting import Reach, connecting
 from tritonrepo.cli.output import concluded, say
 from tritonrepo.cli.results import HEAD, gaps, junit_rows, rows, summary, texts
 from tritonrepo.cli.stack import workspace
@@ -17,7 +18,6 @@ from tritonrepo.flows.smoke import NOTHING, known, smoke
 from tritonrepo.report import json as report_json
 from tritonrepo.report.junit import junit
 from tritonrepo.report.table import table
-from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.smoke.case import Outcome, Result
 from tritonrepo.stores import open_store
 from tritonrepo.tree import of_text
@@ -35,9 +35,7 @@ Examples:
 @click.command(epilog=EPILOG, short_help=COMMANDS["smoke"])
 @click.argument("url")
 @click.argument("stack", metavar="[STACK|DIR|URI]", required=False)
-@click.option(
-    "--grpc", metavar="HOST:PORT", help="gRPC address, or none to test over HTTP only.  [default: the port after URL's]"
-)
+@connecting
 @click.option(
     "--repository",
     metavar="DIR|URI",
@@ -64,7 +62,7 @@ def command(
     url: str,
     stack: str | None,
     *,
-    grpc: str | None,
+    reach: Reach,
     repository: str | None,
     only: tuple[str, ...],
     timeout: float,
@@ -84,7 +82,7 @@ def command(
     results: list[Result] = []
     with concluded(form, lambda ends: report_json.checked(rows(results), [*_found(results), *ends])):
         about = NOTHING if stack is None else known(stack, workspace(links), repository)
-        server = Endpoint(url, timeout, timeout, grpc)
+        server = reach.endpoint(url, timeout, timeout)
         results += sorted(smoke(server, about, only), key=lambda result: result.model)
         if form == "text":
             _tell(results)

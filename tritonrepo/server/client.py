@@ -19,16 +19,23 @@ from http.client import (
     HTTPSConnection,
     RemoteDisconnected,
 )
-from ssl import SSLError
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from tritonrepo.diagnostics import Stop, failure, fatal
+from tritonrepo.server.denial import denied
 from tritonrepo.server.endpoint import Endpoint
+from tritonrepo.server.reaching import Cause, Port, cause
 from tritonrepo.server.tensors import Request, Tensor, packed
 from tritonrepo.server.unpacking import LARGEST, shortened, unpacked
 
 JSON = {"Content-Type": "application/json"}
+
+DENIED = {401, 403}
+MOVED = {301, 302, 303, 307, 308}
+
+SHOWN = 200
+"""How much of a response that makes no sense a message quotes, in bytes."""
 
 CUT = "the connection closed before the end of the response"
 
@@ -116,7 +123,8 @@ class Client:
             for event in events(self._pieces(path, response)):
                 answer = self._mapping(self._parsed(event))
                 if "error" in answer:
-                    raise failure("server-refused", self.url, shortened(f"{model}: {answer['error']}"))
+                    words = self.endpoint.without_secrets(str(answer["error"]))
+                    raise failure("server-refused", self.url, shortened(f"{model}: {words}"))
                 yield answer
             if response.status >= 400:  # noqa: PLR2004  a response with an error status but no error text
                 message = f"{model}: the response has HTTP status {response.status}"
@@ -155,13 +163,24 @@ class Client:
 
     def _refused(self, path: str, response: HTTPResponse, answer: Any) -> Stop:  # noqa: ANN401  JSON
         said = answer.get("error") if isinstance(answer, dict) else None
-        return failure("server-refused", self.url, shortened(f"{path}: {said or f'HTTP {response.status}'}"))
+        words = self.endpoint.without_secrets(str(said or f"HTTP {response.status}"))
+        return failure("server-refused", self.url, shortened(f"{path}: {words}"))
+
+    def _admitted(self, response: HTTPResponse) -> None:
+        """Raise Stop if the server denies access, or sends the client elsewhere: nothing follows redirects."""
+        if response.status in DENIED:
+            said = response.getheader("WWW-Authenticate") or response.read(SHOWN).decode("utf-8", "replace")
+            raise denied(self.endpoint, self.url, f"HTTP {response.status}", said)
+        if response.status in MOVED:
+            place = self.endpoint.without_secrets(response.getheader("Location") or "another place")
+            message = f"the server redirects requests to {place} (HTTP {response.status})"
+            raise failure("server-answer", self.url, message, "Use the URL that it redirects to.")
 
     def _parsed(self, text: bytes) -> Any:  # noqa: ANN401  JSON
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
-            shown = text[:200].decode("utf-8", "replace") or "an empty response"
+            shown = self.endpoint.without_secrets(text[:SHOWN].decode("utf-8", "replace")) or "an empty response"
             hint = "Check that this is the HTTP port of a Triton server, by default 8000."
             raise failure("server-answer", self.url, f"the response is not JSON: {shown}", hint) from None
 
@@ -171,7 +190,8 @@ class Client:
         return answer
 
     def _odd(self, answer: object) -> Stop:
-        message = f"the response does not have Triton's format: {json.dumps(answer)[:60]}"
+        said = self.endpoint.without_secrets(json.dumps(answer))
+        message = f"the response does not have Triton's format: {said[:60]}"
         return failure("server-answer", self.url, message, "Check that this is the HTTP port of a Triton server.")
 
     @contextmanager
@@ -186,6 +206,7 @@ class Client:
             with _shut_after(self.endpoint.whole_s, connection.sock):
                 connection.request(method, self._address.path + path, body, {**head, **self.endpoint.headers})
                 with connection.getresponse() as response:
+                    self._admitted(response)
                     yield response
         except (OSError, HTTPException) as error:
             raise self._broken(error, connected=connected) from error
@@ -206,18 +227,25 @@ class Client:
         if isinstance(error, TimeoutError):
             hint = "Check the server's log: it may be loading models, or overloaded."
             return fatal("server-unreachable", self.url, f"the server sent nothing for {timeout_s:g} s", hint)
-        if not connected:
+        found = self._cause(error)
+        if not connected or (found and not found.away):
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            hint = "Check that the server is running on this port."
-            if isinstance(error, SSLError):
-                hint = "Check that this machine trusts the port's certificate. For a port without TLS, use `http://`."
+            why, hint = (
+                (found.message, found.hint) if found else (why, "Check that the server is running on this port.")
+            )
             return fatal("server-unreachable", self.url, f"the server cannot be reached: {why}", hint)
-        why = str(error) or type(error).__name__
+        why = self.endpoint.without_secrets(str(error) or type(error).__name__)
         if isinstance(error, BadStatusLine) and not isinstance(error, RemoteDisconnected):
             hint = "Check that this is the HTTP port, by default 8000, not gRPC's. For a port with TLS, use `https://`."
             return failure("server-answer", self.url, f"the response is not HTTP: {why[:60]}", hint)
         message = f"{CUT}: {why}"
         return failure("server-answer", self.url, message, "Check the server's log.")
+
+    def _cause(self, error: OSError | HTTPException) -> Cause | None:
+        if not isinstance(error, BadStatusLine | OSError):
+            return None  # what answered speaks HTTP
+        host, port, _, secure = self._address
+        return cause(Port(host, port or (443 if secure else 80), grpc=False, secure=secure, tls=self.endpoint.tls))
 
 
 def _path(model: str, version: str) -> str:

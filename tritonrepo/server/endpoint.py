@@ -12,12 +12,17 @@ from urllib.parse import urlsplit
 
 from tritonrepo.diagnostics import fatal
 from tritonrepo.plain import hidden
+from tritonrepo.server.secrets import hideable, without
 
 HTTP_PORT = 8000
 UNSENDABLE = re.compile(r"[\0- \x7f]")
 """Characters that http.client refuses to send in a request."""
 
 NO_GRPC = "none"
+GRPC_FORM = "Use the form `HOST:PORT`, or `grpcs://HOST:PORT` for TLS."
+
+SCHEMES = {"": None, "grpc": False, "http": False, "grpcs": True, "https": True}
+"""Scheme of a gRPC address → whether it uses TLS; None: as the URL does."""
 
 
 class Tls(NamedTuple):
@@ -33,15 +38,19 @@ class Tls(NamedTuple):
         try:
             context = ssl.create_default_context(cafile=file)
             if file := self.certificate:
-                context.load_cert_chain(file, self.key)
-        except OSError as error:
-            message = f"the file cannot be used for TLS: {error.strerror or error}"
+                context.load_cert_chain(file, self.key, _no_password)
+        except (OSError, ValueError) as error:  # the latter for a key that needs a password
+            message = f"the file cannot be used for TLS: {getattr(error, 'strerror', '') or error}"
             hint = "Use PEM files that this user can read, and a key that belongs to its certificate."
             raise fatal("server-tls", str(file), message, hint) from None
         return context
 
 
 PLAIN_TLS = Tls()
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted with a password")  # OpenSSL would ask for it on the terminal
 
 
 class Address(NamedTuple):
@@ -59,15 +68,17 @@ class Endpoint:
 
     `timeout_s` is the longest silence: of a connect, a response, a gap between tokens. `whole_s` is the maximum time
     for a complete response, a stream up to its end; without it, a stream over HTTP is unlimited, and gRPC has
-    `timeout_s`. `grpc` is HOST:PORT, "none", or None for the port after HTTP's.
+    `timeout_s`. `grpc` is HOST:PORT, also with a scheme (`grpc://`, `grpcs://`), "none", or None for the port after
+    HTTP's. `variables`: header → its value as everything that is printed shows it, as in `Bearer $TOKEN`.
     """
 
     url: str
     timeout_s: float = 60
     whole_s: float | None = None
     grpc: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     tls: Tls = PLAIN_TLS
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def whole_url(self) -> str:
@@ -89,6 +100,18 @@ class Endpoint:
             raise fatal("server-url", url, "this is not the URL of a server", "Use the form `http://HOST:PORT`.")
         return Address(parts.hostname, port, parts.path.rstrip("/"), parts.scheme == "https")
 
+    def without_secrets(self, text: str) -> str:
+        """Return the text with what stands for each secret in the headers, as a server may have repeated it."""
+        return without(text, hideable(self.headers, self.variables)) if self.headers else text
+
+    def grpc_secure(self) -> bool:
+        """Return whether gRPC uses TLS: as its address says, else as the URL does."""
+        scheme, separator, _ = (self.grpc or "").rpartition("://")
+        if scheme not in SCHEMES or (separator and not scheme):
+            raise fatal("server-url", str(self.grpc), "this is not the address of a gRPC server", GRPC_FORM)
+        said = SCHEMES[scheme]
+        return self.address().secure if said is None else said
+
     def grpc_address(self) -> str:
         """Return HOST:PORT of gRPC; raise Stop if it is not a valid address."""
         host, port, *_ = self.address()
@@ -99,4 +122,6 @@ class Endpoint:
         if "@" in address:
             message = "user and password in the address of a gRPC server are not supported"
             raise fatal("server-url", f"grpc://{address}", message, "Use the form `HOST:PORT`.")
+        if not re.fullmatch(r"[^/\s]*[^/:\s]:[0-9]{1,5}", address):
+            raise fatal("server-url", address, "this is not the address of a gRPC server", GRPC_FORM)
         return address

@@ -6,6 +6,7 @@ in a stream come as messages, without a status, and the stream goes on (seen fro
 
 from __future__ import annotations
 
+import os
 import queue
 import time
 from collections.abc import Iterator
@@ -13,13 +14,19 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from tritonrepo.diagnostics import Stop, failure, fatal
+from tritonrepo.server.denial import denied
 from tritonrepo.server.endpoint import Endpoint, Tls
+from tritonrepo.server.reaching import Port, cause
 from tritonrepo.server.tensors import Request, Tensor, for_client, missing_extra
 from tritonrepo.server.unpacking import LARGEST, of_messages, shortened
 
 LATE = "DEADLINE_EXCEEDED"
 AWAY = "UNAVAILABLE"
+OTHER = "UNIMPLEMENTED"
 FULL = "RESOURCE_EXHAUSTED"
+DENIED = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
+
+ADDRESS = "Set the gRPC address (default port 8001) with `--grpc HOST:PORT`, or use only HTTP with `--grpc none`."
 
 OPTIONS = [
     ("grpc.max_send_message_length", -1),  # no limit
@@ -39,14 +46,15 @@ class Rpc:
     """A client of one server over gRPC; raise Stop if its address is not valid."""
 
     def __init__(self, endpoint: Endpoint) -> None:
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it logs on stderr is in the errors as well
         try:
             import tritonclient.grpc as client
         except (ImportError, RuntimeError) as error:  # the latter if tritonclient is installed without its gRPC part
             raise missing_extra(error) from None
-        self.address = endpoint.grpc_address()
+        self.address, self.endpoint = endpoint.grpc_address(), endpoint
         self.whole_s = endpoint.timeout_s if endpoint.whole_s is None else endpoint.whole_s
         self._types, self._headers = client, dict(endpoint.headers)
-        secure = endpoint.address().secure
+        secure = endpoint.grpc_secure()
         if secure:
             endpoint.tls.context()  # reports what is wrong with a file; gRPC fails only at the first request
         try:
@@ -70,12 +78,20 @@ class Rpc:
         try:
             self._client.is_server_live(self._headers, client_timeout=self.whole_s)
         except self._types.InferenceServerException as error:
-            why = str(error.message()).split("\n")[0]
-            hint = (
-                "Set the gRPC address (default port 8001) with `--grpc HOST:PORT`, or use only HTTP with `--grpc none`."
-            )
-            message = f"the gRPC server cannot be reached: {why}"
-            raise fatal("server-unreachable", self.address, message, hint) from None
+            raise self._unreachable(error) from None
+
+    def _unreachable(self, error: Any) -> Stop:  # noqa: ANN401  tritonclient has no types
+        status, words = _status(error), self.endpoint.without_secrets(str(error.message())).split("\n")[0]
+        if status in DENIED:
+            return denied(self.endpoint, self.address, status, words)
+        if status == OTHER:
+            message = "the port speaks gRPC, but it is not the port of a Triton server"
+            return fatal("server-unreachable", self.address, message, ADDRESS)
+        host, _, port = self.address.rpartition(":")
+        endpoint = self.endpoint
+        found = cause(Port(host.strip("[]"), int(port), True, endpoint.grpc_secure(), endpoint.tls))  # noqa: FBT003
+        why, hint = (found.message, found.hint) if found else (words, ADDRESS)
+        return fatal("server-unreachable", self.address, f"the gRPC server cannot be reached: {why}", hint)
 
     def infer(self, request: Request) -> dict[str, Tensor]:
         """Return a model's single response; raise Stop with the server's words, or when time is up."""
@@ -145,8 +161,9 @@ class Rpc:
         return inputs
 
     def _refused(self, error: Any) -> Stop:  # noqa: ANN401  tritonclient has no types
-        status = str(error.status() or "").removeprefix("StatusCode.")
-        message = str(error.message()).strip()
+        status, message = _status(error), self.endpoint.without_secrets(str(error.message())).strip()
+        if status in DENIED:
+            return denied(self.endpoint, self.address, status, message)
         if status == LATE:
             return self._late("no response arrived")
         if status == AWAY:
@@ -159,9 +176,15 @@ class Rpc:
         return failure("server-late", self.address, f"{what} within {self.whole_s:g} s")
 
 
+def _status(error: Any) -> str:  # noqa: ANN401  tritonclient has no types
+    return str(error.status() or "").removeprefix("StatusCode.")
+
+
 def _files(tls: Tls) -> dict[str, str]:
     """Return the TLS files by the names that tritonclient has for them."""
     named = {"root_certificates": tls.ca, "certificate_chain": tls.certificate, "private_key": tls.key}
+    if tls.certificate and not tls.key:  # the standard library reads both from one file
+        named["private_key"] = tls.certificate
     return {name: str(path) for name, path in named.items() if path}
 
 

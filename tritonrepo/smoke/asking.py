@@ -16,7 +16,7 @@ from tritonrepo.smoke.case import Case, Check, Flaw, Protocol, Reply, Result, fo
 from tritonrepo.smoke.judge import described, differences
 from tritonrepo.smoke.served import Declared
 
-BROKEN = {"server-unreachable", "server-answer", "server-late"}
+BROKEN = {"server-unreachable", "server-answer", "server-late", "server-denied"}
 """What may mean that the whole server is gone, not only this response."""
 
 GLANCE_S = 5.0
