@@ -133,3 +133,34 @@ def test_headers_are_shown_without_their_secrets() -> None:
     assert shown(headers, {"authorization": "Bearer $T"}) == {
         "authorization": "Bearer $T", "x-key": "***", "x-tenant": "seven",
     }  # fmt: skip
+
+
+OTHERS: dict[str, tuple[dict[str, Said], str]] = {
+    "Triton's metrics": (
+        {"/metrics": Said(b"# HELP nv_inference_request_success x\nnv_inference_request_success 1\n")},
+        "this is the metrics port of a Triton server",
+    ),
+    "vLLM": (
+        {"/v1/models": plain({"data": [{"id": f"org/m{n}", "owned_by": "vllm"} for n in range(5)]})},
+        "this is vLLM with OpenAI's API, which serves org/m0, org/m1, org/m2 and 2 more",
+    ),
+    "another server with OpenAI's API": (
+        {"/v1/models": plain({"data": [{"id": "m\n::error::"}]})},
+        "this is a server with OpenAI's API, which serves m\\n::error::",
+    ),
+    "another server of the protocol": (
+        {"/v2": plain({"name": "mlserver", "version": "1", "extensions": []})},
+        'this is a server of the KServe protocol that is not Triton: "mlserver"',
+    ),
+    "a web server": ({}, 'this is another web server: "BaseHTTP/'),
+    "metrics of another": ({"/metrics": Said(b"x_nv_y 1")}, 'this is another web server: "BaseHTTP/'),
+    "models of no form": ({"/v1/models": plain({"data": [1]})}, 'this is another web server: "BaseHTTP/'),
+    "JSON without an end": ({"/v2": Said(b"[" * 200_000)}, 'this is another web server: "BaseHTTP/'),
+}
+
+
+@pytest.mark.parametrize(("says", "message"), OTHERS.values(), ids=OTHERS)
+def test_what_is_no_triton_is_named(says: dict[str, Said], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with speaking(lambda asked: says.get(asked.path, plain({}, 404))) as server:
+        assert run(["smoke", server.url, "--grpc", "none"]) == 2
+    assert f"{server.url}: fatal: {message}" in capsys.readouterr().err

@@ -127,7 +127,9 @@ def test_a_wrong_answer_is_told_with_what_was_sent_received_and_expected_and_is_
             AT,
             f"version 1, {protocol}: came [1.0]",
         )
-        assert hint.split("\n") == [
+        *lines, again = hint.split("\n")
+        assert again.startswith(f"To repeat it{'' if protocol == 'http' else ' over HTTP'}: curl -sS http://127.0.0.1:")
+        assert lines == [
             "Look at it.",
             f"Sent over {protocol}: A FP32[1] [1]",
             "Received: X FP32[1] [1]",
@@ -193,7 +195,7 @@ def test_a_refusal_does_not_ask_whether_the_server_lives() -> None:
     assert len(server.asked) == 1
     ((message, hint),) = [(d.message, d.hint.split("\n")) for d in result.diagnostics]
     assert message == "version 1, http: /v2/models/m/versions/1/infer: not today"
-    assert hint == ["Sent over http: A FP32[1] [1]", "Received: nothing"]
+    assert hint[:-1] == ["Sent over http: A FP32[1] [1]", "Received: nothing"]
 
 
 def test_a_late_answer_says_what_to_do() -> None:
@@ -361,7 +363,7 @@ def test_anothers_answer_is_named() -> None:
     assert message == (
         "version 1, http: 1 of 3 responses is wrong; the first, for 2, belongs to another request, the one for 3"
     )
-    assert hint == [
+    assert hint[:-1] == [
         "Check that the model returns each request of a batch its own rows.",
         "Sent over http: A FP32[1] [2]",
         "Received: X FP32[1] [3]",
@@ -441,7 +443,7 @@ def test_only_the_models_that_were_asked_for_are_tested() -> None:
 
 NO_INDEX: dict[str, tuple[Said, str]] = {
     "refused": (plain({"error": "no"}, 400), "Check that this is the HTTP port of a Triton server, by default 8000."),
-    "another server": (plain([1]), "Check that this is the HTTP port of a Triton server."),
+    "another server": (plain([1]), "Check that this is the HTTP port of a Triton server, by default 8000."),
 }
 
 
@@ -450,3 +452,22 @@ def test_a_server_without_an_index_cannot_be_tested(said: Said, hint: str) -> No
     with speaking(lambda _: said) as server, pytest.raises(Stop) as stop:
         list(run(Connection(Client(Endpoint(server.url, 30)), None), Known(), frozenset()))
     assert [(d.severity, d.hint) for d in stop.value.diagnostics] == [("fatal", hint)]
+
+
+def test_a_token_that_expires_ends_the_run_and_is_named() -> None:
+    with asking(lambda _: plain({"error": "the token has expired"}, 401)) as (each, _):
+        first, second = [result for case_ in (case(1), case(2)) for result in each.run(case_)]
+    assert first.diagnostics[0].message == (
+        'version 1, http: the server denies access without credentials: HTTP 401: {"error": "the token has expired"}'
+    )
+    assert second.diagnostics[0].message == "version 1, http: not tested, because the server denies access"
+
+
+def test_access_that_is_denied_to_one_model_ends_nothing() -> None:
+    def restricted(asked: Asked) -> Said:
+        return plain({}, 403 if asked.path.endswith("infer") else 200)
+
+    with asking(restricted) as (each, _):
+        results = [result for case_ in (case(1), case(2)) for result in each.run(case_)]
+    assert ["denies access" in result.diagnostics[0].message for result in results] == [True, True]
+    assert each.lost == ""

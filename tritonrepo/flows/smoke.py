@@ -37,7 +37,17 @@ def smoke(server: Endpoint, about: Known = NOTHING, only: Collection[str] = ()) 
     """
     http = Client(server)
     with nullcontext() if server.grpc == NO_GRPC else Rpc(server) as rpc:
-        yield from run(Connection(http, rpc), about, frozenset(only))
+        for result in run(Connection(http, rpc), about, frozenset(only)):
+            yield _safe(result, server)
+
+
+def _safe(result: Result, server: Endpoint) -> Result:
+    """Return a result without the secrets of the headers, which a server or a model may have repeated."""
+    if not server.headers:
+        return result
+    safe = server.without_secrets
+    found = (replace(d, message=safe(d.message), hint=safe(d.hint)) for d in result.diagnostics)
+    return replace(result, diagnostics=tuple(found), unchecked=safe(result.unchecked))
 
 
 def known(where: Path | str, work: Workspace, reads: Path | str | None = None) -> Known:

@@ -34,6 +34,9 @@ JSON = {"Content-Type": "application/json"}
 DENIED = {401, 403}
 MOVED = {301, 302, 303, 307, 308}
 
+SEEN = 1 << 18
+"""How much of another service's response is looked at, in bytes."""
+
 SHOWN = 200
 """How much of a response that makes no sense a message quotes, in bytes."""
 
@@ -67,6 +70,12 @@ class Client:
     def ready(self) -> bool:
         """Return whether the server says it is ready, which proves nothing about models (a dead stub stays ready)."""
         return self._status("/v2/health/ready")
+
+    def peek(self, path: str) -> tuple[str, str]:
+        """Return which software says it answers, and the beginning of what it says at a path; empty unless it is OK."""
+        with self._asked("GET", path) as response:
+            text = response.read(SEEN) if response.status == 200 else b""  # noqa: PLR2004  HTTP's OK
+            return response.getheader("Server") or "", text.decode("utf-8", "replace")
 
     def index(self) -> list[ModelState]:
         """Return every model of the server's repositories, one entry per version, in the server's order."""

@@ -14,9 +14,10 @@ from tritonrepo.server.tensors import Request, Tensor, Tensors
 from tritonrepo.server.unpacking import of_event
 from tritonrepo.smoke.case import Case, Check, Flaw, Protocol, Reply, Result, found
 from tritonrepo.smoke.judge import described, differences
+from tritonrepo.smoke.repeating import repeated
 from tritonrepo.smoke.served import Declared
 
-BROKEN = {"server-unreachable", "server-answer", "server-late", "server-denied"}
+BROKEN = {"server-unreachable", "server-answer", "server-late"}
 """What may mean that the whole server is gone, not only this response."""
 
 GLANCE_S = 5.0
@@ -53,7 +54,7 @@ class Asking:
     def __init__(self, connection: Connection, outputs: Mapping[str, tuple[Declared, ...]]) -> None:
         self.connection = connection
         self.outputs = outputs
-        self.lost = ""
+        self.lost, self.why = "", "the server stopped responding"
         self.wrong: set[tuple[str, str]] = set()
         """Models and versions whose response to a single request was wrong."""
 
@@ -68,7 +69,7 @@ class Asking:
                 yield self.unasked(case, protocol)
                 continue
             answered = self.answer(case, protocol)
-            yield of_flaws(case, protocol, answered.ms, answered)
+            yield self.told(case, protocol, answered)
             if answered.flaws:
                 self.wrong.add((case.request.model, case.request.version))
             else:
@@ -90,10 +91,27 @@ class Asking:
         reply = Reply(tuple(responses), flat=case.streamed and protocol is Protocol.HTTP)
         return Answered(reply, flaws or list(case.judge(reply)), ms)
 
+    def told(self, case: Case, protocol: Protocol, answered: Answered) -> Result:
+        """Return the result of a response; each flaw says what was sent, received, expected, and how to repeat it."""
+        request, came = case.request, answered.reply.responses
+        endpoint = self.connection.http.endpoint
+        diagnostics = []
+        for flaw in answered.flaws:
+            sent = f"Sent over {protocol}: {described(request.inputs)}"
+            back = f"Received: {described(came[-1].values()) if came else 'nothing'}"
+            message = f"version {request.version}, {protocol}: {flaw.message}"
+            expected = f"Expected: {flaw.expected}" if flaw.expected else ""
+            types = [output.datatype for output in self.outputs.get(request.model, ())]
+            again = repeated(endpoint, case, protocol, types)
+            hint = "\n".join(filter(None, [flaw.hint, sent, back, expected, again]))
+            diagnostics.append(found(case.check, Severity.ERROR, case.at, Flaw(message, hint), request.model))
+        what = (request.model, request.version, case.check, case.what, str(protocol), answered.ms)
+        return Result(*what, tuple(diagnostics))
+
     def unasked(self, case: Case, protocol: Protocol) -> Result:
         """Return the result of a case for which the server is gone."""
         request = case.request
-        message = f"version {request.version}, {protocol}: not tested, because the server stopped responding"
+        message = f"version {request.version}, {protocol}: not tested, because {self.why}"
         flaw = Flaw(message, self.lost)
         diagnostic = found(case.check, Severity.ERROR, case.at, flaw, request.model)
         return Result(request.model, request.version, case.check, case.what, str(protocol), diagnostics=(diagnostic,))
@@ -103,6 +121,10 @@ class Asking:
         message = diagnostic.message
         if case.streamed:
             message = f"after {count} response{'' if count == 1 else 's'}: {message}"
+        if diagnostic.rule == "server-denied":
+            if not self.connection.lives():
+                self.lost, self.why = diagnostic.hint, "the server denies access"
+            return Flaw(message, diagnostic.hint)
         if diagnostic.rule in BROKEN and not self.connection.lives():
             name = f"{case.request.model} version {case.request.version}"
             self.lost = f"Restart the server. It stopped responding while {name} was tested ({case.check})."
@@ -141,20 +163,6 @@ def streams_over_http(request: Request) -> bool:
 def _plain(tensor: Tensor) -> Any:  # noqa: ANN401  JSON
     values = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in tensor.values.ravel().tolist()]
     return values[0] if len(values) == 1 else values
-
-
-def of_flaws(case: Case, protocol: Protocol, ms: int, answered: Answered) -> Result:
-    """Return the result of a response; each flaw says what was sent, received and expected."""
-    request, came = case.request, answered.reply.responses
-    diagnostics = []
-    for flaw in answered.flaws:
-        sent = f"Sent over {protocol}: {described(request.inputs)}"
-        back = f"Received: {described(came[-1].values()) if came else 'nothing'}"
-        message = f"version {request.version}, {protocol}: {flaw.message}"
-        expected = f"Expected: {flaw.expected}" if flaw.expected else ""
-        hint = "\n".join(filter(None, [flaw.hint, sent, back, expected]))
-        diagnostics.append(found(case.check, Severity.ERROR, case.at, Flaw(message, hint), request.model))
-    return Result(request.model, request.version, case.check, case.what, str(protocol), ms, tuple(diagnostics))
 
 
 def _skipped(case: Case) -> Result:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Stop
-from tritonrepo.smoke.asking import Answered, Asking, of_flaws
+from tritonrepo.smoke.asking import Answered, Asking
 from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Protocol, Result
 
 WAVES = 5
@@ -54,7 +54,8 @@ def _asked(asking: Asking, crowd: Crowd, whole: Case, protocol: Protocol) -> Res
     wrong = _wrong(crowd.cases, wave.answers)
     if wrong is not None:
         case, answered = wrong
-        return of_flaws(replace(whole, request=case.request), protocol, ms, answered)
+        sent = replace(whole, request=case.request, streamed=case.streamed)
+        return asking.told(sent, protocol, answered._replace(ms=ms))
     unchecked = ""
     if crowd.batched and not wave.joined:
         why = "no two of them shared a batch" if wave.joined == 0 else "the server does not count its batches"

@@ -7,11 +7,15 @@ from dataclasses import replace
 
 from tritonrepo.diagnostics import Severity, Stop, closest, fatal
 from tritonrepo.server.client import ModelState
+from tritonrepo.server.recognizing import recognized
 from tritonrepo.smoke import crowd
 from tritonrepo.smoke.asking import Asking, Connection
 from tritonrepo.smoke.case import Case, Check, Crowd, Result
 from tritonrepo.smoke.plan import Known, cases, named
 from tritonrepo.smoke.served import Served, survey
+
+OTHER = {"server-answer", "server-refused"}
+"""How the responses of another service than Triton are reported."""
 
 
 def run(connection: Connection, known: Known, only: frozenset[str]) -> Iterator[Result]:
@@ -51,5 +55,7 @@ def _index(connection: Connection) -> list[ModelState]:
             connection.rpc.check()
     except Stop as stop:
         hint = "Check that this is the HTTP port of a Triton server, by default 8000."
+        if stop.diagnostics[0].rule in OTHER and (other := recognized(connection.http)):
+            raise fatal("server-answer", connection.http.url, f"this is {other}", hint) from None
         raise Stop(d if d.hint else replace(d, hint=hint) for d in stop.of(Severity.FATAL).diagnostics) from None
     return index
