@@ -1,6 +1,6 @@
 """Write the facts about releases below tritonrepo/data from scripts/releases.yaml, which alone holds them.
 
-python_modules.json comes from scripts/python_modules.yaml.
+python_modules.json comes from scripts/python_modules.yaml, metrics.json from scripts/metrics.yaml.
 
 `--check` only reports what is stale. If the source is wrong, its faults are reported and nothing is written.
 """
@@ -18,6 +18,7 @@ import yaml
 
 SOURCE = Path(__file__).with_name("releases.yaml")
 MODULES = Path(__file__).with_name("python_modules.yaml")
+METRICS = Path(__file__).with_name("metrics.yaml")
 DATA = Path(__file__).parent.parent / "tritonrepo" / "data"
 RELEASE = re.compile(r"2[0-9]\.(0[1-9]|1[0-2])")
 FACTS = (
@@ -29,6 +30,8 @@ POSSIBLE = {*NEEDED, "vllm_builds", "server_wheel", "absent"}
 DATES = {"since", "until"}
 TENSOR = {"kind", "name", "data_type", "dims", "since"}
 GPU = {"name", "capability", "source"}
+METRIC = {"says", "kind", "unit", "per", "names"}
+KINDS = {"counter", "gauge", "histogram", "summary"}
 TABLES = {"onnxruntime": {"ir_version", "opsets", "source"}, "vllm_memory": {"since", "says", "source"}}
 GPU_FACTS = "GPUs: compute capability, and memory as the driver reports it; what vLLM does with it, by its version."
 
@@ -48,7 +51,9 @@ def data(source: dict[str, Any]) -> dict[Path, str]:
         "gpus.json": {"what": GPU_FACTS, "gpus": source["gpus"], "vllm": source["vllm_memory"]},
         "python_modules.json": yaml.safe_load(MODULES.read_text("utf-8")),
     }
-    if faults := [*_faults(source)]:
+    metrics = yaml.safe_load(METRICS.read_text("utf-8"))
+    written["metrics.json"] = metrics
+    if faults := [*_faults(source), *metric_faults(metrics)]:
         raise ValueError("\n".join(faults))
     return {DATA / name: json.dumps(value, indent=1, ensure_ascii=False) + "\n" for name, value in written.items()}
 
@@ -70,6 +75,27 @@ def _faults(source: dict[str, Any]) -> Iterator[str]:
     tables = ((name, facts, needed) for table, needed in TABLES.items() for name, facts in source[table].items())
     for name, facts, needed in tables:
         yield from (f"{name}: {fault}" for fault in _odd(facts, needed, set()))
+
+
+def metric_faults(source: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the metrics: each name belongs to one meaning, and its exposer is listed."""
+    seen: dict[tuple[str, str], str] = {}
+    for exposer, facts in source["exposers"].items():
+        yield from (
+            f"{exposer}: {fault}" for fault in _odd(facts, {"says", "counted_by", "read", "labels", "source"}, set())
+        )
+    for meaning, facts in source["metrics"].items():
+        yield from (f"{meaning}: {fault}" for fault in _odd(facts, METRIC, set()))
+        if facts.get("kind") not in KINDS or facts.get("per") not in {"model", "gpu", "server"}:
+            yield f"{meaning}: kind {facts.get('kind')} per {facts.get('per')} is unknown"
+        for name in facts.get("names", ()):
+            yield from (f"{meaning}: {fault}" for fault in _odd(name, {"of", "name"}, {"since", "until", "when"}))
+            if name["of"] not in source["exposers"]:
+                yield f"{meaning}: unknown exposer {name['of']}"
+            bounds = [name[key] for key in sorted(DATES & name.keys())]
+            yield from (f"{meaning}: {bound} is not a string{_quotes(bound)}" for bound in bounds if _quotes(bound))
+            if seen.setdefault((name["of"], name["name"]), meaning) != meaning:
+                yield f"{meaning}: {name['name']} already stands for {seen[name['of'], name['name']]}"
 
 
 def _odd(facts: dict[str, Any], needed: set[str], possible: set[str]) -> Iterator[str]:

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from tritonrepo.diagnostics import Stop, failure, fatal
+from tritonrepo.server import statistics
 from tritonrepo.server.denial import denied
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.reaching import Cause, Port, cause
@@ -93,16 +94,31 @@ class Client:
         return self._mapping(self._json("GET", f"{_path(model, version)}/config"))
 
     def shared(self, model: str, version: str) -> int:
-        """Return how many more requests than executions a version has had so far.
-
-        Each of these requests shared an execution with another. Source: docs/protocol/extension_statistics.md.
-        """
+        """Return how many more requests than executions a version has had so far: each shared one with another."""
         path = f"{_path(model, version)}/stats"
         try:
             (counted,) = self._json("GET", path)["model_stats"]
-            return int(counted["inference_stats"]["success"]["count"]) - int(counted["execution_count"])
+            return statistics.counted(counted).shared
         except (KeyError, TypeError, ValueError) as error:
             raise failure("server-answer", self.url, f"{path}: the response is not statistics: {error!r}") from None
+
+    def statistics(self) -> dict[tuple[str, str], statistics.Counted]:
+        """Return model and version → what the server has counted for it, of all that are loaded."""
+        answer = self._json("GET", "/v2/models/stats")
+        try:
+            return statistics.read(answer)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            message = f"/v2/models/stats: the response is not statistics: {error!r}"
+            raise failure("server-answer", self.url, message) from None
+
+    def about(self) -> dict[str, Any]:
+        """Return what the server says about itself: its name, version and extensions."""
+        return self._mapping(self._json("GET", "/v2"))
+
+    def content(self, most: int) -> tuple[int, bytes]:
+        """Return the HTTP status and the content of the URL itself, at most one byte more than `most`."""
+        with self._asked("GET", "") as response:
+            return response.status, response.read(most + 1)
 
     def infer(self, request: Request) -> dict[str, Tensor]:
         """Return a model's single response; tensors are binary, so every data type and NaN arrives unchanged."""

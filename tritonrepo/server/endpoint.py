@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -23,6 +23,8 @@ GRPC_FORM = "Use the form `HOST:PORT`, or `grpcs://HOST:PORT` for TLS."
 
 SCHEMES = {"": None, "grpc": False, "http": False, "grpcs": True, "https": True}
 """Scheme of a gRPC address → whether it uses TLS; None: as the URL does."""
+
+NO_METRICS = "none"
 
 
 class Tls(NamedTuple):
@@ -69,7 +71,8 @@ class Endpoint:
     `timeout_s` is the longest silence: of a connect, a response, a gap between tokens. `whole_s` is the maximum time
     for a complete response, a stream up to its end; without it, a stream over HTTP is unlimited, and gRPC has
     `timeout_s`. `grpc` is HOST:PORT, also with a scheme (`grpc://`, `grpcs://`), "none", or None for the port after
-    HTTP's. `variables`: header → its value as everything that is printed shows it, as in `Bearer $TOKEN`.
+    HTTP's. `variables`: header → its value as everything that is printed shows it, as in `Bearer $TOKEN`. `metrics` is
+    a URL, "none", or None for the second port after HTTP's.
     """
 
     url: str
@@ -79,6 +82,7 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     tls: Tls = PLAIN_TLS
     variables: Mapping[str, str] = field(default_factory=dict)
+    metrics: str | None = None
 
     @property
     def whole_url(self) -> str:
@@ -125,3 +129,12 @@ class Endpoint:
         if not re.fullmatch(r"[^/\s]*[^/:\s]:[0-9]{1,5}", address):
             raise fatal("server-url", address, "this is not the address of a gRPC server", GRPC_FORM)
         return address
+
+    def metrics_url(self) -> str:
+        """Return the URL of the metrics; raise Stop if it is not valid."""
+        host, port, _, secure = self.address()
+        if self.metrics is None:
+            named = f"[{host}]" if ":" in host else host
+            return f"http{'s' if secure else ''}://{named}:{(port or HTTP_PORT) + 2}/metrics"
+        there = replace(self, url=self.metrics)
+        return there.whole_url if there.address().path else f"{there.whole_url.rstrip('/')}/metrics"
