@@ -26,7 +26,7 @@ FACTS = (
     *("vllm", "vllm_full", "tensorrtllm"),
 )
 NEEDED = {*FACTS, "backends", "source", "confidence", "notes"}
-POSSIBLE = {*NEEDED, "vllm_builds", "server_wheel", "absent"}
+POSSIBLE = {*NEEDED, "vllm_builds", "server_wheel", "server_wheel_sha256", "absent"}
 DATES = {"since", "until"}
 TENSOR = {"kind", "name", "data_type", "dims", "since"}
 GPU = {"name", "capability", "source"}

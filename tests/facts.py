@@ -20,7 +20,7 @@ from tritonrepo.generate.steps import pipeline, reranker
 from tritonrepo.indexing import metadata, texts
 from tritonrepo.parts import loss
 from tritonrepo.parts.talking import MAX_TOKENS
-from tritonrepo.releases import runnable
+from tritonrepo.releases import RELEASES, runnable
 from tritonrepo.repository import target
 from tritonrepo.server import logs
 from tritonrepo.smoke.meaning import AT_ONCE, LEAST_COSINE
@@ -75,6 +75,7 @@ FACTS: Mapping[str, str] = {
     "models-of-the-example": WORDS[MODELS].capitalize(),
     "models-of-the-example-in-words": WORDS[MODELS],
     "release-here": runnable().name,
+    "release-first-here": min(name for name, each in RELEASES.items() if each.server_wheel),
     "least-cosine": f"{LEAST_COSINE:g}",
     "least-of-precision": f"{loss.LEAST_COSINE:g}",
     "at-once": f"{AT_ONCE}",

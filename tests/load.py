@@ -37,7 +37,7 @@ def revision(stack: Path, number: int, pooling: str) -> Revision:
     """Change embedder, documents and prompt of a copy of the example, and build it next to the other revisions."""
     text = (EXAMPLE / "tritonrepo.yaml").read_text("utf-8")
     text = text.replace("    batching:", f"    pooling: {pooling}\n    batching:", 1)
-    text = text.replace("top_k: 8", "top_k: 2").replace("top_k: 4", "top_k: 1")  # a request then costs a third
+    text = text.replace("top_k: 8", "top_k: 2").replace("top_k: 4", "top_k: 2")  # a request then costs a third
     text = text.replace("system: You are", f"system: This is system-revision-{number}. You are")
     (stack / "tritonrepo.yaml").write_text(text, "utf-8")
     rows = [json.loads(line) for line in (EXAMPLE / "docs" / "handbook.jsonl").read_text("utf-8").splitlines()]

@@ -246,7 +246,7 @@ def test_a_libpython_that_is_not_one(tmp_path: Path) -> None:
 
 
 def test_a_torn_installation(tmp_path: Path) -> None:
-    found = [*runtime.absent_files(replace(GOOD, wheel=str(tmp_path)))]
+    found = [*runtime.absent_files(replace(GOOD, wheel=str(tmp_path)), runtime.AGAIN)]
     names = ["tritonserver", "triton_python_backend_stub", "libtriton_python.so", "triton_python_backend_utils.py"]
     assert [one.message.rpartition("/")[2] for one in found] == names
     assert {(one.rule, one.severity) for one in found} == {("runtime-wheel", "fatal")}
@@ -255,7 +255,7 @@ def test_a_torn_installation(tmp_path: Path) -> None:
     server.parent.mkdir(parents=True)
     server.touch(mode=0o600)
     assert f"Run `chmod +x {server}`." in [
-        diagnostic.hint for diagnostic in runtime.absent_files(replace(GOOD, wheel=str(tmp_path)))
+        diagnostic.hint for diagnostic in runtime.absent_files(replace(GOOD, wheel=str(tmp_path)), runtime.AGAIN)
     ]
 
 

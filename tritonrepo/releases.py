@@ -52,9 +52,9 @@ class Release:
     """One release of the Triton containers.
 
     `unknown` lists what is not known about it: its images are then empty, or a version is None. `server_wheel` is the
-    wheel with its server, "" if it has none. `versions` has VERSIONS, None where unknown; `confidence` says how certain
-    the facts are: high, medium, low or none. `absent` are backends that its images are said to lack, though its build
-    lists them, with the source.
+    wheel with its server and `server_wheel_sha256` its digest, "" if it has none. `versions` has VERSIONS, None where
+    unknown; `confidence` says how certain the facts are: high, medium, low or none. `absent` are backends that its
+    images are said to lack, though its build lists them, with the source.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Release:
     vllm_builds: tuple[str, ...]
     unknown: tuple[str, ...] = ()
     server_wheel: str = ""
+    server_wheel_sha256: str = ""
     versions: Mapping[str, str | None] = field(default_factory=dict)
     confidence: Mapping[str, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
@@ -112,6 +113,7 @@ def _release(entry: Mapping[str, Any]) -> Release:
         tuple(entry.get("vllm_builds") or ([entry["vllm"]] if entry["vllm"] else [])),
         tuple(words for key, words in COMPLETE.items() if entry[key] is None),
         entry.get("server_wheel", ""),
+        entry.get("server_wheel_sha256", ""),
         {name: entry[name] for name in VERSIONS},
         entry["confidence"],
         entry.get("absent", {}),
@@ -150,6 +152,11 @@ def newest() -> Release:
 def runnable() -> Release:
     """Return the release whose server runs on this machine, from its wheel: the newest one that has a wheel."""
     return max((release for release in RELEASES.values() if release.server_wheel), key=lambda release: release.name)
+
+
+def of_server(version: str) -> Release | None:
+    """Return the release whose server says that it has this version; None if it is not known."""
+    return next((release for release in RELEASES.values() if release.server_version == version), None)
 
 
 def is_own(image: str) -> bool:

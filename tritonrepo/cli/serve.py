@@ -21,6 +21,7 @@ Examples:
   tritonrepo serve model_repository
   tritonrepo serve /srv/models --http-port 0 --grpc-port 0 --metrics-port 0
   tritonrepo serve model_repository --poll 2 --llm-engine script
+  tritonrepo serve model_repository --release 24.05
   tritonrepo serve s3://http://127.0.0.1:9000/models/prod --poll 5
 
 {EXIT_CODES}"""
@@ -44,6 +45,7 @@ def command(
     grpc_port: int | None,
     metrics_port: int | None,
     runtime: Path | None,
+    release: str | None,
     llm_engine: str,
     timeout: float,
 ) -> int:
@@ -62,7 +64,7 @@ def command(
     ports = ports_or((http_port, grpc_port, metrics_port), USUAL)
     work = workspace(links)
     record = read_record(repository, work)
-    chosen = ServeOptions(ports, runtime, llm_engine, timeout, mode, poll or 5)
+    chosen = ServeOptions(ports, runtime, llm_engine, timeout, mode, poll or 5, release)
     where = repository if is_remote(repository) else Path(repository)
     with stoppable(), serve(where, chosen, work, record) as server:
         say(*banner(server, record, llm_engine), err=True)

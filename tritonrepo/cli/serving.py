@@ -11,6 +11,7 @@ import click
 from tritonrepo.cli.output import say
 from tritonrepo.cli.values import NAMED, PORT, WAIT
 from tritonrepo.flows.serve import ENGINES
+from tritonrepo.flows.served_release import named
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 
@@ -25,6 +26,11 @@ def ports_or(given: tuple[int | None, int | None, int | None], usual: Ports) -> 
     return Ports(*(default if port is None else port for port, default in zip(given, usual, strict=True)))
 
 
+def _known(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    """Return the name of a release; raise Stop if its server cannot run here, before anything is built or read."""
+    return None if name is None else named(name).name
+
+
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that `serve` and `up` share."""
     for option in (
@@ -36,6 +42,12 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(list(ENGINES)),
             default="ort",
             help="Stand-in for vLLM: ort runs the model, script echoes the prompt.",
+        ),
+        click.option(
+            "--release",
+            metavar="YY.MM",
+            callback=_known,
+            help="Triton release whose server runs; others than the installed one are downloaded.",
         ),
         click.option(
             "--runtime",

@@ -54,6 +54,7 @@ def command(
     grpc_port: int | None,
     metrics_port: int | None,
     runtime: Path | None,
+    release: str | None,
     llm_engine: str,
     timeout: float,
 ) -> int:
@@ -67,7 +68,8 @@ def command(
     out = directory(out)
     loaded = load([stack], workspace(links))
     usual = Ports(0, 0, 0) if question is not None else USUAL
-    chosen = ServeOptions(ports_or((http_port, grpc_port, metrics_port), usual), runtime, llm_engine, timeout)
+    ports = ports_or((http_port, grpc_port, metrics_port), usual)
+    chosen = ServeOptions(ports, runtime, llm_engine, timeout, release=release)
     with stoppable(), up(loaded, out, chosen, asked=question is not None) as running:
         server, names = running.server, running.pipelines
         say(*banner(server, running.build.record, llm_engine), err=True)

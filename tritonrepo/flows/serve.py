@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.flows.served_release import confirm, judge_first, named, wheel_of
 from tritonrepo.flows.target import completes, of_record, record_of
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.releases import runnable
+from tritonrepo.releases import of_server
 from tritonrepo.repository import Target, target
 from tritonrepo.server.client import Client
 from tritonrepo.server.launch import Launch, Mode
@@ -53,6 +55,8 @@ class ServeOptions(NamedTuple):
     deadline_s: float = 120
     mode: Mode = Mode.ONCE
     poll_s: int = 5
+    release: str | None = None
+    """The release whose server runs, if not the one of the installed wheel."""
 
 
 def read_record(repository: str, work: Workspace) -> Record:
@@ -106,9 +110,13 @@ def serve(
     The repository is a path, or a bucket's URI, which is passed to the server unchanged. Its record is read unless
     given; the record's local sources are relative to `base`, or to the working directory.
     """
+    release = None if chosen.release is None else named(chosen.release)
     record = read_record(str(repository), work) if record is None else record
     built_for = target(record=of_record(record, str(repository)))
-    runtime = find(chosen.runtime, needs=("onnxruntime", "tokenizers"))
+    if release is not None:
+        judge_first(str(repository), release, record, work, once=chosen.mode is Mode.ONCE)
+    wheel = None if release is None else wheel_of(release, work.cache)
+    runtime = find(chosen.runtime, ("onnxruntime", "tokenizers"), wheel)
     here = Path(str(resources.files("tritonrepo.server"))) / "backends"
     environment = {"TRITONREPO_LLM_ENGINE": chosen.engine, **server_environment(str(repository), work.environ)}
     if chosen.engine == "ort":
@@ -130,8 +138,15 @@ def serve(
             record, WheelTag(built_for.arch, built_for.release.python), WheelTag(MACHINE, runtime.minor), work.cache
         ),
         lacking=built_for.backends - HERE,
+        counted_memory=release is not None and not release.has("random-memory-names"),
     )
-    return start(launch)
+    server = start(launch)
+    if release is not None:
+        with ExitStack() as undo:
+            undo.callback(server.stop)
+            confirm(server.endpoint, release)
+            undo.pop_all()
+    return server
 
 
 def own_wheels(record: Record, built_for: WheelTag, here: WheelTag, cache: Cache) -> dict[str, File]:
@@ -170,10 +185,11 @@ def banner(server: Server, record: Record, engine: str) -> list[str]:
     client = Client(server.endpoint)
     served = {state.name for state in client.index() if state.state == "READY"}
     used = sorted({str(client.config(name)["backend"]) for name in served} & set(STAND_INS))
-    release = runnable()
-    lines = [f"Triton {release.server_version} ({release.name}) on the CPU"]
+    version = client.server_version()
+    release = of_server(version)
+    lines = [f"Triton {version} ({release.name if release else 'of no known release'}) on the CPU"]
     aimed = target(record=of_record(record, "")).release.name
-    if record.target and aimed != release.name:
+    if record.target and (release is None or aimed != release.name):
         lines[0] += f"; the repository is for Triton {aimed}"
     said = STAND_INS | {"vllm": ENGINES[engine]}
     return lines + [f"stand-in: {said[name]}" for name in used]

@@ -78,6 +78,10 @@ class Client:
             text = response.read(SEEN) if response.status == 200 else b""  # noqa: PLR2004  HTTP's OK
             return response.getheader("Server") or "", text.decode("utf-8", "replace")
 
+    def server_version(self) -> str:
+        """Return the version of the server in its own words, such as 2.51.0."""
+        return str(self.about().get("version", ""))
+
     def index(self) -> list[ModelState]:
         """Return every model of the server's repositories, one entry per version, in the server's order."""
         models = self._json("POST", "/v2/repository/index", {})

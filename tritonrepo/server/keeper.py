@@ -47,9 +47,17 @@ def main() -> None:
         pass  # its owner is gone, which is the same as a closed leash
     finally:
         end_all()
-        for region in SHARED_MEMORY.glob(home.name + "*"):
+        for region in regions(home):
             region.unlink(missing_ok=True)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def regions(home: Path) -> list[Path]:
+    """Return the server's shared memory, by the prefix that it was given or by the pattern in the file `regions`."""
+    patterns = [home.name + "*"]
+    with suppress(OSError):
+        patterns.append((home / "regions").read_text(encoding="ascii"))
+    return [region for pattern in patterns for region in SHARED_MEMORY.glob(pattern)]
 
 
 def listen() -> int:

@@ -14,6 +14,8 @@ from tritonrepo.stores import is_remote
 from tritonrepo.tree import File
 
 ANY_PORTS = Ports()
+PREFIX = "python,shm-region-prefix-name="
+"""The setting of the Python backend for the names of its regions of shared memory; Python-based backends read it."""
 
 
 class Mode(StrEnum):
@@ -45,6 +47,8 @@ class Launch:
     links: Sequence[Path] = ()
     replaced: Mapping[str, File] = field(default_factory=dict)
     lacking: frozenset[str] = frozenset()
+    counted_memory: bool = False
+    """Whether the server counts its regions of shared memory, so that a prefix for all its backends is impossible."""
 
     @property
     def remote(self) -> bool:
@@ -84,7 +88,7 @@ def arguments(launch: Launch, ports: Ports, home: Path) -> list[str]:
         str(launch.runtime.server),
         f"--model-repository={served}",
         f"--backend-directory={backends_path(home)}",
-        f"--backend-config=python,shm-region-prefix-name={home.name}-",  # Python-based backends read it there
+        *([] if launch.counted_memory else [f"--backend-config={PREFIX}{home.name}-"]),
         *listening,
         "--allow-metrics=true",
         "--strict-readiness=false",

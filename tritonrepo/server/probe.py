@@ -31,6 +31,7 @@ def facts(needs: list[str]) -> dict[str, Any]:
         "libpython": library,
         "libpython_trouble": trouble,
         "wheel": wheel(),
+        "wheel_version": version_of("nvidia-pytriton"),
         "numpy": version_of("numpy"),
         "missing": [name for name in needs if importlib.util.find_spec(name) is None],
     }

@@ -115,6 +115,8 @@ def start(launch: Launch) -> Server:
     A model that failed to load is a Stop only if models are loaded once; see `Server.unavailable`. One whose backend
     this machine lacks is a Stop only if no other model is served.
     """
+    if launch.counted_memory:
+        staging.check_memory()
     if not launch.remote:
         staging.check(Path(launch.repository), launch.links)
         if not launch.copied:
@@ -152,6 +154,8 @@ def attempt(launch: Launch) -> Server:
             staging.copy(Path(launch.repository), copy_path(leash.home), launch.links)
             staging.replace(copy_path(leash.home), launch.replaced)
         staging.backends(launch.runtime, launch.backends, backends_path(leash.home))
+        if launch.counted_memory:
+            (leash.home / "regions").write_text(staging.COUNTED, "ascii")
         argv, env = arguments(launch, ports, leash.home), environment(launch, leash.home)
         pid = leash.start(argv, env, log=log_path(leash.home), grace_s=launch.exit_timeout_s + GRACE_S)
         server = Server(leash, pid, ports, launch)

@@ -10,11 +10,11 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
 from tritonrepo.server import probe
@@ -30,6 +30,8 @@ PYTHONS = ((3, 10), (3, 11), (3, 12))
 
 ANSWER_S = 60
 INSTALL = "pip install 'tritonrepo[local]'"
+AGAIN = "Run `{} -m pip install --force-reinstall --no-deps nvidia-pytriton==0.7.0`."
+ELSEWHERE = "a wheel that is not installed"
 ANOTHER = "Install tritonrepo into a virtual environment with Python 3.12 or 3.11, or use `--runtime PYTHON`."
 
 
@@ -67,6 +69,7 @@ class Facts:
     wheel: str
     numpy: str
     missing: tuple[str, ...]
+    wheel_version: str = ""
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> Self:
@@ -79,13 +82,26 @@ class Facts:
         return "{}.{}".format(*numbers(self.version))
 
 
-def find(python: Path | None = None, needs: Collection[str] = ()) -> Runtime:
+class Wheel(NamedTuple):
+    """A server that need not be installed: the version of its wheel, and what unpacks it and returns the directory."""
+
+    version: str
+    unpacked: Callable[[], Path]
+
+
+def find(python: Path | None = None, needs: Collection[str] = (), wheel: Wheel | None = None) -> Runtime:
     """Return the runtime of this interpreter or of `python`; raise a fatal Stop with all that prevents serving.
 
-    `needs` are modules that models will import in it, such as `onnxruntime`.
+    `needs` are modules that models will import in it, such as `onnxruntime`. With `wheel`, the server is that of this
+    wheel, which is unpacked if another version is installed, and nothing else prevents serving.
     """
     facts = ask(python, needs) if python else Facts.of(probe.facts(sorted(needs)))
-    found = [*problems(facts)] or [*absent_files(facts)]
+    if wheel is None or wheel.version == facts.wheel_version:
+        found = [*problems(facts)] or [*absent_files(facts, AGAIN.format(quote(facts.executable)))]
+    else:
+        found = [*problems(replace(facts, wheel=ELSEWHERE))]
+        facts = facts if found else replace(facts, wheel=str(wheel.unpacked()))
+        found = found or [*absent_files(facts, ANOTHER)]
     if found:
         raise Stop(found)
     return runtime(facts)
@@ -201,13 +217,18 @@ def runtime(facts: Facts) -> Runtime:
     )
 
 
-def absent_files(facts: Facts) -> Iterator[Diagnostic]:
-    """Yield the files that are missing, as in another version of the wheel or a broken installation."""
+def absent_files(facts: Facts, again: str) -> Iterator[Diagnostic]:
+    """Yield the files that are missing, as in another version of the wheel or a broken installation; `again` cures."""
     found = runtime(facts)
-    again = f"Run `{quote(facts.executable)} -m pip install --force-reinstall --no-deps nvidia-pytriton==0.7.0`."
+    stubs = sorted((path.parent.name for path in found.stub.parent.parent.glob("*/*_stub")), key=numbers)
+    others = [each for each in stubs if numbers(each) in PYTHONS]
+    if others and facts.minor not in others:
+        message = f"this server does not run on Python {facts.minor}, but on {' and '.join(others)}"
+        yield problem(facts, "runtime-python", message, "Use an interpreter of that version with `--runtime PYTHON`.")
+        return
     for path in (found.server, found.stub, *found.backend_files):
         if not path.is_file():
-            yield problem(facts, "runtime-wheel", f"the installed nvidia-pytriton does not contain {path}", again)
+            yield problem(facts, "runtime-wheel", f"nvidia-pytriton does not contain {path}", again)
     for path in (found.server, found.stub):
         if path.is_file() and not os.access(path, os.X_OK):
             yield problem(facts, "runtime-wheel", f"{path} is not executable", f"Run `chmod +x {quote(str(path))}`.")

@@ -40,6 +40,9 @@ def check(repository: Path, links: Sequence[Path] = ()) -> Tree:
     return kept(store.scan(prefix), at)
 
 
+COUNTED = "triton_*_backend_shm_region_*"
+"""The regions of shared memory of servers that count them."""
+
 SPECIAL = frozenset("\"'\\$`&;|<>(){}")
 """Characters that bash does not take as they are; those of patterns it does, if no file matches."""
 
@@ -53,6 +56,14 @@ def check_served(repository: Path) -> None:
         message = f'a server cannot load Python models from a path that contains "{found}"'
         hint = "Move the repository, or serve it without --poll and --explicit: a copy is served then."
         raise fatal("server-repository", str(repository), message, hint)
+
+
+def check_memory(folder: Path = Path("/dev/shm")) -> None:  # noqa: S108  where the stubs' regions are
+    """Raise Stop if regions of shared memory of another server are there, and this one would use the same names."""
+    if found := sorted(folder.glob(COUNTED)):
+        message = "another server has this shared memory, and this release would use the same names"
+        hint = f"Stop that server. If none is running, run `rm {folder}/{COUNTED}`."
+        raise fatal("server-memory", str(found[0]), message, hint)
 
 
 def copy(repository: Path, target: Path, links: Sequence[Path] = ()) -> None:

