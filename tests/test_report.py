@@ -339,7 +339,7 @@ def test_results_are_rows_of_a_table() -> None:
     ]
 
 
-def test_results_are_values_without_times() -> None:
+def test_results_are_values() -> None:
     first, *_, last = smoke_results.rows(RESULTS[:4])
     assert first == {
         "model": "n",
@@ -347,6 +347,7 @@ def test_results_are_values_without_times() -> None:
         "check": str(Check.ANSWER),
         "case": "batch of 2",
         "protocol": "gRPC",
+        "ms": 1500,
         "outcome": "passed",
         "reason": "",
     }

@@ -50,12 +50,12 @@ def test_results_are_shown_in_a_table() -> None:
     assert title(RESULTS[-1]) == "loaded"
 
 
-def test_results_are_plain_values_without_times() -> None:
+def test_results_are_plain_values_with_the_time_of_what_was_sent() -> None:
     assert rows(RESULTS)[0] == {
-        "model": "b", "version": "2", "check": "answer", "case": "x", "protocol": "grpc", "outcome": "failed",
-        "reason": "",
+        "model": "b", "version": "2", "check": "answer", "case": "x", "protocol": "grpc", "ms": 1500,
+        "outcome": "failed", "reason": "",
     }  # fmt: skip
-    assert rows(RESULTS)[1]["reason"] == "nothing to compare with"
+    assert (rows(RESULTS)[1]["reason"], rows(RESULTS)[1]["ms"]) == ("nothing to compare with", None)
 
 
 def test_results_are_cases_of_junit_with_seconds() -> None:

@@ -23,8 +23,8 @@ def texts(results: Sequence[Result]) -> list[tuple[str, ...]]:
     ]
 
 
-def rows(results: Sequence[Result]) -> list[dict[str, str]]:
-    """Return the results as plain values, without times."""
+def rows(results: Sequence[Result]) -> list[dict[str, str | int | None]]:
+    """Return the results as plain values; no time if nothing was sent."""
     return [
         {
             "model": r.model,
@@ -32,6 +32,7 @@ def rows(results: Sequence[Result]) -> list[dict[str, str]]:
             "check": str(r.check),
             "case": r.what,
             "protocol": r.protocol,
+            "ms": r.ms if r.protocol else None,
             "outcome": str(r.outcome),
             "reason": r.unchecked,
         }

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import insort
 from pathlib import Path
 
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.connecting import Reach, connecting
-from tritonrepo.cli.output import concluded, say
-from tritonrepo.cli.results import HEAD, gaps, junit_rows, rows, summary, texts
+from tritonrepo.cli.files import WRITTEN
+from tritonrepo.cli.output import concluded
+from tritonrepo.cli.smoked import FORMS, Output
 from tritonrepo.cli.stack import workspace
-from tritonrepo.cli.values import NAMED, WAIT, allow_links
-from tritonrepo.diagnostics import Diagnostic
+from tritonrepo.cli.values import WAIT, allow_links
 from tritonrepo.flows.smoke import NOTHING, known, smoke
-from tritonrepo.report import json as report_json
-from tritonrepo.report.junit import junit
-from tritonrepo.report.table import table
 from tritonrepo.smoke.case import Outcome, Result
-from tritonrepo.stores import open_store
-from tritonrepo.tree import of_text
 
 EPILOG = f"""\b
 Examples:
@@ -51,13 +46,9 @@ Examples:
 )
 @allow_links
 @click.option(
-    "--junit",
-    "junit_file",
-    type=NAMED,
-    metavar="FILE",
-    help="Also write the results to FILE as JUnit XML.",
+    "--junit", "junit_file", type=WRITTEN, metavar="FILE", help="Also write the results to FILE as JUnit XML."
 )
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@click.option("--format", "form", type=click.Choice(FORMS), default="text", help="Output format.")
 def command(
     url: str,
     stack: str | None,
@@ -80,27 +71,15 @@ def command(
     if repository is not None and stack is None:
         raise click.UsageError("--repository requires STACK, DIR or URI to compare with")
     results: list[Result] = []
-    with concluded(form, lambda ends: report_json.checked(rows(results), [*_found(results), *ends])):
+    output = Output(url, form, junit_file)
+    with concluded(form, lambda ends: output.made(results, ends)):
         about = NOTHING if stack is None else known(stack, workspace(links), repository)
         server = reach.endpoint(url, timeout, timeout)
-        results += sorted(smoke(server, about, only), key=lambda result: result.model)
-        if form == "text":
-            _tell(results)
-        if junit_file is not None:
-            store, name = open_store(str(junit_file))
-            store.put(name, of_text(junit(url, junit_rows(results))))
-            store.tidy()
+        try:
+            for result in smoke(server, about, only):
+                insort(results, result, key=lambda each: each.model)
+        except KeyboardInterrupt:
+            output.interrupted(results)
+            raise
+        output.tell(results)
     return 1 if any(result.outcome is Outcome.FAILED for result in results) else 0
-
-
-def _found(results: Sequence[Result]) -> list[Diagnostic]:
-    return [diagnostic for result in results for diagnostic in result.diagnostics]
-
-
-def _tell(results: Sequence[Result]) -> None:
-    say(*table(HEAD, texts(results)).split("\n"))
-    for diagnostic in _found(results):
-        say("", *diagnostic.lines)
-    for line in gaps(results):
-        say("", line)
-    say("", summary(results))

@@ -1,4 +1,4 @@
-"""Diagnostics, verdicts and rows as JSON: one document with sorted keys, and nothing that differs between runs."""
+"""Diagnostics, verdicts and rows as JSON: one document with sorted keys, and nothing but times differs between runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def judged(found: Sequence[Diagnostic], verdicts: Sequence[Verdict], ignored: in
     return document(found, rest)
 
 
-def checked(rows: Sequence[Mapping[str, str]], found: Sequence[Diagnostic]) -> str:
+def checked(rows: Sequence[Mapping[str, str | int | None]], found: Sequence[Diagnostic]) -> str:
     """Return the document that `schemas/smoke.schema.json` describes; each row has an "outcome"."""
     outcomes = Counter(row["outcome"] for row in rows)
     summary = {outcome: outcomes[outcome] for outcome in ("passed", "warning", "failed", "not checked")}
