@@ -27,11 +27,12 @@ class Asked(NamedTuple):
 
 
 class Said(NamedTuple):
-    """An answer."""
+    """An answer; `more` is sent after the body, piece by piece, as it is made."""
 
     body: bytes = b"{}"
     status: int = 200
     head: Mapping[str, str] = {}
+    more: Iterable[bytes] = ()
 
 
 @dataclass
@@ -59,6 +60,8 @@ def speaking(answer: Callable[[Asked], Said]) -> Iterator[Speaking]:
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(said.body)
+                for piece in said.more:
+                    self.wfile.write(piece)
 
         do_CONNECT = do_GET = do_HEAD = do_PUT = do_POST  # noqa: N815  the names that the parent looks for
 

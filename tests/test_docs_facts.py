@@ -392,6 +392,7 @@ def test_every_command_is_a_function() -> None:
         "serve": {"serve"},
         "up": {"up", "prove"},
         "smoke": {"smoke", "known"},
+        "ask": {"ask"},
         "adopt": {"adopt"},
         "fit": {"fit"},
         "graph": {"graph"},

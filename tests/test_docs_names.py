@@ -44,6 +44,7 @@ ABOUT = {
 }
 ABOUT |= {
     "smoke": {"smoke"},
+    "ui": {"ask"},
     "serve": {"serve", "up"},
     "stack": {"build", "show"},
     "sources": {"build", "lock"},
@@ -168,6 +169,10 @@ DEFAULTS = {
     ("init", "--template"): "rag",
     ("show", "--file"): "tritonrepo.yaml",
     ("lock", "--file"): "tritonrepo.yaml",
+    ("ask", "--timeout"): "120.0",
+    ("ask", "--format"): "text",
+    ("ask", "--input"): "by config",
+    ("ask", "--output"): "by config",
     ("build", "--output"): "model_repository",
     ("up", "--output"): "model_repository",
     ("diff", "--format"): "text",

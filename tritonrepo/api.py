@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, Verdict
 from tritonrepo.flows.adopt import Adopted, adopt
-from tritonrepo.flows.asking import Passage, Pipelines, answer, passages, pipelines
+from tritonrepo.flows.asking import Found, Passage, Pipelines, answer, ask, passages, pipelines
 from tritonrepo.flows.build import apply_build, plan_build
 from tritonrepo.flows.differences import Compared, diff
 from tritonrepo.flows.events import Built, Busy, Event, Indexed
@@ -21,6 +21,7 @@ from tritonrepo.flows.prepared import Accepted, Build, Push
 from tritonrepo.flows.prune import Prune, apply_prune, plan_prune
 from tritonrepo.flows.pull import Pull, apply_pull, plan_pull
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
+from tritonrepo.flows.questions import Wanted
 from tritonrepo.flows.releases import releases
 from tritonrepo.flows.rollback import plan_rollback
 from tritonrepo.flows.serve import ServeOptions, serve
@@ -61,6 +62,7 @@ __all__ = [
     "Endpoint",
     "Event",
     "Fit",
+    "Found",
     "Image",
     "Indexed",
     "Interrupted",
@@ -97,6 +99,7 @@ __all__ = [
     "Upgrade",
     "Verdict",
     "Waits",
+    "Wanted",
     "Workspace",
     "adopt",
     "answer",
@@ -106,6 +109,7 @@ __all__ = [
     "apply_pull",
     "apply_push",
     "apply_unlock",
+    "ask",
     "diff",
     "fit",
     "graph",

@@ -18,6 +18,7 @@ from tritonrepo.plain import printable
 
 COMMANDS = {
     "adopt": "Write the stack file of an existing model repository.",
+    "ask": "Ask a pipeline of a running server, and stream its answer.",
     "build": "Build the model repository that a stack file declares.",
     "diff": "Print what differs between a repository and what is published.",
     "explain": "Explain a rule, or another name that a command reports.",

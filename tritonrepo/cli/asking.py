@@ -1,10 +1,13 @@
-"""One question to a served stack, for `up --ask`: sources go to stderr, the streamed answer to stdout."""
+"""A question to a running server, for `ask` and `up --ask`: sources go to stderr, the streamed answer to stdout."""
 
 from __future__ import annotations
 
-from tritonrepo.cli.output import piece, say
-from tritonrepo.diagnostics import failure
-from tritonrepo.flows.asking import Passage, Pipelines, replies
+import json
+from collections.abc import Iterable, Sequence
+
+from tritonrepo.cli.output import document, piece, say
+from tritonrepo.diagnostics import Stop, failure
+from tritonrepo.flows.asking import Found, Passage, Pipelines, Said, replies
 from tritonrepo.server.endpoint import Endpoint
 
 EXCERPT = 100
@@ -12,18 +15,43 @@ EXCERPT = 100
 
 def ask(url: str, names: Pipelines, question: str) -> int:
     """Print the sources to stderr and the answer to stdout as it arrives; raise Stop if no answer arrives."""
-    length = 0
-    for said in replies(Endpoint(url), names, question):
-        if isinstance(said, list):
-            say(*(_line(number, source) for number, source in enumerate(said, 1)), err=True)
-        else:
-            length += len(said)
-            piece(said)
-    piece("\n")
-    if not length:
-        message = f'ensemble "{names.answer}" finished without an answer'
-        raise failure("ask-empty", url, message, "Check the ensemble's prompt, or ask again.")
+    told(url, f'ensemble "{names.answer}"', replies(Endpoint(url), names, question))
     return 0
+
+
+def told(url: str, who: str, replies: Iterable[Said]) -> None:
+    """Print what a model says as it arrives; raise Stop if that is nothing. What a search finds is its result."""
+    length, ending = 0, "\n"
+    try:
+        for said in replies:
+            match said:
+                case str():
+                    length += len(said)
+                    piece(said)
+                case dict():
+                    length, ending = length + 1, ""
+                    document(json.dumps(said, ensure_ascii=False))
+                case Found(passages):
+                    length, ending = length + len(passages), ""
+                    _list(passages, err=False)
+                case _:
+                    _list(said, err=True)
+    except (Stop, KeyboardInterrupt):
+        piece(ending if length else "")
+        raise
+    piece(ending)
+    if not length:
+        raise empty(url, who)
+
+
+def _list(found: Sequence[Passage], *, err: bool) -> None:
+    if found:
+        say(*(_line(number, source) for number, source in enumerate(found, 1)), err=err)
+
+
+def empty(url: str, who: str) -> Stop:
+    """Return the Stop for an answer without any text."""
+    return failure("ask-empty", url, f"{who} finished without an answer", "Check the ensemble's prompt, or ask again.")
 
 
 def _line(number: int, source: Passage) -> str:
