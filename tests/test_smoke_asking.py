@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from tritonrepo.diagnostics import Severity, Span, Stop
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.tensors import Request, Tensor, Tensors, of_values
-from tritonrepo.smoke import crowd
+from tritonrepo.smoke import crowd, generated
 from tritonrepo.smoke.asking import Asking, Connection, streams_over_http
 from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Outcome, Protocol, Reply, Result
 from tritonrepo.smoke.plan import Known
@@ -195,7 +196,82 @@ def test_a_refusal_does_not_ask_whether_the_server_lives() -> None:
     assert len(server.asked) == 1
     ((message, hint),) = [(d.message, d.hint.split("\n")) for d in result.diagnostics]
     assert message == "version 1, http: /v2/models/m/versions/1/infer: not today"
-    assert hint[:-1] == ["Sent over http: A FP32[1] [1]", "Received: nothing"]
+    assert hint[:-1] == [generated.ADVICE, "Sent over http: A FP32[1] [1]", "Received: nothing"]
+
+
+def picky(*accepted: float, words: str = "bad value") -> Callable[[Asked], Said]:
+    """Return the server of a model that refuses all other values."""
+
+    def answer(asked: Asked) -> Said:
+        values = arrays(asked)["A"]
+        return inferred(X=values) if values.tolist()[0] in accepted else plain({"error": words}, 400)
+
+    return answer
+
+
+def tries(*values: float, **more: Any) -> Case:  # noqa: ANN401  fields of a case
+    requests = [Request("m", "1", (a(value),)) for value in values]
+    return Case(Check.ANSWER, requests[0], lambda _: (), AT, "", (Protocol.HTTP,), others=tuple(requests[1:]), **more)
+
+
+def values(server: Speaking) -> list[float]:
+    return [arrays(asked)["A"].tolist()[0] for asked in server.asked if asked.path.endswith("infer")]
+
+
+def test_what_is_refused_is_asked_with_other_values_and_what_fits_is_remembered() -> None:
+    with asking(picky(3, 30)) as (each, server):
+        assert rows([*each.run(tries(1, 2, 3))]) == [("answer", "http", "passed")]
+        assert rows([*each.run(tries(10, 20, 30))]) == [("answer", "http", "passed")]
+        assert rows([*each.run(tries(10, 20, 40, 30))]) == [("answer", "http", "failed")]
+    assert values(server) == [1, 2, 3, 30, 40]
+
+
+def test_if_all_values_are_refused_the_first_is_reported_with_advice() -> None:
+    with asking(picky()) as (each, server):
+        (result,) = each.run(tries(1, 2))
+        assert each.wrong == {("m", "1")}
+    ((message, hint),) = [(d.message, d.hint.split("\n")) for d in result.diagnostics]
+    assert message == "version 1, http: /v2/models/m/versions/1/infer: bad value"
+    assert hint[:-1] == [generated.ADVICE, "Sent over http: A FP32[1] [1]", "Received: nothing"]
+    assert values(server) == [1, 2]
+
+
+def test_a_wrong_answer_ends_the_tries() -> None:
+    bad = tries(1, 2, 3)
+    with asking(picky(2, 3)) as (each, server):
+        (result,) = each.run(replace(bad, judge=lambda _: [Flaw("odd")]))
+    ((message, hint),) = [(d.message, d.hint.split("\n")) for d in result.diagnostics]
+    assert message == "version 1, http: odd"
+    assert hint[:-1] == ["Sent over http: A FP32[1] [2]", "Received: X FP32[1] [2]"]
+    assert values(server) == [1, 2]
+
+
+def test_a_model_whose_process_is_gone_is_asked_once() -> None:
+    """Each such request takes a second (python_backend, src/python_be.cc)."""
+    with asking(picky(words="Stub process 'm_0_0' is not healthy.")) as (each, server):
+        assert rows([*each.run(tries(1, 2))]) == [("answer", "http", "failed")]
+    assert values(server) == [1]
+
+
+def test_a_guess_that_is_refused_says_nothing_about_the_model() -> None:
+    with asking(picky(5)) as (each, _):
+        (result,) = each.run(tries(1, 2, guess=True))
+        assert (result.outcome, result.unchecked) == (
+            "not checked",
+            "the model refuses made-up values of its optional inputs: /v2/models/m/versions/1/infer: bad value",
+        )
+        assert each.wrong == set()
+        assert rows([*each.run(tries(1, 5, guess=True))]) == [("answer", "http", "passed")]
+        flawed = replace(tries(5, guess=True), judge=lambda _: [Flaw("odd")])
+        assert rows([*each.run(flawed)]) == [("answer", "http", "failed")]
+
+
+def test_what_follows_a_wrong_answer_is_not_asked() -> None:
+    with asking(picky()) as (each, server):
+        list(each.run(tries(1)))
+        (result,) = each.run(tries(2, follows=True))
+    assert (result.outcome, result.unchecked) == ("not checked", "its responses to single requests are already wrong")
+    assert values(server) == [1]
 
 
 def test_a_late_answer_says_what_to_do() -> None:

@@ -12,7 +12,7 @@ from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.parts import PARTS
 from tritonrepo.repository import read, target
 from tritonrepo.server.tensors import Tensor, of_values
-from tritonrepo.smoke import drift, expected, links
+from tritonrepo.smoke import drift, expected, generated, links
 from tritonrepo.smoke.answers import echoes, stream
 from tritonrepo.smoke.case import Case, Check, Crowd, Outcome, Protocol, Reply, Result
 from tritonrepo.smoke.declared import case as declared
@@ -83,6 +83,75 @@ def test_made_up_values_are_ones_true_and_a_word() -> None:
 def test_a_stateful_model_gets_a_sequence_and_no_other() -> None:
     assert made_up(served(sequence_batching={})).sequence == 7100
     assert made_up(served(dynamic_batching={})).sequence == 0
+
+
+def test_a_sequence_has_an_id_of_the_type_that_its_control_declares() -> None:
+    """model_config.proto, CONTROL_SEQUENCE_CORRID."""
+    for kind, id_ in (("STRING", "7100"), ("UINT32", 7100)):
+        control = {"kind": "CONTROL_SEQUENCE_CORRID", "data_type": f"TYPE_{kind}"}
+        start = {"name": "START", "control": [{"kind": "CONTROL_SEQUENCE_START", "fp32_false_true": [0, 1]}]}
+        batching = {"control_input": [start, {"name": "ID", "control": [control]}]}
+        assert made_up(served(sequence_batching=batching)).sequence == id_
+
+
+def test_a_warm_up_shows_what_a_model_accepts() -> None:
+    sample = {"inputs": {"F": {"data_type": "TYPE_FP32", "dims": ["3", "8"], "zero_data": True}, "G": {"dims": [1]}}}
+    inputs = [tensor("F", "FP32", -1, 8), tensor("G", "INT32", -1, 2)]
+    request = made_up(served(*inputs, max_batch_size=4, model_warmup=[sample, {"inputs": {"F": {"dims": [9, 9]}}}]))
+    assert told(request.inputs) == [("F", "FP32", (1, 3, 8), [0] * 24), ("G", "INT32", (1, 1, 2), [1, 1])]
+
+
+OPTIONAL = tensor("MORE", "INT32", 2, optional=True)
+GENERATED: dict[str, tuple[Served, list[tuple[str, list[tuple[int, ...]], int]]]] = {
+    "no batch": (served(tensor("IN", "FP32", 2)), [("", [(2,)], 0)]),
+    "a batch of one": (served(tensor("IN", "FP32", 2), max_batch_size=1), [("", [(1, 2)], 0)]),
+    "a batch of two": (
+        served(tensor("IN", "FP32", 2), max_batch_size=2), [("", [(1, 2)], 0), ("a batch of 2", [(2, 2)], 0)],
+    ),
+    "at most eight rows": (
+        served(tensor("IN", "FP32", 2), max_batch_size=99),
+        [("", [(1, 2)], 0), ("a batch of 2", [(2, 2)], 0), ("a batch of 8", [(8, 2)], 0)],
+    ),
+    "an optional input": (
+        served(tensor("IN", "FP32", 2), OPTIONAL), [("", [(2,)], 0), ("all inputs", [(2,), (2,)], 0)],
+    ),
+    "a sequence": (served(tensor("IN", "FP32", 2), max_batch_size=9, sequence_batching={}), [("", [(1, 2)], 0)]),
+    "a size and a text to choose": (served(tensor("IN", "STRING", -1)), [("", [(1,)], 4)]),
+    "an image": (served(tensor("IN", "UINT8", -1, -1, 3)), [("", [(1, 1, 3)], 2)]),
+    "what would be too large": (served(tensor("IN", "FP32", -1, -1, -1)), [("", [(1, 1, 1)], 1)]),
+    "a large image in a batch": (
+        served(tensor("IN", "FP32", 3, 512, 512), max_batch_size=8), [("", [(1, 3, 512, 512)], 0)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("on", "wanted"), GENERATED.values(), ids=GENERATED)
+def test_a_model_is_asked_alone_with_all_inputs_and_in_batches(
+    on: Served, wanted: list[tuple[str, list[tuple[int, ...]], int]]
+) -> None:
+    asked = [*generated.cases(on)]
+    shapes = [(one.what, [t.values.shape for t in one.request.inputs], len(one.others)) for one in asked]
+    assert shapes == wanted
+    assert [one.guess for one in asked] == [one.what == "all inputs" for one in asked]
+    assert [one.follows for one in asked] == [bool(one.what) for one in asked]
+
+
+def test_an_input_too_large_to_make_up_is_told() -> None:
+    (result,) = cases(Known(), [served(tensor("IN", "FP32", 1 << 40, 1 << 40))])
+    assert isinstance(result, Result)
+    assert [d.message for d in result.diagnostics] == ["m cannot be tested: its inputs have more than 256 MiB"]
+
+
+def test_outputs_may_be_missing_as_long_as_an_optional_input_is() -> None:
+    on = served(tensor("IN", "FP32", 2), OPTIONAL)
+    alone, everything = [one.judge for one in generated.cases(on)]
+    half = Reply(({"OUT": of_values("OUT", "FP32", [1], [1])},))
+    assert [[flaw.message for flaw in judge(half)] for judge in (alone, everything)] == [
+        [], ["the response lacks the declared output TEXT; it has OUT"],
+    ]  # fmt: skip
+    assert [flaw.message for flaw in alone(Reply(({},)))] == [
+        "the response lacks the declared outputs OUT, TEXT; it has no outputs"
+    ]
 
 
 SAMPLING = tensor("sampling_parameters", "STRING", 1, optional=True)

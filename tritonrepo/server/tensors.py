@@ -34,7 +34,7 @@ class Request:
     model: str
     version: str
     inputs: tuple[Tensor, ...]
-    sequence: int = 0
+    sequence: int | str = 0
 
 
 def missing_extra(error: ImportError | RuntimeError) -> Stop:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, failure
 from tritonrepo.server.client import Client
 from tritonrepo.server.rpc import Rpc
 from tritonrepo.server.tensors import Request, Tensor, Tensors
 from tritonrepo.server.unpacking import of_event
-from tritonrepo.smoke.case import Case, Check, Flaw, Protocol, Reply, Result, found
+from tritonrepo.smoke.case import Answered, Case, Check, Flaw, Protocol, Reply, Result, found
+from tritonrepo.smoke.generated import tried, unknown
 from tritonrepo.smoke.judge import described, differences
 from tritonrepo.smoke.repeating import repeated
 from tritonrepo.smoke.served import Declared
 
 BROKEN = {"server-unreachable", "server-answer", "server-late"}
 """What may mean that the whole server is gone, not only this response."""
+
+DEAD = "is not healthy"
+"""What the server says of a model whose process is gone, to any request (python_backend, src/python_be.cc)."""
+
+SINGLE = "its responses to single requests are already wrong"
 
 GLANCE_S = 5.0
 """How long a server that may be gone has to show that it is alive."""
@@ -40,14 +46,6 @@ class Connection:
             return False
 
 
-class Answered(NamedTuple):
-    """The outcome of a request over one protocol: the reply, as far as it arrived, and what is wrong with it."""
-
-    reply: Reply
-    flaws: Sequence[Flaw]
-    ms: int
-
-
 class Asking:
     """A run of cases in order that remembers whether the server is still there."""
 
@@ -57,6 +55,8 @@ class Asking:
         self.lost, self.why = "", "the server stopped responding"
         self.wrong: set[tuple[str, str]] = set()
         """Models and versions whose response to a single request was wrong."""
+        self.fits: dict[tuple[str, str], int] = {}
+        """Models and versions with the number of the made-up request that they accept."""
 
     def run(self, case: Case) -> Iterator[Result]:
         """Yield the results of a case as they arrive, and that of comparing protocols."""
@@ -64,16 +64,19 @@ class Asking:
         protocols = [p for p in case.protocols if p is Protocol.HTTP or self.connection.rpc is not None]
         if not protocols:
             yield _skipped(case)
+        elif case.follows and not self.lost and (case.request.model, case.request.version) in self.wrong:
+            yield Result(case.request.model, case.request.version, case.check, case.what, unchecked=SINGLE)
+            return
         for protocol in protocols:
             if self.lost:
                 yield self.unasked(case, protocol)
                 continue
-            answered = self.answer(case, protocol)
-            yield self.told(case, protocol, answered)
-            if answered.flaws:
-                self.wrong.add((case.request.model, case.request.version))
-            else:
+            asked, answered = tried(case, protocol, self.answer, self.fits)
+            yield unknown(asked, protocol, answered) or self.told(asked, protocol, answered)
+            if not answered.flaws:
                 replies[protocol] = answered.reply
+            elif not case.guess:
+                self.wrong.add((case.request.model, case.request.version))
         if case.compared is not None and len(replies) == len(Protocol):
             yield _compared(case, list(replies.values()))
 
@@ -130,7 +133,8 @@ class Asking:
             self.lost = f"Restart the server. It stopped responding while {name} was tested ({case.check})."
             return Flaw(f"the server stopped responding: {message}", "Check its log and restart it.")
         late = "Check whether the model hangs. If it needs more time, raise --timeout."
-        return Flaw(message, late if diagnostic.rule == "server-late" else "")
+        refused = diagnostic.rule == "server-refused" and DEAD not in message
+        return Flaw(message, late if diagnostic.rule == "server-late" else "", refused=refused)
 
     def _responses(self, case: Case, protocol: Protocol) -> Iterable[Tensors]:
         connection, request = self.connection, case.request

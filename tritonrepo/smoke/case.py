@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -62,11 +62,23 @@ class Reply(NamedTuple):
 
 
 class Flaw(NamedTuple):
-    """What is wrong with a reply, in one line; the hint, and what was expected."""
+    """What is wrong with a reply, in one line; the hint, and what was expected.
+
+    `refused`: the model refused the request, so that its values may be what is wrong.
+    """
 
     message: str
     hint: str = ""
     expected: str = ""
+    refused: bool = False
+
+
+class Answered(NamedTuple):
+    """The outcome of a request over one protocol: the reply, as far as it arrived, and what is wrong with it."""
+
+    reply: Reply
+    flaws: Sequence[Flaw]
+    ms: int
 
 
 Judge = Callable[[Reply], Iterable[Flaw]]
@@ -77,6 +89,8 @@ class Case:
     """One request to one version of a model, over one or more protocols, and the judge of the reply.
 
     `what` distinguishes cases of one check; `compared`: the severity if the protocols do not return the same.
+    `others`: requests with other made-up values, which are sent in turn while the model refuses them. `guess`: nothing
+    is wrong if it refuses them all. `follows`: not sent if another response of this version was wrong.
     """
 
     check: Check
@@ -87,6 +101,9 @@ class Case:
     protocols: tuple[Protocol, ...] = (Protocol.GRPC, Protocol.HTTP)
     streamed: bool = False
     compared: Severity | None = None
+    others: tuple[Request, ...] = ()
+    guess: bool = False
+    follows: bool = False
 
 
 @dataclass(frozen=True, slots=True)

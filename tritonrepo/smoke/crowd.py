@@ -9,14 +9,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Stop
-from tritonrepo.smoke.asking import Answered, Asking
-from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Protocol, Result
+from tritonrepo.smoke.asking import SINGLE, Asking
+from tritonrepo.smoke.case import Answered, Case, Check, Crowd, Flaw, Protocol, Result
 
 WAVES = 5
 """How often the requests are sent until some have shared a batch: a fast model may answer each before the next."""
-
-
-SINGLE = "its responses to single requests are already wrong"
 
 
 class _Wave(NamedTuple):

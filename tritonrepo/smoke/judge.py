@@ -14,16 +14,21 @@ if TYPE_CHECKING:
 
 SHOWN = 6
 LONGEST = 80
+TENSORS = 8
 
 
-def well_formed(served: Served, rows: int = 1) -> Judge:
-    """Return the judge of what a config promises, for a request with this number of rows."""
+def well_formed(served: Served, rows: int = 1, *, whole: bool = True) -> Judge:
+    """Return the judge of what a config promises, for a request with this number of rows.
+
+    Unless it is `whole`, with all optional inputs, the response may lack outputs, but not all of them.
+    """
     batch = (rows,) if served.max_batch_size else ()
 
     def judge(reply: Reply) -> Iterator[Flaw]:
         if not served.decoupled:
             for response in reply.responses:
-                yield from _complete(served, response)
+                if whole or not response:
+                    yield from _complete(served, response)
         elif not reply.responses:
             hint = "Check that the model sends a response before its final flag."
             yield Flaw("the stream ended without a response", hint)
@@ -150,4 +155,7 @@ def _short(value: str) -> str:
 
 def described(tensors: Iterable[Tensor]) -> str:
     """Return a description of tensors in one line: name, type, shape, first values."""
-    return "; ".join(f"{t.name} {t.datatype}{list(t.values.shape)} {excerpt(t.values)}" for t in tensors) or "nothing"
+    tensors = list(tensors)
+    shown = [f"{t.name} {t.datatype}{list(t.values.shape)} {excerpt(t.values)}" for t in tensors[:TENSORS]]
+    more = [f"and {len(tensors) - TENSORS} more"] if len(tensors) > TENSORS else []
+    return "; ".join([*shown, *more]) or "nothing"

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from tritonrepo.server.tensors import Request, Tensor, numpy_type, of_values
-from tritonrepo.smoke.served import Declared, Served
+from tritonrepo.smoke.served import Declared, Served, Warm
 
-WORD = "smoke"
+
+class Form(NamedTuple):
+    """How a request is made up: rows, size of a dimension of any size, strings; `whole`: with all optional inputs."""
+
+    rows: int = 1
+    size: int = 1
+    word: bytes = b"smoke"
+    whole: bool = False
+
+
+ONES = Form()
 SAMPLING = {"max_tokens": 8, "temperature": 0, "ignore_eos": True}
 """What keeps a test answer short, non-empty and reproducible: vLLM's SamplingParams."""
 
@@ -35,17 +45,28 @@ def controls(served: Served) -> list[Tensor]:
     ]
 
 
-def made_up(served: Served) -> Request:
-    """Return the request with all required inputs, the query and the control inputs: a batch of one, -1 as 1."""
+def made_up(served: Served, form: Form = ONES) -> Request:
+    """Return the request with all required inputs, the query and the control inputs, in this form."""
     known = controls(served)
     names = {tensor.name for tensor in known}
-    inputs = [_made(t, served) for t in served.inputs if t.name not in names and (not t.optional or t.name == QUERY)]
+    inputs = [
+        _made(tensor, served, form)
+        for tensor in served.inputs
+        if tensor.name not in names and (form.whole or not tensor.optional or tensor.name == QUERY)
+    ]
     return ask(served, [*inputs, *known])
+
+
+def unsent(served: Served) -> list[str]:
+    """Return the optional inputs that a made-up request leaves out."""
+    sent = {tensor.name for tensor in made_up(served).inputs}
+    return [tensor.name for tensor in served.inputs if tensor.name not in sent]
 
 
 def ask(served: Served, inputs: list[Tensor]) -> Request:
     """Return the request to this version."""
-    return Request(served.name, served.version, tuple(inputs), SEQUENCE if served.stateful else 0)
+    sequence = 0 if not served.stateful else str(SEQUENCE) if served.named else SEQUENCE
+    return Request(served.name, served.version, tuple(inputs), sequence)
 
 
 def given(served: Served, name: str, *rows: object) -> Tensor:
@@ -69,11 +90,13 @@ def _sized(dims: tuple[int, ...], count: int) -> list[int]:
     return sizes
 
 
-def _made(tensor: Declared, served: Served) -> Tensor:
+def _made(tensor: Declared, served: Served, form: Form) -> Tensor:
     import numpy as np
 
-    shape = [1 if dim < 0 else dim for dim in tensor.dims]
-    shape = [1, *shape] if served.max_batch_size else shape
+    known = served.warmed.get(tensor.name, Warm())
+    dims = known.dims if len(known.dims) == len(tensor.dims) else tensor.dims
+    shape = [*((form.rows,) if served.max_batch_size else ()), *(form.size if dim < 0 else dim for dim in dims)]
     kind: Any = numpy_type(tensor.datatype)
-    values = np.full(shape, WORD.encode(), object) if kind is np.object_ else np.ones(shape, kind)
-    return Tensor(tensor.name, tensor.datatype, values)
+    if kind is np.object_:
+        return Tensor(tensor.name, tensor.datatype, np.full(shape, form.word, object))
+    return Tensor(tensor.name, tensor.datatype, np.zeros(shape, kind) if known.zeros else np.ones(shape, kind))

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tritonrepo.diagnostics import Severity, Span
-from tritonrepo.smoke import answers, declared, drift, files
+from tritonrepo.smoke import answers, declared, drift, files, generated
+from tritonrepo.smoke.asking import streams_over_http
 from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Result, found
 from tritonrepo.smoke.expected import Expected
-from tritonrepo.smoke.judge import well_formed
-from tritonrepo.smoke.made import made_up
 from tritonrepo.smoke.served import Served
 from tritonrepo.spec.part import Parts
 from tritonrepo.spec.stack import Smoke
@@ -96,7 +95,7 @@ def _known(known: Known, served: Served) -> Iterator[Case | Crowd | Result]:
         yield from own
         return
     try:
-        yield plain(served)
+        yield from plain(served)
         yield from answers.echoes(served, "text_input")
     except ValueError as error:
         yield _impossible(served, Check.ANSWER, Flaw(f"{served.name} cannot be tested: {error}"))
@@ -107,11 +106,14 @@ def _impossible(served: Served, check: Check, flaw: Flaw) -> Result:
     return Result(served.name, served.version, check, diagnostics=(diagnostic,))
 
 
-def plain(served: Served) -> Case:
-    """Return the case of a model about which nothing else is known."""
+def plain(served: Served) -> Iterator[Case]:
+    """Yield the cases of a model about which nothing else is known."""
     if served.decoupled:
-        return answers.stream(served)
-    return Case(Check.ANSWER, made_up(served), well_formed(served), served.at)
+        case = answers.stream(served)
+        over_http = [streams_over_http(request) for request in generated.others(served)]
+        yield replace(case, others=generated.others(served) if len(case.protocols) == 1 or all(over_http) else ())
+    else:
+        yield from generated.cases(served)
 
 
 def _cases(known: Known, served: Served) -> list[Case | Crowd | Result]:

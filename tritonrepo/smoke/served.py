@@ -20,6 +20,13 @@ class Declared(NamedTuple):
     optional: bool = False
 
 
+class Warm(NamedTuple):
+    """What the config's warm-up sends for an input: its dims without the batch, and whether the values are zeros."""
+
+    dims: tuple[int, ...] = ()
+    zeros: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """A version of a model that the server has loaded, with its config from the server."""
@@ -47,6 +54,26 @@ class Served:
         """Whether a request must belong to a sequence."""
         return "sequence_batching" in self.config
 
+    @property
+    def named(self) -> bool:
+        """Whether the id of a sequence must be a string: model_config.proto, CONTROL_SEQUENCE_CORRID."""
+        inputs = self.config.get("sequence_batching", {}).get("control_input", ())
+        controls = [control for one in inputs for control in one.get("control", ())]
+        return any(
+            control.get("kind") == "CONTROL_SEQUENCE_CORRID" and control.get("data_type") == "TYPE_STRING"
+            for control in controls
+        )
+
+    @property
+    def warmed(self) -> dict[str, Warm]:
+        """What the config's warm-up sends, which the model accepts, by input; of several samples, the first."""
+        found: dict[str, Warm] = {}
+        for sample in self.config.get("model_warmup", ()):
+            for name, sent in sample.get("inputs", {}).items():
+                dims = tuple(int(dim) for dim in sent.get("dims", ()))
+                found.setdefault(name, Warm(dims, bool(sent.get("zero_data"))))
+        return found
+
 
 def of_config(config: Mapping[str, Any], version: str, at: Span) -> Served:
     """Return a served version from its config's JSON form; raise ValueError if it is none."""
@@ -54,7 +81,7 @@ def of_config(config: Mapping[str, Any], version: str, at: Span) -> Served:
         inputs, outputs = (tuple(map(_declared, config.get(key, ()))) for key in ("input", "output"))
         batch = int(config.get("max_batch_size", 0))
         served = Served(str(config["name"]), version, config, at, inputs, outputs, batch)
-        config.get("model_transaction_policy", {}).get("decoupled")
+        _ = served.decoupled, served.named, served.warmed
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(f"it does not have the form of a ModelConfig: {error!r}") from None
     return served
