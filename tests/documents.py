@@ -75,12 +75,22 @@ def stated() -> dict[str, list[str]]:
     return pages | {"help": [*_help()]}
 
 
-def _help() -> Iterator[str]:
-    """Yield what the help of each command states, then that of each option, with the commands that have it."""
-    options: dict[str, list[str]] = {}
+def commands() -> dict[str, click.Command]:
+    """Return every command by its words, subcommands after their group."""
+    found: dict[str, click.Command] = {}
     for name in COMMANDS:
         command = root.get_command(click.Context(root), name)
         assert command is not None
+        found[name] = command
+        below = command.commands if isinstance(command, click.Group) else {}
+        found |= {f"{name} {each}": one for each, one in below.items()}
+    return found
+
+
+def _help() -> Iterator[str]:
+    """Yield what the help of each command states, then that of each option, with the commands that have it."""
+    options: dict[str, list[str]] = {}
+    for name, command in commands().items():
         yield from (f"{name}: {each}" for each in statements((command.help or "").replace("\b", "")))
         for option in command.params:
             if isinstance(option, click.Option):

@@ -13,6 +13,7 @@ from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.interrupts import LIMIT_S
 from tritonrepo.cli.serve import command as serve
 from tritonrepo.cli.serving import USUAL
+from tritonrepo.flows.containers import POLL_S
 from tritonrepo.flows.prune import KEEP
 from tritonrepo.flows.push import Servers, paced
 from tritonrepo.generate.bls import THREADS
@@ -70,6 +71,7 @@ FACTS: Mapping[str, str] = {
     "timeout-push": f"{Servers(()).timeout_s:g}",
     "reloads-until": one(r"until ([\d.]+), each new file reloads", str(shared.__doc__)),
     "killed-here": f"{VALID_S + GRACE_S:g}",
+    "deploy-poll": str(POLL_S),
     "killed-elsewhere": f"{SILENT_S:g}",
     "large": f"{s3.WHOLE_BYTES >> 20}",
     "models-of-the-example": WORDS[MODELS].capitalize(),

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.documents import commands
 from tritonrepo import __version__, cli
 from tritonrepo.cli import COMMANDS, root, run
 from tritonrepo.diagnostics import Stop, failure, fatal
@@ -51,7 +52,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 USAGE = {
     "an unknown command": (["biuld"], 'unknown command "biuld". Did you mean "build"?'),
     "an unknown command with an argument": (["biuld", "x"], 'unknown command "biuld". Did you mean "build"?'),
-    "a command like no other": (["x"], 'unknown command "x". Commands: adopt, ask, build, diff, explain'),
+    "a command like no other": (["x"], 'unknown command "x". Commands: adopt, ask, build, deploy, diff, explain'),
     "an unknown option": (["build", "--lokced"], "--lokced"),
     "an option without value": (["build", "-o"], "-o"),
     "a time that is none": (["serve", "models", "--timeout", "nan"], "nan is not a number of seconds"),
@@ -157,9 +158,9 @@ def test_letters_are_utf_8_in_a_locale_without_them(tmp_path: Path, colours: str
 
 
 VARIABLES = [
-    (command, option)
-    for command in COMMANDS
-    for option in root.get_command(click.Context(root), command).params  # type: ignore[union-attr]
+    (name, option)
+    for name, command in commands().items()
+    for option in command.params
     if isinstance(option, click.Option)
 ]
 
@@ -167,7 +168,7 @@ VARIABLES = [
 @pytest.mark.parametrize(("command", "option"), VARIABLES, ids=lambda value: getattr(value, "name", value))
 def test_every_option_has_a_long_name_and_its_variable_is_of_that_name(command: str, option: click.Option) -> None:
     long = next(name for name in option.opts if name.startswith("--"))
-    assert option.envvar == f"TRITONREPO_{command.upper()}_{long[2:].upper().replace('-', '_')}"
+    assert option.envvar == f"TRITONREPO_{command.upper().replace(' ', '_')}_{long[2:].upper().replace('-', '_')}"
 
 
 def test_a_variable_sets_an_option(

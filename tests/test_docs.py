@@ -49,6 +49,8 @@ CONSOLE = of("console")
 def test_a_console_block_prints_what_it_shows(checkout: Path, block: str) -> None:
     commands = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
     assert "".join(f"$ {command}\n{shown}" for command, shown in commands) == block
+    if "\n$ docker-compose" in block and not shutil.which("docker-compose"):
+        pytest.skip("docker-compose is not installed")
     for command, shown in commands:
         line = f'PATH="{Path(sys.executable).parent}:$PATH"; {command}'
         done = subprocess.run(
@@ -99,11 +101,13 @@ CURL = (
 
 
 def test_the_other_lines_of_shell_blocks_are_those_that_are_run_elsewhere() -> None:
-    """By `.ci/run`, by this file, and by whoever writes a rule."""
+    """By `.ci/run`, by this file, by whoever writes a rule, and on a server with Docker."""
     assert OTHERS == [
         ". .venv/bin/activate",
         "bash .ci/run",
+        "cp deploy/.env.example deploy/.env",
         CURL,
+        "docker compose -f deploy/compose.yaml up --detach --wait",
         "pip install -q '.[local]'",
         "pip install -q -e '.[all,test]'",
         "python -m pytest -q -n 2",

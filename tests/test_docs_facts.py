@@ -397,6 +397,7 @@ def test_every_command_is_a_function() -> None:
         "fit": {"fit"},
         "graph": {"graph"},
         "image": {"image"},
+        "deploy": {"plan_deploy", "apply_deploy"},
         "init": {"init"},
         "show": {"show"},
         "releases": {"releases"},
@@ -463,7 +464,7 @@ def test_the_table_of_pages_names_every_command() -> None:
     rows = table("README.md", "| page")
     assert sorted(name for _, cell, _ in rows for name in SPAN.findall(cell)) == sorted(COMMANDS)
     for page, cell, _ in rows[:-1]:
-        target = re.findall(r"\]\(docs/([\w.]+)\)", page)[0]
+        target = re.findall(r"\]\(docs/([\w.-]+)\)", page)[0]
         assert all(f"tritonrepo {name}" in PAGES[target].read_text("utf-8") for name in SPAN.findall(cell))
 
 

@@ -16,12 +16,12 @@ import pytest
 
 from tests.claims import TEST
 from tests.conftest import EXAMPLE
-from tests.documents import PAGES, ROOT, SPAN, stated
+from tests.documents import PAGES, ROOT, SPAN, commands, stated
 from tests.facts import PROJECT
 from tests.servers.packages import ROOT as INSTALLED
 from tests.syntax import modules
 from tritonrepo import api
-from tritonrepo.cli import COMMANDS, root, run
+from tritonrepo.cli import COMMANDS, run
 from tritonrepo.cli.serving import USUAL, ports_or
 from tritonrepo.diagnostics import State
 from tritonrepo.llm.gpus import gpus
@@ -46,6 +46,7 @@ ABOUT |= {
     "smoke": {"smoke"},
     "ui": {"ask"},
     "serve": {"serve", "up"},
+    "gpu-server": {"deploy"},
     "stack": {"build", "show"},
     "sources": {"build", "lock"},
     "chunking": {"build", "index"},
@@ -81,7 +82,18 @@ OF_OTHERS = {
         "O_NONBLOCK",
     ),
     *("O_NOFOLLOW", "openai", "pgvector", "bls", "repository", "sources", "dsn", "warmup", "ports"),
-    *("AsyncEngineArgs", "azurite", "docker-compose", "FAMILY", "auto_complete_config", "udcNN", "error", "group"),
+    *(
+        "AsyncEngineArgs",
+        "azurite",
+        "docker-compose",
+        "hadolint",
+        "nvidia-smi",
+        "FAMILY",
+        "auto_complete_config",
+        "udcNN",
+        "error",
+        "group",
+    ),
     *(
         "yaml.customTags",
         "append",
@@ -104,16 +116,20 @@ OF_OTHERS = {
 """Words of other programs, and of what is not supported."""
 
 
+KNOWN = commands()
+ROWS = [name for name, found in KNOWN.items() if not isinstance(found, click.Group)]
+"""The commands that have a row in the table of commands."""
+
+
 def command(name: str) -> click.Command:
-    found = root.get_command(click.Context(root), name)
-    assert found is not None
-    return found
+    return KNOWN[name]
 
 
 @cache
 def options(name: str) -> frozenset[str]:
+    found = [each for words, each in KNOWN.items() if words == name or words.startswith(f"{name} ")]
     return frozenset(
-        word for option in command(name).params if isinstance(option, click.Option) for word in option.opts
+        word for each in found for option in each.params if isinstance(option, click.Option) for word in option.opts
     ) | {"--help"}
 
 
@@ -121,7 +137,7 @@ def rows() -> dict[str, tuple[set[str], str]]:
     """Return command → the options in its row of the table of commands, and the row's first cell."""
     found = {}
     for line in stated()["commands"]:
-        if match := re.match(r"\| `tritonrepo (\w+)", line):
+        if match := re.match(r"\| `tritonrepo ((?:deploy )?\w+)", line):
             first, second, _ = re.split(r" (?<!\\)\| ", line.removeprefix("| "))
             found[match[1]] = ({word for span in SPAN.findall(second) for word in WORD.findall(span)}, first)
     return found
@@ -134,7 +150,7 @@ SERVES = {
 """What the row of `up` calls serve's options."""
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ROWS)
 def test_the_row_of_a_command_has_its_options_and_no_others(name: str) -> None:
     words, usage = rows()[name]
     said = {word for word in words if word.startswith("-")}
@@ -155,7 +171,7 @@ def own(name: str) -> list[click.Option]:
 
 
 def test_an_option_that_can_be_repeated_says_so() -> None:
-    for name in COMMANDS:
+    for name in ROWS:
         for option in own(name):
             assert bool(re.search(r"\bRepeat", option.help or "")) == option.multiple, f"{name} {option.opts}"
 
@@ -207,11 +223,20 @@ DEFAULTS = {
     ("push", "--settle"): "30, or 5 with --server",
     ("smoke", "--grpc"): "the port after URL's, with TLS as for URL",
     ("adopt", "--output"): "stdout",
+    ("deploy docker", "--file"): "tritonrepo.yaml",
+    ("deploy docker", "--output"): "deploy",
+    ("deploy docker", "--repository"): "model_repository",
+    ("deploy docker", "--gpu-id"): "any",
+    ("deploy docker", "--bind"): "127.0.0.1",
+    ("deploy docker", "--http-port"): "8000",
+    ("deploy docker", "--grpc-port"): "8001",
+    ("deploy docker", "--metrics-port"): "8002",
+    ("deploy docker", "--poll"): "15 for a URI",
     **{(command, "--gpu"): "any" for command in ("fit", "validate")},
     **{(command, "--gpu-memory"): "from --gpu, the record or stack" for command in ("fit", "validate")},
     **{
         (command, option): f"from the record or stack, else {default}"
-        for command in ("adopt", "fit", "validate")
+        for command in ("adopt", "deploy docker", "fit", "validate")
         for option, default in {
             "--release": "the newest fully known",
             "--image": "all combined",
@@ -224,7 +249,7 @@ DEFAULTS = {
 def test_a_default_is_the_one_that_the_help_shows() -> None:
     """And no option has another: what the help shows in brackets is click's, or written by hand."""
     found = {}
-    for name in COMMANDS:
+    for name in ROWS:
         context = click.Context(command(name), show_default=True)
         for option in own(name):
             record = option.get_help_record(context)

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import click
 
+from tests.documents import commands
 from tests.syntax import Module, children, given, modules, walk
-from tritonrepo.cli import COMMANDS, root
 from tritonrepo.report.pages import sections, title
 from tritonrepo.report.registry import REGISTRY
 from tritonrepo.rules import RULES
@@ -111,9 +111,7 @@ def on_pages() -> Iterator[Text]:
 
 def in_help() -> Iterator[Text]:
     """Yield the help of every command and option."""
-    for name in COMMANDS:
-        command = root.get_command(click.Context(root), name)
-        assert command is not None
+    for name, command in commands().items():
         yield Text("help", command.help or "", name)
         for option in command.params:
             if isinstance(option, click.Option) and option.help:

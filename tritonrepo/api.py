@@ -9,6 +9,8 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, Verd
 from tritonrepo.flows.adopt import Adopted, adopt
 from tritonrepo.flows.asking import Found, Passage, Pipelines, answer, ask, passages, pipelines
 from tritonrepo.flows.build import apply_build, plan_build
+from tritonrepo.flows.containers import Wanted
+from tritonrepo.flows.deploy import Deployment, apply_deploy, plan_deploy
 from tritonrepo.flows.differences import Compared, diff
 from tritonrepo.flows.events import Built, Busy, Event, Indexed
 from tritonrepo.flows.fit import fit
@@ -58,6 +60,7 @@ __all__ = [
     "Busy",
     "Change",
     "Compared",
+    "Deployment",
     "Diagnostic",
     "Endpoint",
     "Event",
@@ -104,6 +107,7 @@ __all__ = [
     "adopt",
     "answer",
     "apply_build",
+    "apply_deploy",
     "apply_lock",
     "apply_prune",
     "apply_pull",
@@ -123,6 +127,7 @@ __all__ = [
     "passages",
     "pipelines",
     "plan_build",
+    "plan_deploy",
     "plan_lock",
     "plan_prune",
     "plan_pull",

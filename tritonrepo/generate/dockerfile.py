@@ -7,9 +7,10 @@ packages, so the image that has them is the base.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
-from tritonrepo.releases import NVIDIA, RELEASES, is_own
+from tritonrepo.releases import NVIDIA, RELEASES, Release, is_own
 from tritonrepo.spec.stack import Stack
 
 HEADER = "# Written by tritonrepo image; edit the stack file instead."
@@ -41,9 +42,13 @@ class Image(NamedTuple):
     @property
     def dockerfile(self) -> str:
         """Its Dockerfile."""
+        return self.written(HEADER)
+
+    def written(self, header: str) -> str:
+        """Return its Dockerfile with this comment at the top."""
         paths = ((self.of(donor), f"{BACKENDS}/{backend}") for backend, donor in self.copies)
         return "\n".join(
-            [HEADER, f"FROM {self.name}", *(f"COPY --from={donor} {path} {path}" for donor, path in paths), ""]
+            [header, f"FROM {self.name}", *(f"COPY --from={donor} {path} {path}" for donor, path in paths), ""]
         )
 
     def of(self, image: str) -> str:
@@ -53,12 +58,15 @@ class Image(NamedTuple):
 
 def image(stack: Stack) -> Image | None:
     """Return the image of a stack; None if it is not known which backends its images have, as with one's own."""
-    release = RELEASES[stack.target.release]
-    if not release.images or any(map(is_own, stack.target.images)):
-        return None
     needed = frozenset[str]().union(*(stack.part(name).backends(model) for name, model in stack.models.items()))
-    needed -= frozenset(stack.target.backends)
-    has = {image: set(release.images[image]) for image in stack.target.images}
+    return combined(RELEASES[stack.target.release], stack.target.images, needed - frozenset(stack.target.backends))
+
+
+def combined(release: Release, images: Collection[str], needed: frozenset[str]) -> Image | None:
+    """Return the image that has these backends, made from images of a release; None as for `image`."""
+    if not release.images or any(map(is_own, images)):
+        return None
+    has = {image: set(release.images[image]) for image in images}
     base = max(has, key=lambda image: (len(has[image] & needed & INSTALLED), len(has[image] & needed)))
     donors = {
         backend: next((image for image in has if backend in has[image]), None) for backend in sorted(needed - has[base])

@@ -1,0 +1,160 @@
+"""The server that a deployment describes: its image, what it reads, and what is said about it before it is written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from tritonrepo.deploy.engines import Engine, engines
+from tritonrepo.deploy.needs import asked, outside, shared_memory, start
+from tritonrepo.deploy.service import MODELS, Control, Gpus, Mount, Ports, Reads, Runs, Service
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
+from tritonrepo.flows.deployed import Source
+from tritonrepo.generate.dockerfile import Image, combined
+from tritonrepo.releases import NVIDIA, RELEASES
+
+HEADER = "# Written by tritonrepo deploy docker, as tritonrepo image prints it."
+NOT_OF_A_NAME = re.compile(r"[^a-z0-9]+")
+POLL_S = 15
+"""Triton's own default of --repository-poll-secs."""
+
+HERE = {"localhost", "127.0.0.1", "::1"}
+
+
+class Wanted(NamedTuple):
+    """What the user decides: where the server listens, which GPUs of the host it gets, when it loads models.
+
+    `repository` is the directory that a stack is built into. `mounts` are directories of the host that models read, and
+    `variables` names in the environment. `again` is the command that is written down; "" for the shortest one.
+    """
+
+    ports: Ports = Ports()
+    gpu_ids: tuple[str, ...] = ()
+    control: Control | None = None
+    repository: Path = Path("model_repository")
+    mounts: tuple[Path, ...] = ()
+    variables: tuple[str, ...] = ()
+    again: str = ""
+
+
+def service(source: Source, out: Path, wanted: Wanted) -> tuple[Service, tuple[Diagnostic, ...]]:
+    """Return the server, and warnings about it; raise Stop if no container can run it."""
+    name = NOT_OF_A_NAME.sub("-", source.name.lower()).strip("-")[:63] or "triton"
+    target, found = source.target, engines(source.found)
+    if wanted.gpu_ids and len(wanted.gpu_ids) != target.gpus:
+        message = f"the target has {target.gpus} GPUs, but --gpu-id names {len(wanted.gpu_ids)}"
+        raise fatal("deploy-gpus", source.where, message, f"Name {target.gpus}, or set {target.counts_gpus}.")
+    mounts, warnings = _mounts(source, found, wanted)
+    made = Service(
+        name=name,
+        release=target.release,
+        runs=_runs(source, name),
+        arch=target.arch,
+        gpus=Gpus(target.gpus, wanted.gpu_ids),
+        reads=_reads(source, out, mounts),
+        control=wanted.control or (Control("poll", POLL_S) if source.uri else Control()),
+        ports=wanted.ports,
+        complete=source.complete,
+        asked=asked(source.found),
+        engines=found,
+        memory=shared_memory(source.found, found),
+        start=start(source.found, found, bucket=bool(source.uri)),
+        again=wanted.again or shlex.join(["tritonrepo", "deploy", "docker", source.where, "-o", str(out)]),
+        variables=wanted.variables,
+    )
+    return made, (*source.warnings, *warnings, *_unreachable(source))
+
+
+def _runs(source: Source, name: str) -> Runs:
+    """Return the image: the user's own, the one image of a release that has every backend, or one that is built."""
+    target = source.target
+    release = target.release
+    if target.own:
+        return Runs(target.own[0], f"Your own image, built from Triton {release.name}.")
+    needed = frozenset(
+        model.backend
+        for model in source.found.models.values()
+        if model.backend and not any(path.endswith(f"libtriton_{model.backend}.so") for path in model.entries)
+    )
+    found = combined(release, target.images, needed)
+    if found is None and len(target.images) == 1:
+        why = f"Triton {release.name} (server {release.server_version}). Which backends the image has is not known."
+        return Runs(f"{NVIDIA}:{release.name}-{target.images[0]}", why)
+    if found is None:
+        message = f"the backends of the images of Triton {release.name} are not known yet"
+        raise _stop(source, message, "Name the image with --image, or an earlier release with --release.")
+    if found.absent:
+        message = f"no image of the target has the backend {' or '.join(map(_quoted, found.absent))}"
+        raise _stop(source, message, "Name an image of your own that has it, as in `--image my-triton:1`.")
+    if not found.runs_ensembles and any(model.is_ensemble for model in source.found.models.values()):
+        first = min(name for name, each in RELEASES.items() if "ensemble" in each.images.get(found.base, ()))
+        message = f"the server in image {found.base} of Triton {release.name} does not run ensembles"
+        raise _stop(source, message, f"Use Triton {first} or later.")
+    return _of_triton(found, name, needed)
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+def _of_triton(found: Image, name: str, needed: frozenset[str]) -> Runs:
+    backends = f"the backends that the models use: {', '.join(sorted(needed)) or 'none'}"
+    version = f"Triton {found.release} (server {RELEASES[found.release].server_version})"
+    if not found.copies:
+        return Runs(found.name, f"{version}. This image has {backends}.")
+    why = f"{version}. No image has all {backends}; the Dockerfile copies what {found.base} lacks."
+    return Runs(f"{name}:{found.release}", why, found.written(HEADER))
+
+
+def _stop(source: Source, message: str, hint: str) -> Stop:
+    return Stop([Diagnostic("image-unknown", Severity.ERROR, Span(source.where), message, hint)])
+
+
+def _reads(source: Source, out: Path, mounts: tuple[Mount, ...]) -> Reads:
+    if source.uri:
+        return Reads(source.uri, source.uri.partition("://")[0], mounts)
+    why = "The model repository. The server only reads it, as uid 1000, which must be able to."
+    return Reads(MODELS, "", (Mount(seen_from(source.directory or Path(), out), MODELS, why), *mounts))
+
+
+def seen_from(directory: Path, out: Path) -> str:
+    """Return the path of a directory in a Compose file in `out`: relative if both can move together."""
+    there, here = directory.resolve(), out.absolute()
+    if here != out.resolve() or not there.is_relative_to(here.parent) or here.parent == here.parent.parent:
+        return str(there)
+    path = os.path.relpath(there, here)
+    return path if path.startswith("..") else f"./{path}"
+
+
+def _mounts(source: Source, found: tuple[Engine, ...], wanted: Wanted) -> tuple[tuple[Mount, ...], list[Diagnostic]]:
+    """Return the directories that models read besides the repository, and warnings about those that are not given.
+
+    Only a stack's own paths are given to a container without being asked: a repository can be of somebody else.
+    """
+    given = {str(path.absolute()): "A directory that models read, as --mount says." for path in wanted.mounts}
+    missing = list[Diagnostic]()
+    for name, path in outside(source.found, found):
+        if any(path == each or path.startswith(f"{each}/") for each in (*given, MODELS)):
+            continue
+        if source.own:
+            given[path] = f"Model {name} reads it, as the stack says."
+        else:
+            message = f'model "{name}" reads {path}, which the container does not have'
+            at = Span(f"{source.where.rstrip('/')}/{name}")
+            hint = f"If the host has it and the server may read it, add `--mount {path}`."
+            missing.append(Diagnostic("deploy-path", Severity.WARNING, at, message, hint))
+    return tuple(Mount(path, path, why) for path, why in sorted(given.items())), missing
+
+
+def _unreachable(source: Source) -> Iterator[Diagnostic]:
+    """Yield a warning if the store is at an address that means the container itself."""
+    host = urlsplit(source.uri.partition("://")[2]).hostname if source.uri.count("://") > 1 else None
+    if host in HERE:
+        message = f"in a container, {host} is the container itself, so the server cannot reach this store"
+        hint = "Use the address by which other machines reach the store."
+        yield Diagnostic("deploy-address", Severity.WARNING, Span(source.uri), message, hint)
