@@ -16,7 +16,7 @@ from tests.test_json import NOWHERE, checked
 from tests.test_plain import EVIL
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
-from tritonrepo.flows.questions import Question, Wanted, of_config, value
+from tritonrepo.flows.questions import AskOptions, Question, of_config, value
 from tritonrepo.plain import escaped
 from tritonrepo.server.process import Server
 
@@ -41,57 +41,63 @@ SEARCH = config("query", "ids,FP32 scores,passages")
 VLLM = config("text_input,sampling_parameters?,BOOL stream?", "text_output")
 WIDE = config("STRING[1;1] text", "a", max_batch_size=4)
 QUIET = {"stream": False}
-WAYS: dict[str, tuple[Config, Wanted, Question]] = {
-    "a pipeline with sources": (config("query?,messages?,BOOL stream?", "answer,sources"), Wanted(), Question("m")),
-    "a pipeline without": (config("query", "answer"), Wanted(), Question("m", given={})),
-    "a search": (SEARCH, Wanted(), Question("m", "query", "", {}, searches=True)),
-    "an output of a search": (SEARCH, Wanted("", "ids"), Question("m", "query", "ids", {})),
-    "vLLM": (VLLM, Wanted(), Question("m", "text_input", "text_output")),
-    "no stream": (VLLM, Wanted(given=QUIET), Question("m", "text_input", "text_output", QUIET)),
-    "a stream of another type": (config("query,FP32 stream?", "answer"), Wanted(), Question("m", given={})),
-    "one input by any name": (config("PROMPT", "OUT"), Wanted(), Question("m", "PROMPT", "OUT", {})),
-    "one that must be given": (config("PROMPT,SYSTEM?", "OUT"), Wanted(), Question("m", "PROMPT", "OUT", {})),
-    "one that is chosen": (config("A,B", "OUT"), Wanted("B", "", {"A": "x"}), Question("m", "B", "OUT", {"A": "x"})),
-    "vectors": (config("text", "FP32 embedding"), Wanted(), Question("m", "text", "", {})),
-    "several texts": (config("text", "a,b"), Wanted(), Question("m", "text", "", {})),
-    "more axes": (WIDE, Wanted(), Question("m", "text", "a", {}, batch=True, axes=2)),
+WAYS: dict[str, tuple[Config, AskOptions, Question]] = {
+    "a pipeline with sources": (config("query?,messages?,BOOL stream?", "answer,sources"), AskOptions(), Question("m")),
+    "a pipeline without": (config("query", "answer"), AskOptions(), Question("m", given={})),
+    "a search": (SEARCH, AskOptions(), Question("m", "query", "", {}, searches=True)),
+    "an output of a search": (SEARCH, AskOptions("", "ids"), Question("m", "query", "ids", {})),
+    "vLLM": (VLLM, AskOptions(), Question("m", "text_input", "text_output")),
+    "no stream": (VLLM, AskOptions(given=QUIET), Question("m", "text_input", "text_output", QUIET)),
+    "a stream of another type": (config("query,FP32 stream?", "answer"), AskOptions(), Question("m", given={})),
+    "one input by any name": (config("PROMPT", "OUT"), AskOptions(), Question("m", "PROMPT", "OUT", {})),
+    "one that must be given": (config("PROMPT,SYSTEM?", "OUT"), AskOptions(), Question("m", "PROMPT", "OUT", {})),
+    "one that is chosen": (
+        config("A,B", "OUT"),
+        AskOptions("B", "", {"A": "x"}),
+        Question("m", "B", "OUT", {"A": "x"}),
+    ),
+    "vectors": (config("text", "FP32 embedding"), AskOptions(), Question("m", "text", "", {})),
+    "several texts": (config("text", "a,b"), AskOptions(), Question("m", "text", "", {})),
+    "more axes": (WIDE, AskOptions(), Question("m", "text", "a", {}, batch=True, axes=2)),
 }
 
 
 @pytest.mark.parametrize(("served", "wanted", "question"), WAYS.values(), ids=WAYS)
-def test_the_served_config_says_how_a_model_is_asked(served: Config, wanted: Wanted, question: Question) -> None:
+def test_the_served_config_says_how_a_model_is_asked(served: Config, wanted: AskOptions, question: Question) -> None:
     assert of_config("u", "m", served, wanted) == question
 
 
-NO_WAYS: dict[str, tuple[Config, Wanted, str, str]] = {
-    "no text": (config("FP32 x", "y"), Wanted(), 'the model "m" takes no text: its inputs are x', "Ask a model"),
-    "no input": ({}, Wanted(), 'the model "m" takes no text: its inputs are nothing', "Ask a model"),
+NO_WAYS: dict[str, tuple[Config, AskOptions, str, str]] = {
+    "no text": (config("FP32 x", "y"), AskOptions(), 'the model "m" takes no text: its inputs are x', "Ask a model"),
+    "no input": ({}, AskOptions(), 'the model "m" takes no text: its inputs are nothing', "Ask a model"),
     "several texts": (
         config("A,B", "y"),
-        Wanted(),
+        AskOptions(),
         'the model "m" has several inputs of strings: A, B',
         "--input NAME",
     ),
     "more than a text": (
         config("text_input,INT32 max_tokens", "y"),
-        Wanted(),
+        AskOptions(),
         'the model "m" needs more than a text: max_tokens',
         "--set max_tokens=VALUE",
     ),
     "another input": (
         config("A", "y"),
-        Wanted("AA"),
+        AskOptions("AA"),
         'the model "m" has no input "AA" of strings',
         'Did you mean "A"?',
     ),
-    "another output": (config("A", "y,FP32 z"), Wanted("", "z"), 'the model "m" has no output "z" of strings', "y"),
-    "what is no list": ({"input": 3}, Wanted(), 'the model "m" takes no text: its inputs are nothing', ""),
-    "what is no tensor": ({"input": [3, {}, {"name": 7}]}, Wanted(), 'the model "m" takes no text: its inputs', ""),
+    "another output": (config("A", "y,FP32 z"), AskOptions("", "z"), 'the model "m" has no output "z" of strings', "y"),
+    "what is no list": ({"input": 3}, AskOptions(), 'the model "m" takes no text: its inputs are nothing', ""),
+    "what is no tensor": ({"input": [3, {}, {"name": 7}]}, AskOptions(), 'the model "m" takes no text: its inputs', ""),
 }
 
 
 @pytest.mark.parametrize(("served", "wanted", "message", "hint"), NO_WAYS.values(), ids=NO_WAYS)
-def test_a_model_that_a_text_is_not_enough_for_is_told(served: Config, wanted: Wanted, message: str, hint: str) -> None:
+def test_a_model_that_a_text_is_not_enough_for_is_told(
+    served: Config, wanted: AskOptions, message: str, hint: str
+) -> None:
     with pytest.raises(Stop) as caught:
         of_config("u", "m", served, wanted)
     (told,) = caught.value.diagnostics

@@ -165,7 +165,7 @@ def test_of_two_runs_at_once_one_is_told_that_the_other_was_first() -> None:
     one()
     work = api.Workspace()
     same, other = (api.plan_deploy("models", OUT, work) for _ in range(2))
-    third = api.plan_deploy("models", OUT, work, api.Wanted(gpu_ids=("0",)))
+    third = api.plan_deploy("models", OUT, work, api.DeployOptions(gpu_ids=("0",)))
     api.apply_deploy(same)
     before = texts()
     api.apply_deploy(other)

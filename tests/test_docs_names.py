@@ -209,6 +209,8 @@ DEFAULTS = {
     ("serve", "--timeout"): "120.0",
     ("up", "--timeout"): "120.0",
     ("smoke", "--timeout"): "30.0",
+    ("smoke", "--parallel"): "1",
+    ("smoke", "--repeat"): "1",
     ("serve", "--llm-engine"): "ort",
     ("up", "--llm-engine"): "ort",
     ("smoke", "--format"): "text",

@@ -31,8 +31,9 @@ from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.smoke import crowd
-from tritonrepo.smoke.asking import Asking, Connection
+from tritonrepo.smoke.asking import Asking
 from tritonrepo.smoke.case import Case, Crowd, Outcome
+from tritonrepo.smoke.connection import Connection
 from tritonrepo.smoke.plan import plain
 from tritonrepo.smoke.served import of_config
 from tritonrepo.sync.record import Record

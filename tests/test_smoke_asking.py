@@ -18,8 +18,9 @@ from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.tensors import Request, Tensor, Tensors, of_values
 from tritonrepo.smoke import crowd, generated
-from tritonrepo.smoke.asking import Asking, Connection, streams_over_http
+from tritonrepo.smoke.asking import Asking, Lost, streams_over_http
 from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Outcome, Protocol, Reply, Result
+from tritonrepo.smoke.connection import Connection
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.run import run
 from tritonrepo.smoke.served import Declared
@@ -97,7 +98,7 @@ def test_a_case_is_asked_over_each_protocol_and_both_are_compared() -> None:
         assert rows([*each.run(case(1, protocols=[Protocol.GRPC], compared=Severity.ERROR))]) == [
             ("answer", "grpc", "passed")
         ]
-        assert each.wrong == set()
+        assert each.standing.wrong == set()
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_protocols_that_differ_are_told_with_the_severity_of_the_case(severity: 
 def test_a_wrong_answer_is_told_with_what_was_sent_received_and_expected_and_is_not_compared() -> None:
     with asking(echo, twin) as (each, _):
         grpc, http = each.run(case(1, wanted=2, compared=Severity.ERROR))
-        assert each.wrong == {("m", "1")}
+        assert each.standing.wrong == {("m", "1")}
     for result, protocol in ((grpc, "grpc"), (http, "http")):
         ((rule, severity, at, message, hint),) = [
             (d.rule, d.severity, d.at, d.message, d.hint) for d in result.diagnostics
@@ -187,7 +188,7 @@ def test_a_server_that_lives_is_asked_on_after_a_broken_answer() -> None:
         results = [*each.run(case(1)), *each.run(case(2))]
     assert [result.outcome for result in results] == ["failed", "passed"]
     assert [d.message for d in results[0].diagnostics] == ["version 1, http: the response is not JSON: no JSON"]
-    assert each.lost == ""
+    assert each.standing.lost is None
 
 
 def test_a_refusal_does_not_ask_whether_the_server_lives() -> None:
@@ -229,7 +230,7 @@ def test_what_is_refused_is_asked_with_other_values_and_what_fits_is_remembered(
 def test_if_all_values_are_refused_the_first_is_reported_with_advice() -> None:
     with asking(picky()) as (each, server):
         (result,) = each.run(tries(1, 2))
-        assert each.wrong == {("m", "1")}
+        assert each.standing.wrong == {("m", "1")}
     ((message, hint),) = [(d.message, d.hint.split("\n")) for d in result.diagnostics]
     assert message == "version 1, http: /v2/models/m/versions/1/infer: bad value"
     assert hint[:-1] == [generated.ADVICE, "Sent over http: A FP32[1] [1]", "Received: nothing"]
@@ -260,7 +261,7 @@ def test_a_guess_that_is_refused_says_nothing_about_the_model() -> None:
             "not checked",
             "the model refuses made-up values of its optional inputs: /v2/models/m/versions/1/infer: bad value",
         )
-        assert each.wrong == set()
+        assert each.standing.wrong == set()
         assert rows([*each.run(tries(1, 5, guess=True))]) == [("answer", "http", "passed")]
         flawed = replace(tries(5, guess=True), judge=lambda _: [Flaw("odd")])
         assert rows([*each.run(flawed)]) == [("answer", "http", "failed")]
@@ -305,7 +306,10 @@ def test_a_late_answer_of_a_server_that_is_gone_ends_the_run() -> None:
     assert [d.message for d in result.diagnostics] == [
         "version 1, http: the server stopped responding: the response was not complete within 0.5 s"
     ]
-    assert each.lost == "Restart the server. It stopped responding while m version 1 was tested (answer)."
+    assert each.standing.lost == Lost(
+        "the server stopped responding",
+        "Restart the server. It stopped responding while m version 1 was tested (answer).",
+    )
 
 
 def test_what_arrived_of_a_stream_before_its_error_is_counted() -> None:
@@ -457,11 +461,11 @@ def test_a_wrong_answer_that_is_nobodys_is_told_as_it_is() -> None:
 
 def test_what_is_wrong_alone_is_not_asked_at_once() -> None:
     with asking(echo) as (each, server):
-        each.wrong.add(("m", "1"))
+        each.standing.wrong.add(("m", "1"))
         (result,) = crowd.run(each, Crowd((case(1), case(2)), batched=False))
         assert (result.outcome, server.asked) == (Outcome.NOT_CHECKED, [])
         assert result.unchecked == "its responses to single requests are already wrong"
-        each.lost = "Restart the server."
+        each.standing.lost = Lost("it is gone", "Restart the server.")
         (result,) = crowd.run(each, Crowd((case(1), case(2)), batched=False))
         assert (result.outcome, result.protocol, server.asked) == (Outcome.FAILED, "http", [])
 
@@ -546,4 +550,4 @@ def test_access_that_is_denied_to_one_model_ends_nothing() -> None:
     with asking(restricted) as (each, _):
         results = [result for case_ in (case(1), case(2)) for result in each.run(case_)]
     assert ["denies access" in result.diagnostics[0].message for result in results] == [True, True]
-    assert each.lost == ""
+    assert each.standing.lost is None

@@ -9,7 +9,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, Verd
 from tritonrepo.flows.adopt import Adopted, adopt
 from tritonrepo.flows.asking import Found, Passage, Pipelines, answer, ask, passages, pipelines
 from tritonrepo.flows.build import apply_build, plan_build
-from tritonrepo.flows.containers import Wanted
+from tritonrepo.flows.containers import DeployOptions
 from tritonrepo.flows.deploy import Deployment, apply_deploy, plan_deploy
 from tritonrepo.flows.differences import Compared, diff
 from tritonrepo.flows.events import Built, Busy, Event, Indexed
@@ -23,7 +23,7 @@ from tritonrepo.flows.prepared import Accepted, Build, Push
 from tritonrepo.flows.prune import Prune, apply_prune, plan_prune
 from tritonrepo.flows.pull import Pull, apply_pull, plan_pull
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
-from tritonrepo.flows.questions import Wanted
+from tritonrepo.flows.questions import AskOptions
 from tritonrepo.flows.releases import releases
 from tritonrepo.flows.rollback import plan_rollback
 from tritonrepo.flows.serve import ServeOptions, serve
@@ -54,12 +54,14 @@ from tritonrepo.sync.telling import Began, Interrupted, Line, Sent, Waits
 __all__ = [
     "Accepted",
     "Adopted",
+    "AskOptions",
     "Began",
     "Build",
     "Built",
     "Busy",
     "Change",
     "Compared",
+    "DeployOptions",
     "Deployment",
     "Diagnostic",
     "Endpoint",
@@ -102,7 +104,6 @@ __all__ = [
     "Upgrade",
     "Verdict",
     "Waits",
-    "Wanted",
     "Workspace",
     "adopt",
     "answer",

@@ -13,7 +13,7 @@ from tritonrepo.cli.interrupts import interruptible
 from tritonrepo.cli.output import concluded
 from tritonrepo.cli.values import WAIT
 from tritonrepo.flows.asking import Answer, ask
-from tritonrepo.flows.questions import Wanted, value
+from tritonrepo.flows.questions import AskOptions, value
 from tritonrepo.report import asked as report
 from tritonrepo.server.endpoint import NO_GRPC, Endpoint
 
@@ -57,7 +57,7 @@ def command(
     text = _read() if text == "-" else text
     if not _sendable(text):
         raise click.UsageError("the text is empty or not UTF-8")
-    wanted = Wanted(into, out, dict(map(_setting, given)))
+    wanted = AskOptions(into, out, dict(map(_setting, given)))
     answer = Answer(model)
     with interruptible(), concluded(form, lambda ends: report.document(answer.as_json(), ends)):
         replies = ask(Endpoint(url, timeout, timeout, NO_GRPC), model, text, wanted)

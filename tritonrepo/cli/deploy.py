@@ -14,7 +14,7 @@ from tritonrepo.cli.stack import stack_files, workspace
 from tritonrepo.cli.targets import aim, server_options
 from tritonrepo.cli.values import NAMED, allow_links
 from tritonrepo.deploy.service import Ports
-from tritonrepo.flows.containers import Wanted
+from tritonrepo.flows.containers import DeployOptions
 from tritonrepo.flows.deploy import Deployment, apply_deploy, plan_deploy
 from tritonrepo.report import diff as differences
 from tritonrepo.report import plan as report
@@ -93,7 +93,7 @@ def docker(
         raise click.UsageError("[STACK|DIR|URI] and --file cannot be combined: name every file with --file")
     ports = Ports(bind, http_port, grpc_port, metrics_port)
     mode = control(once=once, poll=poll, explicit=explicit)
-    wanted = Wanted(ports, gpu_ids, mode, repository, mounts, variables, again(ctx))
+    wanted = DeployOptions(ports, gpu_ids, mode, repository, mounts, variables, again(ctx))
     target = aim(release, image, gpus)
     deployment = plan_deploy(files or path or ".", out, workspace(links), wanted, target, overwrite=overwrite)
     _planned(deployment, diff=diff)

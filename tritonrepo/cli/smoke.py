@@ -11,11 +11,13 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.connecting import Reach, connecting
 from tritonrepo.cli.files import WRITTEN
 from tritonrepo.cli.output import concluded
+from tritonrepo.cli.pacing import pacing
 from tritonrepo.cli.smoked import FORMS, Output
 from tritonrepo.cli.stack import workspace
-from tritonrepo.cli.values import WAIT, allow_links
+from tritonrepo.cli.values import allow_links
 from tritonrepo.flows.smoke import NOTHING, known, smoke
 from tritonrepo.smoke.case import Outcome, Result
+from tritonrepo.smoke.pace import Pace
 
 EPILOG = f"""\b
 Examples:
@@ -36,14 +38,10 @@ Examples:
     metavar="DIR|URI",
     help="Directory or URI that the server reads. Its files must match those of [STACK|DIR|URI].",
 )
-@click.option("--only", multiple=True, metavar="MODEL", help="Test only this model. Repeatable.")
 @click.option(
-    "--timeout",
-    type=WAIT,
-    default=30.0,
-    metavar="SECONDS",
-    help="Maximum wait for each complete response, including streams.",
+    "--only", multiple=True, metavar="MODEL", help="Test only this model, or those that match a pattern. Repeatable."
 )
+@pacing
 @allow_links
 @click.option(
     "--junit", "junit_file", type=WRITTEN, metavar="FILE", help="Also write the results to FILE as JUnit XML."
@@ -57,6 +55,7 @@ def command(
     repository: str | None,
     only: tuple[str, ...],
     timeout: float,
+    pace: Pace,
     links: tuple[Path, ...],
     junit_file: Path | None,
     form: str,
@@ -76,7 +75,7 @@ def command(
         about = NOTHING if stack is None else known(stack, workspace(links), repository)
         server = reach.endpoint(url, timeout, timeout)
         try:
-            for result in smoke(server, about, only):
+            for result in smoke(server, about, only, pace):
                 insort(results, result, key=lambda each: each.model)
         except KeyboardInterrupt:
             output.interrupted(results)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import failure, fatal
-from tritonrepo.flows.questions import ANSWER, AS_SERVED, FOUND, Question, Wanted, question_to
+from tritonrepo.flows.questions import ANSWER, AS_SERVED, FOUND, AskOptions, Question, question_to
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.tensors import Request, of_values
@@ -130,7 +130,7 @@ class Answer:
         return {"model": self.model, "answer": self.text, "sources": sources, "outputs": self.outputs}
 
 
-def ask(server: Endpoint, model: str, text: str, wanted: Wanted = AS_SERVED) -> Iterator[Said]:
+def ask(server: Endpoint, model: str, text: str, wanted: AskOptions = AS_SERVED) -> Iterator[Said]:
     """Yield what any model of a server says about a text, which goes to the input that its served config has for it.
 
     Raise Stop if the server does not serve the model, if that takes no text, or if it sends an error.

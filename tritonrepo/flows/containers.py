@@ -26,7 +26,7 @@ POLL_S = 15
 HERE = {"localhost", "127.0.0.1", "::1"}
 
 
-class Wanted(NamedTuple):
+class DeployOptions(NamedTuple):
     """What the user decides: where the server listens, which GPUs of the host it gets, when it loads models.
 
     `repository` is the directory that a stack is built into. `mounts` are directories of the host that models read, and
@@ -42,7 +42,7 @@ class Wanted(NamedTuple):
     again: str = ""
 
 
-def service(source: Source, out: Path, wanted: Wanted) -> tuple[Service, tuple[Diagnostic, ...]]:
+def service(source: Source, out: Path, wanted: DeployOptions) -> tuple[Service, tuple[Diagnostic, ...]]:
     """Return the server, and warnings about it; raise Stop if no container can run it."""
     name = NOT_OF_A_NAME.sub("-", source.name.lower()).strip("-")[:63] or "triton"
     target, found = source.target, engines(source.found)
@@ -131,7 +131,9 @@ def seen_from(directory: Path, out: Path) -> str:
     return path if path.startswith("..") else f"./{path}"
 
 
-def _mounts(source: Source, found: tuple[Engine, ...], wanted: Wanted) -> tuple[tuple[Mount, ...], list[Diagnostic]]:
+def _mounts(
+    source: Source, found: tuple[Engine, ...], wanted: DeployOptions
+) -> tuple[tuple[Mount, ...], list[Diagnostic]]:
     """Return the directories that models read besides the repository, and warnings about those that are not given.
 
     Only a stack's own paths are given to a container without being asked: a repository can be of somebody else.

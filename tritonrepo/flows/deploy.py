@@ -12,7 +12,7 @@ from tritonrepo.deploy import docker
 from tritonrepo.deploy.service import Service
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure, fatal
 from tritonrepo.flows import directory as places
-from tritonrepo.flows.containers import Wanted, service
+from tritonrepo.flows.containers import DeployOptions, service
 from tritonrepo.flows.deployed import Source, source, with_gpus
 from tritonrepo.flows.stack import reading
 from tritonrepo.flows.validate import Aim, declared
@@ -47,7 +47,7 @@ class Deployment(NamedTuple):
     seen: Mapping[str, str]
 
 
-NOTHING = Wanted()
+NOTHING = DeployOptions()
 
 
 @reading()
@@ -55,7 +55,7 @@ def plan_deploy(  # noqa: PLR0913  as many as the command has options
     where: Path | str | Sequence[Path | str],
     out: Path | str,
     work: Workspace,
-    wanted: Wanted = NOTHING,
+    wanted: DeployOptions = NOTHING,
     aim: Aim = declared,
     *,
     overwrite: bool = False,

@@ -49,7 +49,7 @@ class Question(NamedTuple):
     axes: int = 1
 
 
-class Wanted(NamedTuple):
+class AskOptions(NamedTuple):
     """What a user says about it: the input for the text, the output that answers, values of other inputs."""
 
     input: str = ""
@@ -57,11 +57,11 @@ class Wanted(NamedTuple):
     given: Mapping[str, Any] = {}
 
 
-AS_SERVED = Wanted()
+AS_SERVED = AskOptions()
 """What the served config says counts."""
 
 
-def question_to(client: Client, model: str, wanted: Wanted = AS_SERVED) -> Question:
+def question_to(client: Client, model: str, wanted: AskOptions = AS_SERVED) -> Question:
     """Return how a served model is asked; raise Stop if the server does not serve it, or if it takes no text."""
     return of_config(client.url, model, _config(client, model), wanted)
 
@@ -81,7 +81,7 @@ def _config(client: Client, model: str) -> dict[str, Any]:
     return client.config(model)
 
 
-def of_config(url: str, model: str, config: Mapping[str, Any], wanted: Wanted = AS_SERVED) -> Question:
+def of_config(url: str, model: str, config: Mapping[str, Any], wanted: AskOptions = AS_SERVED) -> Question:
     """Return how a model with this config is asked; raise Stop if it takes no text, or needs more than a text."""
     inputs, outputs = ([*tensors(config, kind)] for kind in ("input", "output"))
     text = _chosen(url, model, "input", wanted.input, inputs)

@@ -16,11 +16,12 @@ from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import NO_GRPC, Endpoint
 from tritonrepo.server.rpc import Rpc
 from tritonrepo.smoke import expected
-from tritonrepo.smoke.asking import Connection
 from tritonrepo.smoke.case import Result
+from tritonrepo.smoke.connection import Connection
 from tritonrepo.smoke.expected import Expected
+from tritonrepo.smoke.pace import Clock, Pace
 from tritonrepo.smoke.plan import Known
-from tritonrepo.smoke.run import run
+from tritonrepo.smoke.run import USUAL, run
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import is_remote, open_store
 from tritonrepo.stores.links import kept
@@ -30,14 +31,16 @@ from tritonrepo.tree import Tree
 NOTHING = Known()
 
 
-def smoke(server: Endpoint, about: Known = NOTHING, only: Collection[str] = ()) -> Iterator[Result]:
-    """Test every model of a server, or those in `only`, and yield each result as it arrives.
+def smoke(server: Endpoint, about: Known = NOTHING, only: Collection[str] = (), pace: Pace = USUAL) -> Iterator[Result]:
+    """Test every model of a server, or those that `only` names or matches, and yield each result as it arrives.
 
     Raise Stop if the server cannot be reached at all, or lacks a model that `only` names.
     """
-    http = Client(server)
-    with nullcontext() if server.grpc == NO_GRPC else Rpc(server) as rpc:
-        for result in run(Connection(http, rpc), about, frozenset(only)):
+    clock = Clock(pace.deadline_s)
+    connection = Connection(Client(server), None).within(clock.left())
+    http = connection.http
+    with nullcontext() if server.grpc == NO_GRPC else Rpc(http.endpoint) as rpc:
+        for result in run(Connection(http, rpc), about, frozenset(only), pace, clock):
             yield _safe(result, server)
 
 

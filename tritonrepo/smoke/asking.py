@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, failure
-from tritonrepo.server.client import Client
-from tritonrepo.server.rpc import Rpc
 from tritonrepo.server.tensors import Request, Tensor, Tensors
 from tritonrepo.server.unpacking import of_event
 from tritonrepo.smoke.case import Answered, Case, Check, Flaw, Protocol, Reply, Result, found
+from tritonrepo.smoke.connection import Connection
 from tritonrepo.smoke.generated import tried, unknown
 from tritonrepo.smoke.judge import described, differences
+from tritonrepo.smoke.pace import Clock
 from tritonrepo.smoke.repeating import repeated
 from tritonrepo.smoke.served import Declared
 
@@ -26,37 +28,56 @@ DEAD = "is not healthy"
 
 SINGLE = "its responses to single requests are already wrong"
 
-GLANCE_S = 5.0
-"""How long a server that may be gone has to show that it is alive."""
+LATE = "Check whether the model hangs. If it needs more time, raise --timeout."
+
+MOST_LATE = 2
+"""How many responses of a version may be late before no further ones are waited for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """One server, over each protocol that is used."""
+class Lost(NamedTuple):
+    """Why nothing more is asked, as in "not tested, because …", and the next step."""
 
-    http: Client
-    rpc: Rpc | None
+    why: str
+    hint: str
 
-    def lives(self) -> bool:
-        """Return whether the server responds at all."""
-        try:
-            timeout_s = min(GLANCE_S, self.http.endpoint.timeout_s)
-            return Client(replace(self.http.endpoint, timeout_s=timeout_s, whole_s=None)).live()
-        except Stop:
-            return False
+
+@dataclass(slots=True)
+class Standing:
+    """What a run has learnt of the server, whichever thread learnt it.
+
+    `wrong`: models and versions whose response to a single request was wrong; `late`: how often one was late; `fits`:
+    the number of the made-up request that they accept.
+    """
+
+    lost: Lost | None = None
+    wrong: set[tuple[str, str]] = field(default_factory=set)
+    late: Counter[tuple[str, str]] = field(default_factory=Counter)
+    fits: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 class Asking:
-    """A run of cases in order that remembers whether the server is still there."""
+    """A run of cases in order that remembers whether the server is still there.
 
-    def __init__(self, connection: Connection, outputs: Mapping[str, tuple[Declared, ...]]) -> None:
-        self.connection = connection
-        self.outputs = outputs
-        self.lost, self.why = "", "the server stopped responding"
-        self.wrong: set[tuple[str, str]] = set()
-        """Models and versions whose response to a single request was wrong."""
-        self.fits: dict[tuple[str, str], int] = {}
-        """Models and versions with the number of the made-up request that they accept."""
+    `batched`: the models whose first dimension is that of a batch.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        outputs: Mapping[str, tuple[Declared, ...]],
+        batched: Collection[str] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        self.connection, self.outputs, self.batched = connection, outputs, batched
+        self.clock, self.standing = clock or Clock(), Standing()
+
+    @contextmanager
+    def apart(self) -> Iterator[Asking]:
+        """Yield the same with a connection of its own, for another thread."""
+        with self.connection.another() as connection:
+            other = Asking(connection, self.outputs, self.batched, self.clock)
+            other.standing = self.standing
+            yield other
 
     def run(self, case: Case) -> Iterator[Result]:
         """Yield the results of a case as they arrive, and that of comparing protocols."""
@@ -64,21 +85,33 @@ class Asking:
         protocols = [p for p in case.protocols if p is Protocol.HTTP or self.connection.rpc is not None]
         if not protocols:
             yield _skipped(case)
-        elif case.follows and not self.lost and (case.request.model, case.request.version) in self.wrong:
+        elif case.follows and not self.barred(case.request) and self._is_wrong(case.request):
             yield Result(case.request.model, case.request.version, case.check, case.what, unchecked=SINGLE)
             return
         for protocol in protocols:
-            if self.lost:
-                yield self.unasked(case, protocol)
+            if lost := self.barred(case.request):
+                yield unasked(case, protocol, lost)
                 continue
-            asked, answered = tried(case, protocol, self.answer, self.fits)
+            asked, answered = tried(case, protocol, self.answer, self.standing.fits)
             yield unknown(asked, protocol, answered) or self.told(asked, protocol, answered)
             if not answered.flaws:
                 replies[protocol] = answered.reply
             elif not case.guess:
-                self.wrong.add((case.request.model, case.request.version))
+                self.standing.wrong.add((case.request.model, case.request.version))
         if case.compared is not None and len(replies) == len(Protocol):
             yield _compared(case, list(replies.values()))
+
+    def _is_wrong(self, request: Request) -> bool:
+        return (request.model, request.version) in self.standing.wrong
+
+    def barred(self, request: Request) -> Lost | None:
+        """Return why a request is not sent: the server is gone, time is up, or its model has been late often enough."""
+        if self.standing.lost is None and self.clock.over:
+            self.standing.lost = Lost(self.clock.why, "Raise `--deadline`, or select models with `--only`.")
+        late = self.standing.late[request.model, request.version]
+        if self.standing.lost is None and late >= MOST_LATE:
+            return Lost(f"{late} responses of this version were already late", LATE)
+        return self.standing.lost
 
     def answer(self, case: Case, protocol: Protocol) -> Answered:
         """Send the request once, and judge the reply."""
@@ -86,7 +119,7 @@ class Asking:
         responses: list[Tensors] = []
         flaws: list[Flaw] = []
         try:
-            for response in self._responses(case, protocol):
+            for response in self._responses(self.connection.within(self.clock.left()), case, protocol):
                 responses.append(response)  # noqa: PERF402  what arrived before a flaw is kept
         except Stop as stop:
             flaws = [self._flaw(stop.diagnostics[0], case, len(responses))]
@@ -111,14 +144,6 @@ class Asking:
         what = (request.model, request.version, case.check, case.what, str(protocol), answered.ms)
         return Result(*what, tuple(diagnostics))
 
-    def unasked(self, case: Case, protocol: Protocol) -> Result:
-        """Return the result of a case for which the server is gone."""
-        request = case.request
-        message = f"version {request.version}, {protocol}: not tested, because {self.why}"
-        flaw = Flaw(message, self.lost)
-        diagnostic = found(case.check, Severity.ERROR, case.at, flaw, request.model)
-        return Result(request.model, request.version, case.check, case.what, str(protocol), diagnostics=(diagnostic,))
-
     def _flaw(self, diagnostic: Diagnostic, case: Case, count: int) -> Flaw:
         """Return the flaw of an incomplete reply, and remember it if the server itself is gone."""
         message = diagnostic.message
@@ -126,34 +151,52 @@ class Asking:
             message = f"after {count} response{'' if count == 1 else 's'}: {message}"
         if diagnostic.rule == "server-denied":
             if not self.connection.lives():
-                self.lost, self.why = diagnostic.hint, "the server denies access"
+                self.standing.lost = Lost("the server denies access", diagnostic.hint)
             return Flaw(message, diagnostic.hint)
+        if self.clock.over:
+            return Flaw(f"the response was not complete when {self.clock.why}", "Raise `--deadline`.")
         if diagnostic.rule in BROKEN and not self.connection.lives():
             name = f"{case.request.model} version {case.request.version}"
-            self.lost = f"Restart the server. It stopped responding while {name} was tested ({case.check})."
+            hint = f"Restart the server. It stopped responding while {name} was tested ({case.check})."
+            self.standing.lost = Lost("the server stopped responding", hint)
             return Flaw(f"the server stopped responding: {message}", "Check its log and restart it.")
-        late = "Check whether the model hangs. If it needs more time, raise --timeout."
-        refused = diagnostic.rule == "server-refused" and DEAD not in message
-        return Flaw(message, late if diagnostic.rule == "server-late" else "", refused=refused)
+        if diagnostic.rule == "server-late":
+            return self._late(message, case.request)
+        return Flaw(message, refused=diagnostic.rule == "server-refused" and DEAD not in message)
 
-    def _responses(self, case: Case, protocol: Protocol) -> Iterable[Tensors]:
-        connection, request = self.connection, case.request
+    def _late(self, message: str, request: Request) -> Flaw:
+        self.standing.late[request.model, request.version] += 1
+        rows = request.inputs[0].values.shape[:1] if request.inputs and request.model in self.batched else ()
+        if rows and rows[0] > 1:
+            return Flaw(f"{message}, for a batch of {rows[0]}", f"{LATE} Batches of one row may be faster.")
+        return Flaw(message, LATE)
+
+    def _responses(self, connection: Connection, case: Case, protocol: Protocol) -> Iterable[Tensors]:
+        request = case.request
         if protocol is Protocol.HTTP:
-            return self._events(request) if case.streamed else [connection.http.infer(request)]
+            return self._events(connection, request) if case.streamed else [connection.http.infer(request)]
         assert connection.rpc is not None  # noqa: S101  run uses only protocols that exist
         return connection.rpc.stream(request) if case.streamed else [connection.rpc.infer(request)]
 
-    def _events(self, request: Request) -> Iterator[Tensors]:
+    def _events(self, connection: Connection, request: Request) -> Iterator[Tensors]:
         """Yield the responses of an HTTP stream, whose events keep neither types nor shapes."""
         outputs = self.outputs[request.model]
         body: dict[str, Any] = {tensor.name: _plain(tensor) for tensor in request.inputs}
         if request.sequence:
             body["parameters"] = {"sequence_id": request.sequence, "sequence_start": True, "sequence_end": True}
-        for event in self.connection.http.stream(request.model, body, request.version):
+        for event in connection.http.stream(request.model, body, request.version):
             try:
                 yield {o.name: of_event(o.name, o.datatype, event[o.name]) for o in outputs if o.name in event}
             except ValueError as error:
-                raise failure("server-answer", self.connection.http.url, f"an event does not fit: {error}") from None
+                raise failure("server-answer", connection.http.url, f"an event does not fit: {error}") from None
+
+
+def unasked(case: Case, protocol: Protocol, lost: Lost) -> Result:
+    """Return the result of a case that is not asked."""
+    request = case.request
+    flaw = Flaw(f"version {request.version}, {protocol}: not tested, because {lost.why}", lost.hint)
+    diagnostic = found(case.check, Severity.ERROR, case.at, flaw, request.model)
+    return Result(request.model, request.version, case.check, case.what, str(protocol), diagnostics=(diagnostic,))
 
 
 def streams_over_http(request: Request) -> bool:

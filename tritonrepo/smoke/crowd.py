@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Stop
-from tritonrepo.smoke.asking import SINGLE, Asking
+from tritonrepo.smoke.asking import SINGLE, Asking, unasked
 from tritonrepo.smoke.case import Answered, Case, Check, Crowd, Flaw, Protocol, Result
+from tritonrepo.smoke.pace import together
 
 WAVES = 5
 """How often the requests are sent until some have shared a batch: a fast model may answer each before the next."""
@@ -32,9 +33,9 @@ def run(asking: Asking, crowd: Crowd) -> Iterator[Result]:
     request = first.request
     protocol = Protocol.HTTP if first.streamed or asking.connection.rpc is None else Protocol.GRPC
     whole = Case(Check.AT_ONCE, request, first.judge, first.at, f"{len(crowd.cases)} {first.check}")
-    if asking.lost:
-        yield asking.unasked(whole, protocol)
-    elif (request.model, request.version) in asking.wrong:
+    if lost := asking.barred(request):
+        yield unasked(whole, protocol, lost)
+    elif (request.model, request.version) in asking.standing.wrong:
         yield Result(request.model, request.version, Check.AT_ONCE, whole.what, unchecked=SINGLE)
     else:
         yield _asked(asking, crowd, whole, protocol)
@@ -63,8 +64,7 @@ def _asked(asking: Asking, crowd: Crowd, whole: Case, protocol: Protocol) -> Res
 
 def _wave(asking: Asking, cases: Sequence[Case], protocol: Protocol) -> _Wave:
     before = _shared(asking, cases[0])
-    with ThreadPoolExecutor(len(cases)) as pool:
-        answers = list(pool.map(lambda case: asking.answer(case, protocol), cases))
+    answers = together([partial(asking.answer, case, protocol) for case in cases])
     after = _shared(asking, cases[0])
     return _Wave(answers, None if before is None or after is None else after - before)
 

@@ -2,49 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import fnmatch
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
+from itertools import groupby
 
 from tritonrepo.diagnostics import Severity, Stop, closest, fatal
-from tritonrepo.server.client import ModelState
+from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.recognizing import recognized
 from tritonrepo.smoke import crowd
-from tritonrepo.smoke.asking import Asking, Connection
-from tritonrepo.smoke.case import Case, Check, Crowd, Result
+from tritonrepo.smoke.asking import Asking
+from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Result, found
+from tritonrepo.smoke.connection import Connection
+from tritonrepo.smoke.pace import Clock, Pace, again, arriving
 from tritonrepo.smoke.plan import Known, cases, named
-from tritonrepo.smoke.served import Served, survey
+from tritonrepo.smoke.served import Served, place, survey
+
+USUAL = Pace()
 
 OTHER = {"server-answer", "server-refused"}
 """How the responses of another service than Triton are reported."""
 
 
-def run(connection: Connection, known: Known, only: frozenset[str]) -> Iterator[Result]:
-    """Yield every result as it arrives; `only` selects the models to test, by default all.
+def run(
+    connection: Connection, known: Known, only: frozenset[str], pace: Pace = USUAL, clock: Clock | None = None
+) -> Iterator[Result]:
+    """Yield every result as it arrives; `only` selects the models to test by name or pattern, by default all.
 
     Raise Stop if the server cannot be reached at all, or lacks a model that `only` names.
     """
+    clock = clock or Clock(pace.deadline_s)
     index = [state for state in _index(connection) if state.name not in known.left_out]
     yield from (Result(name, "", Check.LOADED, unchecked=reason) for name, reason in sorted(known.left_out.items()))
     known = known.tested()
     names = sorted({state.name for state in index} | known.models.keys())
-    for name in sorted(only - set(names)):
-        raise fatal("smoke-model", name, "the server does not have this model", closest(name, names) if names else "")
+    only = _selected(only, names)
     served: list[Served] = []
-    for seen in survey(connection.http, index, only):
+    for seen in _surveyed(connection.http, index, only, clock):
         if isinstance(seen, Served):
             served.append(seen)
         else:
             yield seen
     yield from named(known, served, only)
-    asking = Asking(connection, {one.name: one.outputs for one in served})
-    for case in cases(known, served, only):
-        match case:
-            case Result():
-                yield case
-            case Crowd():
-                yield from crowd.run(asking, case)
-            case Case():
-                yield from asking.run(case)
+    batched = {one.name for one in served if one.max_batch_size}
+    asking = Asking(connection, {one.name: one.outputs for one in served}, batched, clock)
+    models = groupby(cases(known, served, only), _model)
+    yield from arriving((partial(_tested, asking, list(each), pace) for _, each in models), pace.parallel)
+
+
+def _model(case: Case | Crowd | Result) -> str:
+    match case:
+        case Result():
+            return case.model
+        case Crowd():
+            return case.cases[0].request.model
+        case Case():
+            return case.request.model
+
+
+def _tested(asking: Asking, items: Sequence[Case | Crowd | Result], pace: Pace) -> Iterator[Result]:
+    """Yield the results of one model."""
+    with asking.apart() if pace.parallel > 1 else nullcontext(asking) as own:
+        for item in items:
+            if isinstance(item, Result):
+                yield item
+            else:
+                ask = partial(own.run, item) if isinstance(item, Case) else partial(crowd.run, own, item)
+                yield from again(ask, pace.repeat)
+
+
+def _selected(only: frozenset[str], names: Sequence[str]) -> frozenset[str]:
+    """Return the models that names or patterns select; raise Stop for one that selects none."""
+    found: set[str] = set()
+    for wanted in sorted(only):
+        selected = {wanted} & set(names) or set(fnmatch.filter(names, wanted))
+        if not selected:
+            hint = closest(wanted, names) if names else ""
+            raise fatal("smoke-model", wanted, "the server does not have this model", hint)
+        found |= selected
+    return frozenset(found)
+
+
+def _surveyed(client: Client, index: list[ModelState], only: frozenset[str], clock: Clock) -> Iterator[Served | Result]:
+    """Yield the loaded versions, and a result for each that was not looked at when time was up."""
+    for number, state in enumerate(index):
+        if clock.over and (not only or state.name in only):
+            flaw = Flaw(f"version {state.version} was not tested, because {clock.why}", "Raise `--deadline`.")
+            diagnostic = found(Check.LOADED, Severity.ERROR, place(client, state.name), flaw, state.name)
+            yield Result(state.name, state.version, Check.LOADED, diagnostics=(diagnostic,))
+        else:
+            yield from survey(client, index[number : number + 1], only)
 
 
 def _index(connection: Connection) -> list[ModelState]:
