@@ -131,7 +131,6 @@ def pytest_timeout_set_timer(item: pytest.Item) -> Generator[None, object, objec
 
 ON_REQUEST = {
     "test_azure_gives_back_what_was_put_and_holds_a_condition": packages.AZURITE,
-    "test_compose_names_the_key_that_it_does_not_know": packages.COMPOSE,
 }
 EXPECTED_SKIPS = {
     f"tests/test_servers.py::{test}": f"{one.name} {one.version} is installed on request only: TEST_SERVERS={one.name}"

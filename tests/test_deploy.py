@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import EXAMPLE
-from tests.servers.packages import COMPOSE, HADOLINT, installed
+from tests.servers.packages import HADOLINT, compose, installed
 from tritonrepo.cli import run
 from tritonrepo.flows import deployed
 from tritonrepo.releases import NVIDIA, RELEASES
@@ -59,8 +58,7 @@ def docker(*words: str) -> int:
 
 def read(out: str = "deploy", **variables: str) -> dict[str, Any]:
     """Return the service that the real docker-compose finds in a directory; what it prints is escaped once more."""
-    program = shutil.which("docker-compose") or str(installed(COMPOSE))
-    command = [program, "--file", f"{out}/compose.yaml", "config", "--format", "json"]
+    command = [str(compose()), "--file", f"{out}/compose.yaml", "config", "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"HOME": "/", **variables})
     assert done.returncode == 0, done.stderr
     service: dict[str, Any] = json.loads(done.stdout.replace("$$", "$"))["services"]["triton"]

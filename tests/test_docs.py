@@ -22,6 +22,7 @@ from tests.documents import PAGES, README, ROOT, SPAN, blocks, statements
 from tests.pages import judged
 from tests.processes import unmeasured
 from tests.pushes import CODE
+from tests.servers.packages import compose
 from tritonrepo.cli import COMMANDS, root, run
 from tritonrepo.server.process import Server
 from tritonrepo.tree import of_text
@@ -49,10 +50,9 @@ CONSOLE = of("console")
 def test_a_console_block_prints_what_it_shows(checkout: Path, block: str) -> None:
     commands = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
     assert "".join(f"$ {command}\n{shown}" for command, shown in commands) == block
-    if "\n$ docker-compose" in block and not shutil.which("docker-compose"):
-        pytest.skip("docker-compose is not installed")
+    programs = [Path(sys.executable).parent, *([compose().parent] if "\n$ docker-compose" in block else [])]
     for command, shown in commands:
-        line = f'PATH="{Path(sys.executable).parent}:$PATH"; {command}'
+        line = f'PATH="{":".join(map(str, programs))}:$PATH"; {command}'
         done = subprocess.run(
             ["bash", "-c", line], cwd=checkout, capture_output=True, encoding="utf-8", check=False, env=unmeasured()
         )

@@ -18,7 +18,7 @@ from tests.processes import MARK, left, marked
 from tests.servers import packages
 from tests.servers.azure import ACCOUNT, KEY, azurite
 from tests.servers.gcs import fake_gcs
-from tests.servers.packages import COMPOSE, Manager, Package, installed
+from tests.servers.packages import Manager, Package, compose, installed
 from tests.servers.postgres import postgres
 from tests.servers.serving import HOST, EndedError, Service, free_ports, served
 
@@ -66,7 +66,7 @@ def test_azure_gives_back_what_was_put_and_holds_a_condition(tmp_path: Path) -> 
 
 def test_compose_names_the_key_that_it_does_not_know(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("services: {triton: {image: x, prots: []}}\n", "utf-8")
-    command = [str(installed(COMPOSE)), "config", "--quiet"]
+    command = [str(compose()), "config", "--quiet"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 15
     assert "Additional property prots is not allowed" in done.stderr

