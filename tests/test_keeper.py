@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.processes import alive
-from tritonrepo.diagnostics import Stop
+from tritonrepo.diagnostics import Diagnostic, Stop
+from tritonrepo.server import leftovers
 from tritonrepo.server.leash import Leash
 
 BOUND_S = 60
@@ -169,6 +171,79 @@ def test_a_killed_keeper_takes_the_server_with_it(leash: Leash, log: Path) -> No
     assert leash.exit_code() == -9
     with pytest.raises(Stop, match="the process that supervises the server has exited"):
         leash.ready()
+
+
+WORKER = """import subprocess, sys
+print(subprocess.Popen(["sleep", "600"], start_new_session=True).pid, flush=True)
+"""
+
+
+def killed_run(leash: Leash, log: Path) -> int:
+    """Kill a keeper whose server started a process of its own session and has shared memory; return the process."""
+    python(leash, log, WORKER + WAITS)
+    Path("/dev/shm", f"{leash.home.name}-region").touch()
+    os.kill(leash.session, signal.SIGKILL)
+    return int(log.read_text().split()[0])
+
+
+def test_what_a_killed_keeper_could_not_remove_is_removed_by_its_owner(leash: Leash, log: Path) -> None:
+    worker = killed_run(leash, log)
+    leash.release()
+    assert not alive(worker)
+    assert not leash.home.exists()
+    assert not [*Path("/dev/shm").glob(f"{leash.home.name}*")]
+
+
+def test_the_next_start_names_what_runs_and_removes_what_is_dead(leash: Leash, log: Path, tmp_path: Path) -> None:
+    (tmp_path / "tritonrepo-empty_12").mkdir()
+    (tmp_path / "tritonrepo-linked_1").symlink_to(leash.home)
+    assert [*leftovers.sweep(tmp_path)] == []  # one is in use, one nobody describes, one is a link
+    worker = killed_run(leash, log)
+    assert soon(lambda: leftovers.processes(leash.home) == [worker])
+    (said,) = leftovers.sweep(tmp_path)
+    assert isinstance(said, Diagnostic)
+    assert (said.rule, said.at.path) == ("server-leftover", str(leash.home))
+    assert said.message.endswith(f"left processes: sleep ({worker})")
+    assert said.hint.startswith(f"Run `kill -9 {worker}`.")
+    assert leash.home.exists()
+    os.kill(worker, signal.SIGKILL)
+    assert soon(lambda: not leftovers.processes(leash.home))
+    (line,) = leftovers.sweep(tmp_path)
+    assert str(line).endswith(f" left: {leash.home} and its shared memory")
+    assert not leash.home.exists()
+    assert not [*Path("/dev/shm").glob(f"{leash.home.name}*")]
+
+
+ODD_CLAIMS = {
+    "nothing yet": b"",
+    "half of it": b'{"keeper": 1, ',
+    "another type": b"[]",
+    "not a number": b'{"keeper": "x", "owner": 1, "about": "", "since": 0}',
+    "no end": b'{"keeper": 1e999, "owner": 1, "about": "", "since": 0}',
+    "depth": b"[" * 100_000,
+    "no text": b"\xff\x00",
+}
+
+
+@pytest.mark.parametrize("claim", ODD_CLAIMS.values(), ids=ODD_CLAIMS)
+def test_a_directory_that_no_keeper_describes_stays(tmp_path: Path, claim: bytes) -> None:
+    home = tmp_path / "tritonrepo-abcdefgh"
+    home.mkdir()
+    (home / "keeper").write_bytes(claim)
+    assert [*leftovers.sweep(tmp_path)] == []
+    assert home.exists()
+
+
+def test_a_keeper_that_outlives_its_owner_is_named(leash: Leash, log: Path, tmp_path: Path) -> None:
+    python(leash, log, WAITS)
+    claim = leash.home / "keeper"
+    said = json.loads(claim.read_text())
+    assert (said["keeper"], said["owner"]) == (leash.session, os.getpid())
+    claim.write_text(json.dumps(said | {"owner": 1, "about": "models\n"}))
+    (found,) = leftovers.sweep(tmp_path)
+    assert isinstance(found, Diagnostic)
+    assert f"is still being ended, or hangs: keeper.py ({leash.session}), python" in found.message
+    assert "run of models\\n that began at 20" in str(found)
 
 
 def test_releasing_twice_does_nothing_more(leash: Leash) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.diagnostics import Diagnostic, Span, fatal
 from tritonrepo.flows.served_release import confirm, judge_first, named, wheel_of
 from tritonrepo.flows.target import completes, of_record, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.releases import of_server
 from tritonrepo.repository import Target, target
+from tritonrepo.server import leftovers
 from tritonrepo.server.client import Client
 from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.ports import Ports
@@ -31,6 +33,7 @@ from tritonrepo.stores import is_remote, open_store, server_environment
 from tritonrepo.stores.walk import is_in
 from tritonrepo.sync import record as records
 from tritonrepo.sync.record import Record
+from tritonrepo.sync.telling import Line
 from tritonrepo.tree import File
 
 STAND_INS = {
@@ -107,11 +110,15 @@ def serve(
     Raise Stop if a model does not load, unless the server polls or loads on request, or only this machine lacks its
     backend: see `Server.unavailable`.
 
+    What killed runs left is removed or reported first.
+
     The repository is a path, or a bucket's URI, which is passed to the server unchanged. Its record is read unless
     given; the record's local sources are relative to `base`, or to the working directory.
     """
     release = None if chosen.release is None else named(chosen.release)
     record = read_record(str(repository), work) if record is None else record
+    for left in leftovers.sweep(Path(tempfile.gettempdir())):
+        work.tell(left if isinstance(left, Diagnostic) else Line(left))
     built_for = target(record=of_record(record, str(repository)))
     if release is not None:
         judge_first(str(repository), release, record, work, once=chosen.mode is Mode.ONCE)

@@ -5,9 +5,9 @@ ends, even by kill -9, so that no cleanup depends on a process that may be dead.
 directory, adopts every orphan (the stubs of a server that died, an engine's workers, also those with separate
 sessions) and removes the stubs' shared memory.
 
-It communicates in JSON lines: sends {"home": directory}; receives one order {"argv", "env", "log", "grace_s"}; sends
-{"pid": server}; receives "ready", after which it ends the server in order: SIGTERM first. A file `exited` in home holds
-the exit code.
+It communicates in JSON lines: sends {"home": directory}; receives one order {"argv", "env", "log", "grace_s", "about"};
+sends {"pid": server}; receives "ready", after which it ends the server in order: SIGTERM first, and a second signal to
+this process kills it. A file `exited` in home holds the exit code.
 """
 
 from __future__ import annotations
@@ -31,6 +31,12 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where the stubs' regions are, no
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 KILLED_S = 10
 
+CLAIM = "keeper"
+"""File in home that is locked as long as this process lives, and describes it; see `leftovers`."""
+
+MARK = "TRITONREPO_SERVER_HOME"
+"""Environment variable by which everything that the server starts is known."""
+
 
 def main() -> None:
     """Supervise one server to its end."""
@@ -42,9 +48,12 @@ def main() -> None:
         say({"error": f"cannot create a temporary directory: {error}"})
         return
     try:
-        keep(home, wake)
+        keep(home, wake, claim(home))
     except BrokenPipeError:
         pass  # its owner is gone, which is the same as a closed leash
+    except OSError as error:  # such as a full disk
+        with suppress(BrokenPipeError):
+            say({"error": str(error)})
     finally:
         end_all()
         for region in regions(home):
@@ -54,10 +63,26 @@ def main() -> None:
 
 def regions(home: Path) -> list[Path]:
     """Return the server's shared memory, by the prefix that it was given or by the pattern in the file `regions`."""
-    patterns = [home.name + "*"]
+    patterns = [home.name + "-*"]
     with suppress(OSError):
         patterns.append((home / "regions").read_text(encoding="ascii"))
     return [region for pattern in patterns for region in SHARED_MEMORY.glob(pattern)]
+
+
+def claim(home: Path) -> int:
+    """Return the locked file that says that this directory is in use; the lock ends with this process."""
+    import fcntl  # not on Windows, where no server runs
+
+    lock = os.open(home / CLAIM, os.O_RDWR | os.O_CREAT, 0o600)
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def describe(lock: int, about: str) -> None:
+    """Write who keeps what since when."""
+    said = {"keeper": os.getpid(), "owner": os.getppid(), "about": about, "since": time.time()}
+    os.pwrite(lock, json.dumps(said).encode(), 0)
 
 
 def listen() -> int:
@@ -76,8 +101,9 @@ def say(value: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def keep(home: Path, wake: int) -> None:
+def keep(home: Path, wake: int, lock: int) -> None:
     """Receive the order, start the server, and return when it is to end or its time for an orderly end is over."""
+    describe(lock, "")
     say({"home": str(home)})
     heard = b""
     while b"\n" not in heard:
@@ -87,7 +113,8 @@ def keep(home: Path, wake: int) -> None:
         heard += got.get(LEASH, b"")
     line, _, heard = heard.partition(b"\n")
     order = json.loads(line)
-    server = spawn(order)
+    describe(lock, order["about"])
+    server = spawn(order, home)
     say({"pid": server})
     running = True
     got = {}
@@ -110,7 +137,7 @@ def called_off(got: dict[int, bytes], wake: int) -> bool:
     return got.get(LEASH) == b"" or any(number in got.get(wake, b"") for number in CALLS_OFF)
 
 
-def spawn(order: dict[str, Any]) -> int:
+def spawn(order: dict[str, Any], home: Path) -> int:
     """Start the server with stdout and stderr in the log; it dies with this process if that is killed."""
     keeper = os.getpid()
     pid = os.fork()
@@ -125,7 +152,7 @@ def spawn(order: dict[str, Any]) -> int:
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and an ignored signal outlives exec
             signal.signal(number, signal.SIG_DFL)
         if os.getppid() == keeper:
-            os.execve(order["argv"][0], order["argv"], order["env"])  # noqa: S606  no shell is wanted
+            os.execve(order["argv"][0], order["argv"], {**order["env"], MARK: str(home)})  # noqa: S606  no shell is wanted
     except OSError as error:
         os.write(2, f"error: {order['argv'][0]} cannot be started: {error}\n".encode())
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tritonrepo.diagnostics import fatal
-from tritonrepo.server import keeper
+from tritonrepo.server import keeper, leftovers
 
 
 class Leash:
@@ -39,9 +39,13 @@ class Leash:
         """The keeper's process id, which is also the session id of the server and its stubs."""
         return self._keeper.pid
 
-    def start(self, argv: Sequence[str], env: Mapping[str, str], *, log: Path, grace_s: float) -> int:
-        """Start the server and return its process id; its stdout and stderr go to the log."""
-        self._say(json.dumps({"argv": list(argv), "env": dict(env), "log": str(log), "grace_s": grace_s}))
+    def start(self, argv: Sequence[str], env: Mapping[str, str], *, log: Path, grace_s: float, about: str = "") -> int:
+        """Start the server and return its process id; its stdout and stderr go to the log.
+
+        `about` says what is served, for whoever finds what a killed run left.
+        """
+        order = {"argv": list(argv), "env": dict(env), "log": str(log), "grace_s": grace_s, "about": about}
+        self._say(json.dumps(order))
         return int(self._hear("pid"))
 
     def ready(self) -> None:
@@ -60,6 +64,8 @@ class Leash:
     def release(self) -> None:
         """End the server and its processes, remove its shared memory and temporary directory, and wait for that.
 
+        What a killed keeper could not do is done here.
+
         An interrupt in the meantime kills what is being ended in order, and is raised once everything is gone, so that
         callers can rely on that.
         """
@@ -76,6 +82,8 @@ class Leash:
                 interrupt = error
                 self._keeper.terminate()
         self._keeper.stdout.close()
+        if self._keeper.returncode and hasattr(self, "home"):
+            leftovers.remove(self.home)
         if interrupt is not None:
             raise interrupt
 

@@ -157,7 +157,8 @@ def attempt(launch: Launch) -> Server:
         if launch.counted_memory:
             (leash.home / "regions").write_text(staging.COUNTED, "ascii")
         argv, env = arguments(launch, ports, leash.home), environment(launch, leash.home)
-        pid = leash.start(argv, env, log=log_path(leash.home), grace_s=launch.exit_timeout_s + GRACE_S)
+        grace_s, about = launch.exit_timeout_s + GRACE_S, str(launch.repository)
+        pid = leash.start(argv, env, log=log_path(leash.home), grace_s=grace_s, about=about)
         server = Server(leash, pid, ports, launch)
         await_up(server)
         server.unavailable, server.left_out = decided(server)
