@@ -80,9 +80,9 @@ def claim(home: Path) -> int:
 
 
 def describe(lock: int, about: str) -> None:
-    """Write who keeps what since when."""
+    """Write who keeps what since when, as a line: a longer one may have been there."""
     said = {"keeper": os.getpid(), "owner": os.getppid(), "about": about, "since": time.time()}
-    os.pwrite(lock, json.dumps(said).encode(), 0)
+    os.pwrite(lock, json.dumps(said).encode() + b"\n", 0)
 
 
 def listen() -> int:

@@ -110,7 +110,7 @@ def _warning(home: Path, run: Run, pids: list[int], state: str) -> Diagnostic:
 def _run(content: bytes) -> Run | None:
     """Return what a keeper wrote about itself, None if it has not yet done so."""
     try:
-        said: Any = json.loads(content)
+        said: Any = json.loads(content.partition(b"\n")[0])
         return Run(int(said["keeper"]), int(said["owner"]), str(said["about"]), float(said["since"]))
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return None
