@@ -145,7 +145,7 @@ def rows() -> dict[str, tuple[set[str], str]]:
 
 SERVES = {
     *("--http-port", "--grpc-port", "--metrics-port", "--release", "--runtime", "--llm-engine", "--timeout"),
-    "--allow-links",
+    *("--log", "--verbose", "-v", "--allow-links"),
 }
 """What the row of `up` calls serve's options."""
 
@@ -155,7 +155,7 @@ def test_the_row_of_a_command_has_its_options_and_no_others(name: str) -> None:
     words, usage = rows()[name]
     said = {word for word in words if word.startswith("-")}
     shown = {next((o for o in option.opts if len(o) == 2), option.opts[0]) for option in own(name)}
-    assert said | (SERVES if name == "up" else set()) == shown
+    assert said | (SERVES - {"--verbose"} if name == "up" else set()) == shown
     arguments = " ".join(
         str(each.make_metavar(click.Context(command(name))))
         for each in command(name).params
@@ -280,7 +280,7 @@ def test_information_is_shown_when_asked_for(inside: Path, capsys: pytest.Captur
 
 def test_the_row_of_up_speaks_of_the_options_that_it_shares_with_serve() -> None:
     line = next(line for line in stated()["commands"] if line.startswith("| `tritonrepo up"))
-    assert "serve's for ports, release, runtime, engine, timeout and links; " in line
+    assert "serve's for ports, release, runtime, engine, timeout, log and links; " in line
     assert options("up") & options("serve") - {"--help"} == SERVES
 
 

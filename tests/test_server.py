@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -317,8 +318,10 @@ def test_a_stub_without_libpython_is_not_waited_for(found: runtime.Runtime, tmp_
 
 def test_a_deadline_of_ones_own(found: runtime.Runtime, tmp_path: Path, temporary: Path) -> None:
     model(tmp_path / "models", "slow", f"time.sleep({BOUND_S})")
-    stop = refused(Launch(tmp_path / "models", found, deadline_s=1))
-    assert [d.rule for d in stop.diagnostics] == ["server-deadline"]
+    (late,) = refused(Launch(tmp_path / "models", found, deadline_s=1)).diagnostics
+    assert (late.rule, late.at.path) == ("server-deadline", str(tmp_path / "models" / "slow"))
+    assert re.search(r"within 1 s: it is still loading slow \(for [01] s\)$", late.message)
+    assert re.match(r"The stub of slow, process \d+, ", late.hint)
     assert [path.suffix for path in temporary.iterdir()] == [".log"]
 
 
@@ -405,8 +408,7 @@ def test_a_killed_keeper_takes_the_server_with_it(found: runtime.Runtime, tmp_pa
         os.kill(server.session, signal.SIGKILL)
         assert soon(lambda: not server.alive())
         assert soon(lambda: not session_of(server.session))
-    for region in shared_memory(server.home):
-        region.unlink()
+    assert nothing_of(server)
 
 
 @pytest.mark.usefixtures("found")

@@ -48,6 +48,8 @@ def command(
     release: str | None,
     llm_engine: str,
     timeout: float,
+    log: Path | None,
+    verbose: bool,
 ) -> int:
     """Serve a model repository with the real Triton core on this machine's CPU, without Docker, a GPU or root.
 
@@ -64,7 +66,7 @@ def command(
     ports = ports_or((http_port, grpc_port, metrics_port), USUAL)
     work = workspace(links)
     record = read_record(repository, work)
-    chosen = ServeOptions(ports, runtime, llm_engine, timeout, mode, poll or 5, release)
+    chosen = ServeOptions(ports, runtime, llm_engine, timeout, mode, poll or 5, release, log, verbose)
     where = repository if is_remote(repository) else Path(repository)
     with stoppable(), serve(where, chosen, work, record) as server:
         say(*banner(server, record, llm_engine), err=True)

@@ -12,10 +12,12 @@ from tritonrepo.cli.output import say
 from tritonrepo.cli.values import NAMED, PORT, WAIT
 from tritonrepo.flows.serve import ENGINES
 from tritonrepo.flows.served_release import named
+from tritonrepo.server.following import Stubs
+from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 
-GLANCE_S = 0.2
+GLANCE_S = 0.5
 
 USUAL = Ports(8000, 8001, 8002)
 """Triton's own default ports."""
@@ -34,6 +36,8 @@ def _known(_context: click.Context, _option: click.Parameter, name: str | None) 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that `serve` and `up` share."""
     for option in (
+        click.option("-v", "--verbose", is_flag=True, help="Show the server's whole log on stderr."),
+        click.option("--log", type=NAMED, metavar="FILE", help="Keep the server's whole log in FILE."),
         click.option(
             "--timeout", type=WAIT, default=120.0, metavar="SECONDS", help="Maximum wait for all models to load."
         ),
@@ -75,8 +79,15 @@ def urls(server: Server) -> list[str]:
 
 
 def watch(server: Server) -> int:
-    """Wait until the server exits by itself, which is a fault; Ctrl-C and SIGTERM leave by exception."""
+    """Show what matters in the log until the server exits by itself, which is a fault.
+
+    Ctrl-C and SIGTERM leave by exception.
+    """
+    stubs = Stubs(server.session, server.launch.place) if server.launch.mode is Mode.ONCE else None
     while server.alive():
+        dead = stubs.dead() if stubs else ()
+        for said in (*server.news(), *(dead if server.alive() else ())):
+            say(*([said] if isinstance(said, str) else said.lines), err=True)
         time.sleep(GLANCE_S)
     tail = (f"  {line}" for line in server.log_tail(12).split("\n"))
     say(f"the server stopped unexpectedly with exit code {server.exit_code()}; the end of its log:", *tail, err=True)

@@ -57,6 +57,8 @@ def command(
     release: str | None,
     llm_engine: str,
     timeout: float,
+    log: Path | None,
+    verbose: bool,
 ) -> int:
     """Go from a stack file to a running server in one command.
 
@@ -69,7 +71,7 @@ def command(
     loaded = load([stack], workspace(links))
     usual = Ports(0, 0, 0) if question is not None else USUAL
     ports = ports_or((http_port, grpc_port, metrics_port), usual)
-    chosen = ServeOptions(ports, runtime, llm_engine, timeout, release=release)
+    chosen = ServeOptions(ports, runtime, llm_engine, timeout, release=release, log=log, verbose=verbose)
     with stoppable(), up(loaded, out, chosen, asked=question is not None) as running:
         server, names = running.server, running.pipelines
         say(*banner(server, running.build.record, llm_engine), err=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Diagnostic, Span, fatal
+from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.flows.served_release import confirm, judge_first, named, wheel_of
 from tritonrepo.flows.target import completes, of_record, record_of
 from tritonrepo.flows.workspace import Workspace
@@ -49,6 +51,9 @@ ENGINES = {
 }
 
 
+NOWHERE: Mapping[str, Span] = MappingProxyType({})
+
+
 class ServeOptions(NamedTuple):
     """Options of `serve` and `up` for the server."""
 
@@ -60,6 +65,10 @@ class ServeOptions(NamedTuple):
     poll_s: int = 5
     release: str | None = None
     """The release whose server runs, if not the one of the installed wheel."""
+    log: Path | None = None
+    verbose: bool = False
+    places: Mapping[str, Span] = NOWHERE
+    """Where a stack declares the models."""
 
 
 def read_record(repository: str, work: Workspace) -> Record:
@@ -118,7 +127,7 @@ def serve(
     release = None if chosen.release is None else named(chosen.release)
     record = read_record(str(repository), work) if record is None else record
     for left in leftovers.sweep(Path(tempfile.gettempdir())):
-        work.tell(left if isinstance(left, Diagnostic) else Line(left))
+        work.tell(Line(left) if isinstance(left, str) else left)
     built_for = target(record=of_record(record, str(repository)))
     if release is not None:
         judge_first(str(repository), release, record, work, once=chosen.mode is Mode.ONCE)
@@ -146,8 +155,11 @@ def serve(
         ),
         lacking=built_for.backends - HERE,
         counted_memory=release is not None and not release.has("random-memory-names"),
+        places=chosen.places,
+        log=chosen.log,
+        whole=chosen.verbose,
     )
-    server = start(launch)
+    server = start(launch, lambda said: work.tell(Line(said) if isinstance(said, str) else said))
     if release is not None:
         with ExitStack() as undo:
             undo.callback(server.stop)

@@ -94,7 +94,7 @@ def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
         faults = Faults()
         tree = drafted(loaded.gathering(), loaded.lock.models, faults).tree
         faults.stop()
-    places = _places(stack)
+    places = declared(stack)
     found = repository.read(tree, repository.target(stack=targets.of_stack(stack)))
     models = {
         name: replace(model, at=places.get(name, stack.places[""]), places={})
@@ -105,7 +105,7 @@ def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
     return Known(stack.places[""], models, embedding, stack.smoke, parts=stack.parts)
 
 
-def _places(stack: Stack) -> dict[str, Span]:
+def declared(stack: Stack) -> dict[str, Span]:
     """Return where each model that a stack builds is declared."""
     models = {full: stack.models[name].places[""] for full, name in stack.built().items()}
     return models | {name: ensemble.places[""] for name, ensemble in stack.ensembles.items()}

@@ -15,7 +15,7 @@ from tritonrepo.flows.events import Built
 from tritonrepo.flows.index import index, missing
 from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.serve import ServeOptions, serve
-from tritonrepo.flows.smoke import of_stack, reading_from, smoke
+from tritonrepo.flows.smoke import declared, of_stack, reading_from, smoke
 from tritonrepo.flows.stack import Loaded, reading
 from tritonrepo.indexing.vectors import MISSING
 from tritonrepo.server.process import Server
@@ -46,6 +46,7 @@ def up(loaded: Loaded, out: Path | str, chosen: ServeOptions, *, asked: bool = F
         tell(warning)
     apply_build(build)
     tell(Built(build.out, build.plan))
+    chosen = chosen._replace(places=declared(loaded.stack))
     with serve(build.out, chosen, loaded.work, build.record, loaded.lock_path.parent) as server:
         for warning in server.unavailable:
             tell(warning)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from tritonrepo.diagnostics import Span
 from tritonrepo.server.ports import HOST, Ports
 from tritonrepo.server.runtime import Runtime
 from tritonrepo.stores import is_remote
@@ -30,7 +31,9 @@ class Mode(StrEnum):
 class Launch:
     """What to start, and how; `replaced` are files that a private copy has instead of the repository's.
 
-    `lacking` are the backends that the repository can count on, but that this server does not have.
+    `lacking` are the backends that the repository can count on, but that this server does not have. `places` are where
+    users declare models, if that is not in the repository. The log is kept in `log` if it is set, and `whole` shows all
+    of it.
     """
 
     repository: Path | str
@@ -49,6 +52,9 @@ class Launch:
     lacking: frozenset[str] = frozenset()
     counted_memory: bool = False
     """Whether the server counts its regions of shared memory, so that a prefix for all its backends is impossible."""
+    places: Mapping[str, Span] = field(default_factory=dict)
+    log: Path | None = None
+    whole: bool = False
 
     @property
     def remote(self) -> bool:
@@ -59,6 +65,11 @@ class Launch:
     def copied(self) -> bool:
         """Whether a private copy is served, not the directory itself, in which the server can see changes."""
         return not self.remote and self.mode is Mode.ONCE
+
+    def place(self, model: str) -> Span:
+        """Return where a user finds a model; the repository if it has no name."""
+        where = f"{str(self.repository).rstrip('/')}/{model}" if model else str(self.repository)
+        return self.places.get(model, Span(where))
 
 
 def copy_path(home: Path) -> Path:
@@ -71,9 +82,9 @@ def backends_path(home: Path) -> Path:
     return home / "backends"
 
 
-def log_path(home: Path) -> Path:
-    """Return where the server's log is."""
-    return home / "server.log"
+def log_path(home: Path, kept: Path | None = None) -> Path:
+    """Return where the server's log is: where it is to be kept, or in the server's own directory."""
+    return (kept or home / "server.log").absolute()
 
 
 def arguments(launch: Launch, ports: Ports, home: Path) -> list[str]:

@@ -15,9 +15,6 @@ DEPENDS = re.compile(r"ensemble '?[^' ]+'? depends on '([^']+)'")
 NO_LIBRARY = re.compile(r"unable to find backend library for backend '([^']+)'")
 """core, src/backend_model.cc, ResolveBackendPaths."""
 
-KINDS = re.compile(
-    r"^(Internal|Invalid argument|Unavailable|Not found|Unsupported|Unknown|Already exists|Cancelled)( error)?: "
-)
 REASON_LINES = 12
 
 
@@ -43,7 +40,7 @@ def unavailable(
             "server-model-unavailable",
             Severity.ERROR,
             Span(f"{repository}/{model}"),
-            *words(model, reason, behind[model]),
+            *words(model, reason, behind[model], repository),
         )
         for model, reason in sorted(refused.items())
         if model in behind
@@ -109,12 +106,17 @@ def _dependants(refused: Mapping[str, str]) -> dict[str, list[str]]:
     return behind
 
 
-def words(model: str, reason: str, behind: Sequence[str]) -> tuple[str, str]:
-    """Return message and hint: the reason's first line; the other lines, then what is refused because of it."""
+def words(model: str, reason: str, behind: Sequence[str], within: str = "") -> tuple[str, str]:
+    """Return message and hint: the reason's first line; the other lines, then what is refused because of it.
+
+    Of a traceback, only the lines in files below `within` are kept.
+    """
     version, colon, rest = reason.partition(": ") if reason.startswith("version ") else ("", "", reason)
-    first, *more = [line.strip() for line in KINDS.sub("", rest).splitlines() if line.strip()] or ["no reason is given"]
+    first, *more = [line.strip() for line in logs.KINDS.sub("", rest).splitlines() if line.strip()] or [
+        "no reason is given"
+    ]
     if first.endswith(":") and more:  # Python's own: the type, and the text on the lines below
         first, *more = [f"{first} {more[0]}", *more[1:]]
     name = f"{model} {version}" if colon else model
     also = [f"Fix this model first. {_because(behind)}"] if behind else []
-    return f"the server did not load {name}: {first}", "\n".join([*more[:REASON_LINES], *also])
+    return f"the server did not load {name}: {first}", "\n".join([*logs.shortened(more, within)[:REASON_LINES], *also])

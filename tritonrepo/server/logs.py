@@ -7,17 +7,13 @@ with line breaks inside the quotes written as backslash and n; the lines of stub
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+from tritonrepo.packaged import facts
 
 TELLING = 12
 LONGEST = 400
-
-HARMLESS = re.compile(
-    "CUDA driver version is insufficient|unable to create stream for|Failed to initialize NVML|DCGM unable to start"
-    "|CudaDriverHelper has not been initialized|failed to load all models"
-)
-"""What a healthy server without a GPU logs, and the summary that names nothing."""
 
 LINE = re.compile(r"(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ (?P<source>[\w.]+:\d+)\] +(?P<message>.*)")
 RAW_TROUBLE = re.compile(
@@ -40,11 +36,40 @@ REASONS = (
 """Refusals that the repository index lacks: core, src/model_repository_manager/model_repository_manager.cc."""
 
 
+WRAPPED = re.compile(
+    r"(?:Failed to process the request\(s\) for model '[^']+', message: |failed to load '[^']+' version \d+: "
+    r"|ERROR: Failed to create instance: |Poll failed for model directory '[^']+': |failed to load model '[^']+': )"
+)
+KINDS = re.compile(
+    r"^(Internal|Invalid argument|Unavailable|Not found|Unsupported|Unknown|Already exists|Cancelled)( error)?: "
+)
+
+LOADING = re.compile(r"(?:re-?)?loading: (?P<model>.+):(?P<version>\d+)")
+LOADED = re.compile(r"(?:successfully loaded|failed to load) '(?P<model>[^']+)'(?: version (?P<version>\d+))?")
+"""core, src/backend_model_instance.cc and src/model_lifecycle.cc: 24.10 names no version of a loaded model."""
+
+MODELS = (
+    re.compile(r"model '(?P<model>[^']+)_\d+_\d+'"),
+    re.compile(r"Stub process '(?P<model>[^']+)_\d+_\d+'"),
+    re.compile(r"failed to load '(?P<model>[^']+)'"),
+    re.compile(r"[Mm]odel(?: directory)? '(?P<model>[^']+)'"),
+)
+"""How messages name a model; an instance is MODEL_GROUP_NUMBER."""
+
+
 class Line(NamedTuple):
     """One message of the log; the level is empty for lines that are not the server's own."""
 
     level: str
     message: str
+
+
+class Frame(NamedTuple):
+    """One frame of a Python traceback."""
+
+    path: str
+    line: str
+    name: str
 
 
 class Hang(NamedTuple):
@@ -53,6 +78,41 @@ class Hang(NamedTuple):
     path: str
     message: str
     hint: str
+
+
+def harmless(message: str) -> bool:
+    """Return whether a healthy server without a GPU says this as well."""
+    return any(line["text"] in message for line in facts("harmless_log")["lines"])
+
+
+def named(message: str) -> str:
+    """Return the model that a message is about; "" if it names none."""
+    found = next(filter(None, (form.search(message) for form in MODELS)), None)
+    return found["model"] if found else ""
+
+
+def reason(message: str) -> str:
+    """Return a message without what the server writes around the cause: which request, which model, what kind."""
+    found = WRAPPED.match(message)
+    return KINDS.sub("", message[found.end() :] if found else message)
+
+
+def shortened(more: Sequence[str], within: str) -> list[str]:
+    """Return the lines after a message with the frames of a traceback as places; only those below `within`, if any."""
+    frames = [found for line in more if (found := _frame(line))]
+    own = [frame for frame in frames if frame.path.startswith(f"{within}/")]
+    own = own or [frame for frame in frames if not frame.path.startswith("<")][:1]  # not the import system's
+    others = [line for line in more if line != "At:" and not _frame(line)]
+    return [*others, *(f"{frame.path}:{frame.line}, in {frame.name}" for frame in own)]
+
+
+def _frame(line: str) -> Frame | None:
+    """Return a frame as pybind11 writes it after `At:`, innermost first, None for any other line."""
+    place, colon, name = line.rpartition("): ")
+    path, bracket, number = place.rpartition("(")
+    if colon and bracket and number.isdecimal() and path.startswith(("/", "<")):
+        return Frame(path, number, name)
+    return None
 
 
 def lines(text: str) -> Iterator[Line]:
@@ -71,7 +131,7 @@ def telling(text: str) -> list[str]:
     kept: dict[str, None] = {}
     for level, message in lines(text.partition(USAGE)[0]):
         trouble = level in {"E", "F", "W"} or (not level and RAW_TROUBLE.search(message))
-        if trouble and not HARMLESS.search(message):
+        if trouble and not harmless(message):
             one = " ".join(message.split())
             kept[one if len(one) <= LONGEST else one[:LONGEST] + " …"] = None
     return [*kept][-TELLING:]

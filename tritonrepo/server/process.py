@@ -10,8 +10,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,11 +21,19 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure
 from tritonrepo.server import loading, logs, staging
 from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.endpoint import Endpoint
+from tritonrepo.server.following import Loading, Shown, Tail, still, stubs
 from tritonrepo.server.launch import Launch, Mode, arguments, backends_path, copy_path, environment, log_path
 from tritonrepo.server.leash import Leash
 from tritonrepo.server.ports import HOST, Ports, choose, listens
 
 GLANCE_S = 0.03
+TOLD_S = 10
+"""After how long a start is told to take its time, and again whenever that has doubled."""
+
+Tell = Callable[[Diagnostic | str], None]
+"""Receives lines of progress, and diagnostics from the server's log."""
+
+TOLD_STUBS = 3
 GRACE_S = 1
 """How long after its exit timeout a server may take to end before it is killed."""
 
@@ -42,6 +51,9 @@ class Server:
         whose backend this machine lacks."""
         self.left_out: Mapping[str, str] = {}
         """Models that cannot be served on this machine, each with the reason."""
+        self.loading = Loading()
+        self._tail = Tail(log_path(leash.home, launch.log))
+        self._shown = Shown(launch.place, str(launch.repository))
 
     @property
     def http(self) -> str:
@@ -85,12 +97,21 @@ class Server:
         """Return the log so far, with the repository's paths as the user gave them."""
         text = ""
         with suppress(FileNotFoundError):
-            text = log_path(self.home).read_text(encoding="utf-8", errors="replace")
+            text = log_path(self.home, self.launch.log).read_text(encoding="utf-8", errors="replace")
         return self.as_given(text)
 
     def log_tail(self, count: int = 40) -> str:
         """Return the log's last lines."""
         return "\n".join(self.log().splitlines()[-count:])
+
+    def news(self) -> Iterator[Diagnostic | str]:
+        """Yield what is new in the log and worth showing, or all of it if the whole log is shown."""
+        lines = [self.as_given(line) for line in self._tail.read()]
+        self.loading.heard(lines, time.monotonic())
+        if self.launch.whole:
+            yield from lines
+        else:
+            yield from self._shown.of("\n".join(lines))
 
     def as_given(self, text: str) -> str:
         """Return a text from the server with the private copy's path replaced by the path that the user knows."""
@@ -109,7 +130,7 @@ class Server:
         self.stop()
 
 
-def start(launch: Launch) -> Server:
+def start(launch: Launch, tell: Tell = lambda _: None) -> Server:
     """Return the server once every model has loaded or failed; raise Stop if it does not start.
 
     A model that failed to load is a Stop only if models are loaded once; see `Server.unavailable`. One whose backend
@@ -122,12 +143,12 @@ def start(launch: Launch) -> Server:
         if not launch.copied:
             staging.check_served(Path(launch.repository))
     try:
-        return attempt(launch)
+        return attempt(launch, tell)
     except Unlucky as unlucky:
         if unlucky.port and all(launch.ports):
             raise unlucky.stop from None
     try:
-        return attempt(launch)
+        return attempt(launch, tell)
     except Unlucky as unlucky:
         raise unlucky.stop from None
 
@@ -144,7 +165,7 @@ class Unlucky(Exception):  # noqa: N818  not an error: another try may do
         self.port = port
 
 
-def attempt(launch: Launch) -> Server:
+def attempt(launch: Launch, tell: Tell = lambda _: None) -> Server:
     """Start the server once; if this raises, even KeyboardInterrupt, everything is cleaned up."""
     ports = choose(launch.ports)
     with ExitStack() as undo:
@@ -158,34 +179,55 @@ def attempt(launch: Launch) -> Server:
             (leash.home / "regions").write_text(staging.COUNTED, "ascii")
         argv, env = arguments(launch, ports, leash.home), environment(launch, leash.home)
         grace_s, about = launch.exit_timeout_s + GRACE_S, str(launch.repository)
-        pid = leash.start(argv, env, log=log_path(leash.home), grace_s=grace_s, about=about)
+        pid = leash.start(
+            argv, env, log=staging.emptied(log_path(leash.home, launch.log)), grace_s=grace_s, about=about
+        )
         server = Server(leash, pid, ports, launch)
-        await_up(server)
+        await_up(server, tell)
         server.unavailable, server.left_out = decided(server)
         leash.ready()
         undo.pop_all()
         return server
 
 
-def await_up(server: Server) -> None:
+def await_up(server: Server, tell: Tell = lambda _: None) -> None:
     """Wait until the server listens on all its ports; raise a failing Stop if it hangs, exits or takes too long."""
-    deadline = time.monotonic() + server.launch.deadline_s
+    began = time.monotonic()
+    deadline, told_s = began + server.launch.deadline_s, TOLD_S
     while not listens(server.pid, server.ports):
+        for each in mild(server):
+            tell(each)
+        if time.monotonic() - began > told_s:
+            told_s *= 2
+            tell(server.loading.sentence(time.monotonic()))
         log = server.log()
         if found := logs.hang(log):
-            raise trouble(server, "server-hangs", found.message, found.hint, at=found.path)
+            raise trouble(server, "server-hangs", found.message, found.hint, Span(found.path) if found.path else None)
         if (code := server.exit_code()) is not None:
             raise died(server, code)
         if time.monotonic() > deadline:
-            message = f"the server did not start within {server.launch.deadline_s:g} s"
-            hint = "If a model needs longer to load, raise --timeout."
-            if server.launch.remote:
-                hint = "Check that the bucket can be reached from this machine, and its credentials."
-            raise trouble(server, "server-deadline", message, hint)
+            raise late(server)
         time.sleep(GLANCE_S)
     if not Client(server.endpoint).live():
         message = "the server could not read its model repository"
         raise trouble(server, "server-repository", message, "Check the server's messages below.")
+
+
+def mild(server: Server) -> Iterator[Diagnostic | str]:
+    """Yield the news of a server that starts, without errors: those are told once it is known which models failed."""
+    return (each for each in server.news() if isinstance(each, str) or each.severity is not Severity.ERROR)
+
+
+def late(server: Server) -> Stop:
+    """Return what to raise for a server that is not up at its deadline: what it still loads, and what the stubs do."""
+    models = server.loading.waiting(time.monotonic())
+    message = f"the server did not start within {server.launch.deadline_s:g} s{still(models)}"
+    at = server.launch.place(*models) if len(models) == 1 else None
+    hints = [str(stub) for stub in stubs(server.session) if stub.model in models]
+    hint = "If a model needs longer to load, raise --timeout."
+    if server.launch.remote and not models:
+        hint = "Check that the bucket can be reached from this machine, and its credentials."
+    return trouble(server, "server-deadline", message, "\n".join([*hints[:TOLD_STUBS], hint]), at)
 
 
 def died(server: Server, code: int) -> Stop | Unlucky:
@@ -204,10 +246,14 @@ def decided(server: Server) -> tuple[tuple[Diagnostic, ...], dict[str, str]]:
     launch = server.launch
     index = [state._replace(reason=server.as_given(state.reason)) for state in settled(server)]
     explicit, log = launch.mode is Mode.EXPLICIT, server.log()
-    found = loading.unavailable(index, log, str(launch.repository), launch.lacking, explicit=explicit)
+    within = str(launch.repository)
+    found = tuple(
+        replace(each, at=launch.place(each.at.path.removeprefix(f"{within}/")))
+        for each in loading.unavailable(index, log, within, launch.lacking, explicit=explicit)
+    )
     failed = any(each.severity is Severity.ERROR for each in found)
     if launch.mode is Mode.ONCE and (failed or (found and not any(state.state == "READY" for state in index))):
-        kept = f"Check the server's log: `{_keep_log(server)}`."
+        kept = f"Check the server's log: `{_kept_log(server)}`."
         last = found[-1]
         hint = "\n".join(filter(None, [last.hint, kept]))
         raise Stop([*found[:-1], Diagnostic(last.rule, last.severity, last.at, last.message, hint)])
@@ -228,17 +274,19 @@ def settled(server: Server) -> list[ModelState]:
     return index
 
 
-def trouble(server: Server, rule: str, message: str, hint: str, at: str = "") -> Stop:
+def trouble(server: Server, rule: str, message: str, hint: str, at: Span | None = None) -> Stop:
     """Return the failing Stop with the relevant lines of the log; the whole log is kept at the path in the hint."""
-    kept = f"Check the server's log: `{_keep_log(server)}`."
+    kept = f"Check the server's log: `{_kept_log(server)}`."
     lines = [hint, *logs.telling(server.log()), kept]
-    return failure(rule, Span(at or str(server.launch.repository)), message, "\n".join(filter(None, lines)))
+    return failure(rule, at or Span(str(server.launch.repository)), message, "\n".join(filter(None, lines)))
 
 
-def _keep_log(server: Server) -> Path:
-    """Copy the log to where it outlives the server, and return that path."""
+def _kept_log(server: Server) -> Path:
+    """Return the path of a log that outlives the server: the user's, or a copy."""
+    if server.launch.log:
+        return server.launch.log
     descriptor, path = tempfile.mkstemp(prefix="tritonrepo-server-", suffix=".log")
     os.close(descriptor)
     with suppress(FileNotFoundError):
-        shutil.copyfile(log_path(server.home), path)
+        shutil.copyfile(log_path(server.home, server.launch.log), path)
     return Path(path)

@@ -43,6 +43,19 @@ def check(repository: Path, links: Sequence[Path] = ()) -> Tree:
 COUNTED = "triton_*_backend_shm_region_*"
 """The regions of shared memory of servers that count them."""
 
+
+def emptied(log: Path) -> Path:
+    """Return the path of a log after it was created, or emptied of an earlier server's; raise Stop if it cannot be."""
+    try:
+        if log.exists() and not log.is_file():
+            raise fatal("server-log-file", str(log), "the log would not be a regular file", "Use another path.")
+        log.write_bytes(b"")
+    except OSError as error:
+        message = f"the log cannot be written: {error.strerror or error}"
+        raise fatal("server-log-file", str(log), message, "Use a path that this user can write.") from None
+    return log
+
+
 SPECIAL = frozenset("\"'\\$`&;|<>(){}")
 """Characters that bash does not take as they are; those of patterns it does, if no file matches."""
 
