@@ -13,6 +13,7 @@ from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.interrupts import LIMIT_S
 from tritonrepo.cli.serve import command as serve
 from tritonrepo.cli.serving import USUAL
+from tritonrepo.cli.status import PAUSE_S
 from tritonrepo.flows.containers import POLL_S
 from tritonrepo.flows.prune import KEEP
 from tritonrepo.flows.push import Servers, paced
@@ -82,6 +83,7 @@ FACTS: Mapping[str, str] = {
     "least-of-precision": f"{loss.LEAST_COSINE:g}",
     "at-once": f"{AT_ONCE}",
     "kept-vectors": f"{reranker.KEPT_BYTES >> 20}",
+    "watch-seconds": f"{PAUSE_S}",
     "exit-success": one(r"(\d+) +success", EXIT_CODES),
     "exit-error": one(r"(\d+) +problems were found, or the operation failed", EXIT_CODES),
     "exit-fatal": one(r"(\d+) +wrong usage or unreadable input", EXIT_CODES),

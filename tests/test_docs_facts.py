@@ -387,7 +387,7 @@ def test_every_command_is_a_function() -> None:
         "pull": {"plan_pull", "apply_pull"},
         "push": {"plan_push", "apply_push"},
         "rollback": {"plan_rollback", "apply_push"},
-        "status": {"status"},
+        "status": {"status", "server_status", "server_watch"},
         "unlock": {"plan_unlock", "apply_unlock"},
         "serve": {"serve"},
         "up": {"up", "prove"},

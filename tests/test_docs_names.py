@@ -40,11 +40,11 @@ ABOUT = {
     "validate": {"releases", "validate"},
     "fit": {"fit", "validate"},
     "push": {"diff", "prune", "pull", "push", "rollback", "status", "unlock"},
-    "smoke": {"smoke"},
+    "smoke": {"smoke", "status"},
 }
 ABOUT |= {
-    "smoke": {"smoke"},
     "ui": {"ask"},
+    "smoke": {"smoke", "status"},
     "serve": {"serve", "up"},
     "gpu-server": {"deploy"},
     "stack": {"build", "show"},
@@ -205,6 +205,8 @@ DEFAULTS = {
     ("releases", "--format"): "text",
     ("status", "--format"): "text",
     ("status", "--last"): "10",
+    ("status", "--timeout"): "30.0",
+    ("status", "--metrics"): "/metrics at the second port after URL's",
     ("rollback", "--settle"): "30, or 5 with --server",
     ("serve", "--timeout"): "120.0",
     ("up", "--timeout"): "120.0",

@@ -21,11 +21,13 @@ import pytest
 from tests.conftest import EXAMPLE
 from tests.processes import killed
 from tests.test_export import encoder
+from tests.test_json import checked
 from tritonrepo.cli import run
 from tritonrepo.export.heads import Pool, Pooling
 from tritonrepo.export.weights import safetensors
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.releases import runnable
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Check
@@ -126,6 +128,25 @@ def test_a_server_alone_is_enough_to_ask_every_model(rag_server: Server, smoke: 
     found = smoke(rag_server)
     assert (found.code, found.failed()) == (0, set())
     assert {row["model"] for row in found.document["results"] if row["protocol"]} == set(MODELS)
+
+
+def test_the_status_of_a_server_shows_what_it_counted(
+    rag_server: Server, smoke: Smoke, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert smoke(rag_server, "--only", "search").code == 0
+    assert run(["status", rag_server.http, "--metrics", rag_server.metrics, "--format", "json"]) == 0
+    document = checked("status-server", capsys.readouterr().out)
+    assert (document["server"]["releases"], document["diagnostics"], document["gpus"]) == ([runnable().name], [], [])
+    models = {model["name"]: model for model in document["models"]}
+    assert sorted(models) == MODELS
+    counted = models["retriever"]["since_load"]
+    assert counted["requests"] >= counted["executions"] >= sum(counted["batches"].values()) > 0
+    assert all(counted["spent"][part]["ns"] > 0 for part in ("success", "queue", "compute_infer"))
+    assert models["retriever"]["instance_groups"] == [{"kind": "KIND_CPU", "instances": 1, "gpus": []}]
+    assert (models["search"]["since_load"]["failed"], models["search"]["pending"]) == (0, 0)
+    assert document["machine"]["total"] > document["machine"]["used"] > 0
+    assert run(["status", rag_server.http, "--metrics", rag_server.metrics]) == 0
+    assert "\n\nno GPU: the metrics name none; memory of the machine: " in capsys.readouterr().out
 
 
 def test_one_model_over_http_alone(rag_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -336,10 +357,11 @@ def stub(server: Server, model: str) -> int:
 
 
 class Damage(NamedTuple):
-    """What smoke reports about the server with every damaged model, on stdout and in JUnit's format."""
+    """What smoke reports about the server with every damaged model, on stdout and in JUnit's format; and status."""
 
     found: Smoked
     junit: str
+    status: Smoked
 
 
 @pytest.fixture(scope="module")
@@ -353,7 +375,12 @@ def damage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Damage]:
         asked = ["smoke", server.http, "--grpc", server.grpc, "--timeout", "2", "--junit", str(junit)]
         with redirect_stdout(io.StringIO()) as out:
             code = run([*asked, "--format", "json"])
-        yield Damage(Smoked(code, json.loads(out.getvalue()), ""), junit.read_text("utf-8"))
+        with redirect_stdout(io.StringIO()) as then:
+            healthy = run(["status", server.http, "--metrics", server.metrics, "--format", "json"])
+        found = [
+            Smoked(*each, "") for each in ((code, json.loads(out.getvalue())), (healthy, json.loads(then.getvalue())))
+        ]
+        yield Damage(found[0], junit.read_text("utf-8"), found[1])
 
 
 @pytest.mark.parametrize("model", DAMAGED)
@@ -363,6 +390,14 @@ def test_a_damaged_model_is_named_with_its_cause(damage: Damage, model: str) -> 
     rows = [row for row in damage.found.document["results"] if row["model"] == model and row["check"] == check]
     assert {row["outcome"] for row in rows} == {"failed"}
     assert {row["protocol"] for row in rows} >= {"grpc"}
+
+
+def test_the_status_of_a_server_shows_a_process_that_has_died(damage: Damage) -> None:
+    assert damage.status.code == 1
+    said = damage.status.said("killed", "status-failures")
+    assert "killed version 1: all requests failed since it was loaded (reasons since it was loaded: BACKEND: " in said
+    assert {model["state"] for model in damage.status.document["models"]} == {"READY"}
+    assert not [found for found in damage.status.document["diagnostics"] if found["model"] in GOOD]
 
 
 def test_a_damaged_model_hides_no_other(damage: Damage) -> None:

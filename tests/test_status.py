@@ -17,6 +17,7 @@ from tests.test_push_flow import AT_ONCE, release
 from tests.test_push_history import go_back, pushed
 from tests.test_rollback import interrupt, with_extra
 from tritonrepo.cli import run
+from tritonrepo.diagnostics import Stop
 from tritonrepo.flows.published import published
 from tritonrepo.flows.push import USUAL, apply_push, plan_push
 from tritonrepo.flows.rollback import plan_rollback
@@ -163,12 +164,18 @@ def test_a_repository_that_no_push_has_recorded_is_listed(tmp_path: Path, capsys
 
 @pytest.mark.parametrize(
     ("uri", "rule"),
-    [("nowhere", "status-nothing"), ("HTTP://localhost:8000", "status-server"), ("s3://bbb", "push-root")],
+    [("nowhere", "status-nothing"), ("s3://bbb", "push-root")],
 )
 def test_what_is_no_repository_is_told(tmp_path: Path, capsys: Capture, uri: str, rule: str) -> None:
     place = tmp_path / uri if rule == "status-nothing" else uri
     found = document(capsys, place, code=2)
     assert ([each["rule"] for each in found["diagnostics"]], found["revisions"], found["name"]) == ([rule], [], None)
+
+
+def test_a_server_is_no_repository() -> None:
+    with pytest.raises(Stop, match="the URL is that of a server") as stop:
+        status("HTTP://localhost:8000")
+    assert [found.rule for found in stop.value.diagnostics] == ["status-server"]
 
 
 def test_a_hostile_record_drives_nothing_and_a_damaged_one_hides_no_other(tmp_path: Path, capsys: Capture) -> None:

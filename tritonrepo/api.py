@@ -27,6 +27,7 @@ from tritonrepo.flows.questions import AskOptions
 from tritonrepo.flows.releases import releases
 from tritonrepo.flows.rollback import plan_rollback
 from tritonrepo.flows.serve import ServeOptions, serve
+from tritonrepo.flows.server_status import server_status, server_watch
 from tritonrepo.flows.show import show
 from tritonrepo.flows.smoke import known, smoke
 from tritonrepo.flows.stack import Loaded, load
@@ -45,6 +46,7 @@ from tritonrepo.server.endpoint import Endpoint, Tls
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
+from tritonrepo.server.standing import ServerStatus
 from tritonrepo.smoke.case import Outcome, Result
 from tritonrepo.sync.place import Place, open_place
 from tritonrepo.sync.revision import Revision
@@ -92,6 +94,7 @@ __all__ = [
     "Sent",
     "ServeOptions",
     "Server",
+    "ServerStatus",
     "Servers",
     "Severity",
     "Span",
@@ -138,6 +141,8 @@ __all__ = [
     "prove",
     "releases",
     "serve",
+    "server_status",
+    "server_watch",
     "show",
     "smoke",
     "status",

@@ -37,7 +37,7 @@ COMMANDS = {
     "serve": "Run the real Triton core on this machine's CPU.",
     "show": "Print the effective stack as YAML.",
     "smoke": "Send a test request to every model on a running server.",
-    "status": "Show what a bucket holds of a repository, and its revisions.",
+    "status": "Show what a bucket holds of a repository, or what a server serves.",
     "unlock": "Remove the lock that a killed push left.",
     "up": "Build a stack, serve it, and test every model.",
     "validate": "Check a repository and predict the server's verdict.",

@@ -90,6 +90,15 @@ def gpu_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def metrics_address(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that says where the metrics of a server are."""
+    return click.option(
+        "--metrics",
+        metavar="URL",
+        help="URL of the server's metrics, or none to do without.  [default: /metrics at the second port after URL's]",
+    )(command)
+
+
 def record_place(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the option that says where the record of a bucket's repository is; its value is for `open_place`."""
     return click.option(

@@ -37,7 +37,7 @@ def status(at: Place | str, last: int | None = SHOWN) -> Status:
     """
     if isinstance(at, str) and re.match("https?://", at, re.IGNORECASE):
         message = "the URL is that of a server, but status reads the bucket or directory of a repository"
-        raise fatal("status-server", at, message, "Run `tritonrepo smoke URL` to check a server.")
+        raise fatal("status-server", at, message, "Call `server_status` to see what a server serves.")
     there = published(at)
     place, have, before, _ = there
     uri = place.uri
