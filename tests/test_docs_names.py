@@ -226,6 +226,7 @@ DEFAULTS = {
     ("up", "--metrics-port"): "8002",
     ("push", "--settle"): "30, or 5 with --server",
     ("smoke", "--grpc"): "the port after URL's, with TLS as for URL",
+    ("smoke", "--metrics"): "/metrics at the second port after URL's",
     ("adopt", "--output"): "stdout",
     ("deploy docker", "--file"): "tritonrepo.yaml",
     ("deploy docker", "--output"): "deploy",

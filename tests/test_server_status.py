@@ -278,11 +278,11 @@ def test_a_watch_tells_what_happened_in_between(monkeypatch: pytest.MonkeyPatch,
     lines = [re.sub("^[0-9:]{8}", "TIME", line) for line in said.out.replace(server.url, "URL").splitlines()]
     assert lines[lines.index("TIME no requests") :] == [
         "TIME no requests",
-        "TIME m 1: 2.0 requests and 0.0 failed a second, 3.0 ms (queue 0.0, input -, infer -, output -), batches 4",
+        "TIME m 1: 2.0 requests and 0 failed a second, 3.0 ms (queue 0.0, input -, infer -, output -), batches 4",
         "TIME m 2: loading",
         "TIME URL: warning: m version 2 is LOADING [server-model-unavailable]",
         "TIME   Wait until it is loaded.",
-        "TIME m 1: 0.0 requests and 0.5 failed a second, - ms (queue -, input -, infer -, output -)",
+        "TIME m 1: 0 requests and 0.5 failed a second, - ms (queue -, input -, infer -, output -)",
         "TIME URL: error: m version 1: all requests failed since the last look [status-failures]",
         "TIME   Run `tritonrepo smoke URL --only m`, which shows what the model responds.",
         "TIME m 1: unloading, was ready",

@@ -67,7 +67,8 @@ Smoke = Callable[..., Smoked]
 def smoke(capsys: pytest.CaptureFixture[str]) -> Smoke:
     def ask(server: Server, *arguments: object) -> Smoked:
         capsys.readouterr()
-        code = run(["smoke", server.http, "--grpc", server.grpc, "--format", "json", *map(str, arguments)])
+        at = ["--grpc", server.grpc, "--metrics", server.metrics]
+        code = run(["smoke", server.http, *at, "--format", "json", *map(str, arguments)])
         said = capsys.readouterr()
         return Smoked(code, json.loads(said.out or "null"), said.err)
 
@@ -104,13 +105,20 @@ def test_every_model_of_a_good_server_is_asked_over_both_protocols(
     assert (found.code, found.document["diagnostics"], found.err) == (0, [], "")
     unchecked = [(row["model"], row["check"]) for row in found.document["results"] if row["outcome"] == "not checked"]
     # their files: nobody said what the server reads; on a busy machine, requests may not meet in a batch
-    assert [each for each in unchecked if each[1] != "at-once"] == [(model, "files") for model in MODELS]
+    assert [each for each in unchecked if each[1] not in {"at-once", "batching"}] == [
+        (model, "files") for model in MODELS
+    ]
     asked = {
         model: sorted({row["protocol"] for row in found.document["results"] if row["model"] == model} - {""})
         for model in MODELS
     }
     assert asked == dict.fromkeys(MODELS, BOTH)
     checks = {(row["model"], row["check"]) for row in found.document["results"]}
+    ran = {row["model"]: row["seen"] for row in found.document["results"] if row["check"] == "hardware"}
+    assert ran.keys() == {*MODELS} - {"search"}
+    assert all("; there is no GPU to see; a request waits " in seen for seen in ran.values())
+    assert re.match(r"[1-9]\d* executions? on the CPU; ", ran["embedder"])
+    assert checks >= {("embedder", "batching"), ("retriever", "batching")}
     assert checks >= {("embedder", "reference"), ("retriever", "search"), ("search", "ranking"), ("rag", "stream")}
     assert checks >= {("generator_prompt", "prompt"), ("embedder_model", "answer"), ("generator", "stream")}
     assert checks >= {(model, check) for model in MODELS for check in ("loaded", "versions", "config")}
@@ -150,7 +158,8 @@ def test_the_status_of_a_server_shows_what_it_counted(
 
 
 def test_one_model_over_http_alone(rag_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["smoke", rag_server.http, "--grpc", "none", "--only", "search"]) == 0
+    alone = ["--grpc", "none", "--metrics", "none"]
+    assert run(["smoke", rag_server.http, *alone, "--only", "search"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["model", "version", "check", "protocol", "result", "ms"]
     assert [line.split()[:5] for line in lines[1:3]] == [
@@ -372,7 +381,8 @@ def damage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Damage]:
     with launched(place / "m") as server:
         os.kill(stub(server, "killed"), signal.SIGKILL)
         junit = place / "smoke.xml"
-        asked = ["smoke", server.http, "--grpc", server.grpc, "--timeout", "2", "--junit", str(junit)]
+        at = ["--grpc", server.grpc, "--metrics", "none"]
+        asked = ["smoke", server.http, *at, "--timeout", "2", "--junit", str(junit)]
         with redirect_stdout(io.StringIO()) as out:
             code = run([*asked, "--format", "json"])
         with redirect_stdout(io.StringIO()) as then:
@@ -524,7 +534,7 @@ def test_up_ends_when_a_model_does_not_answer_as_it_must(
     said = capsys.readouterr()
     assert said.out == ""
     assert 'grpc: output ids does not start with the value "nowhere"' in said.err
-    assert re.search(r"\nsmoke: 9 models, 90 checks: \d+ passed, 7 failed", said.err)
+    assert re.search(r"\nsmoke: 9 models, 103 checks: \d+ passed, 7 failed", said.err)
     assert "not checked: files" not in said.err
     assert (inside / "model_repository" / "rag").is_dir()
 

@@ -53,7 +53,7 @@ def test_results_are_shown_in_a_table() -> None:
 def test_results_are_plain_values_with_the_time_of_what_was_sent() -> None:
     assert rows(RESULTS)[0] == {
         "model": "b", "version": "2", "check": "answer", "case": "x", "protocol": "grpc", "ms": 1500,
-        "outcome": "failed", "reason": "",
+        "outcome": "failed", "reason": "", "seen": "",
     }  # fmt: skip
     assert (rows(RESULTS)[1]["reason"], rows(RESULTS)[1]["ms"]) == ("nothing to compare with", None)
 
@@ -260,7 +260,7 @@ def launched(
     """Return what would be started."""
     seen: list[Launch] = []
 
-    def start(launch: Launch) -> None:
+    def start(launch: Launch, _: object) -> None:
         seen.append(launch)
         raise Started
 

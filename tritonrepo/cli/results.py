@@ -35,6 +35,7 @@ def rows(results: Sequence[Result]) -> list[dict[str, str | int | None]]:
             "ms": r.ms if r.protocol else None,
             "outcome": str(r.outcome),
             "reason": r.unchecked,
+            "seen": r.seen,
         }
         for r in results
     ]
@@ -71,6 +72,15 @@ def gaps(results: Sequence[Result]) -> list[str]:
         f"not checked: {check} of {', '.join(sorted(set(models)))}: {reason}"
         for (check, reason), models in missing.items()
     ]
+
+
+def proofs(results: Sequence[Result]) -> list[str]:
+    """Return a line for each thing that was observed: what, of which versions."""
+    seen: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        if result.seen:
+            seen.setdefault((str(result.check), result.seen), []).append(f"{result.model} {result.version}")
+    return [f"{check} of {', '.join(versions)}: {told}" for (check, told), versions in seen.items()]
 
 
 def summary(results: Sequence[Result]) -> str:

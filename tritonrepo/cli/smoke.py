@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from tritonrepo.cli.output import concluded
 from tritonrepo.cli.pacing import pacing
 from tritonrepo.cli.smoked import FORMS, Output
 from tritonrepo.cli.stack import workspace
-from tritonrepo.cli.values import allow_links
+from tritonrepo.cli.values import allow_links, metrics_address
 from tritonrepo.flows.smoke import NOTHING, known, smoke
 from tritonrepo.smoke.case import Outcome, Result
 from tritonrepo.smoke.pace import Pace
@@ -41,6 +42,7 @@ Examples:
 @click.option(
     "--only", multiple=True, metavar="MODEL", help="Test only this model, or those that match a pattern. Repeatable."
 )
+@metrics_address
 @pacing
 @allow_links
 @click.option(
@@ -55,6 +57,7 @@ def command(
     repository: str | None,
     only: tuple[str, ...],
     timeout: float,
+    metrics: str | None,
     pace: Pace,
     links: tuple[Path, ...],
     junit_file: Path | None,
@@ -65,7 +68,8 @@ def command(
     URL is the server's HTTP address. STACK (a stack file or its directory), or the DIR or URI of a repository, defines
     what should be served: versions, configs, embeddings, search results and prompts must match it, concurrent
     requests must each get their own response, and the stack's smoke cases are run. With --repository, the files that
-    the server reads must match as well. Whatever was not checked is listed.
+    the server reads must match as well. The server's own counts and metrics show whether it formed batches, and on
+    which CPU or GPU each model ran. Whatever was not checked is listed.
     """
     if repository is not None and stack is None:
         raise click.UsageError("--repository requires STACK, DIR or URI to compare with")
@@ -73,7 +77,7 @@ def command(
     output = Output(url, form, junit_file)
     with concluded(form, lambda ends: output.made(results, ends)):
         about = NOTHING if stack is None else known(stack, workspace(links), repository)
-        server = reach.endpoint(url, timeout, timeout)
+        server = replace(reach.endpoint(url, timeout, timeout), metrics=metrics)
         try:
             for result in smoke(server, about, only, pace):
                 insort(results, result, key=lambda each: each.model)

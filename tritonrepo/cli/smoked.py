@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tritonrepo.cli.files import write
 from tritonrepo.cli.output import document, say
-from tritonrepo.cli.results import HEAD, gaps, junit_rows, rows, summary, texts
+from tritonrepo.cli.results import HEAD, gaps, junit_rows, proofs, rows, summary, texts
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.plain import printable
 from tritonrepo.report import json as report_json
@@ -40,6 +40,8 @@ class Output(NamedTuple):
             say(*table(HEAD, texts(results)).split("\n"))
             for diagnostic in _found(results):
                 say("", *diagnostic.lines)
+            if proven := proofs(results):
+                say("", *proven)
             for line in gaps(results):
                 say("", line)
             say("", summary(results))

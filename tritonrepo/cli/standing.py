@@ -148,8 +148,10 @@ def _counts(fare: Fare, seconds: float) -> tuple[str, ...]:
 
 def _often(count: int, seconds: float) -> str:
     """Return a count, or how often a second something happened; what is rare is not 0."""
-    rate = count / seconds if seconds else 0
-    return f"{count:,}" if not seconds else f"{rate:.1g}" if 0 < rate < 1 else f"{rate:,.1f}"
+    if not seconds or not count:
+        return f"{count:,}"
+    rate = count / seconds
+    return f"{rate:,.1f}" if rate >= 0.05 else f"{rate:.1g}"  # noqa: PLR2004  what would be shown as 0.0
 
 
 def _batches(counted: Counted) -> str:

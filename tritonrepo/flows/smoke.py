@@ -50,7 +50,7 @@ def _safe(result: Result, server: Endpoint) -> Result:
         return result
     safe = server.without_secrets
     found = (replace(d, message=safe(d.message), hint=safe(d.hint)) for d in result.diagnostics)
-    return replace(result, diagnostics=tuple(found), unchecked=safe(result.unchecked))
+    return replace(result, diagnostics=tuple(found), unchecked=safe(result.unchecked), seen=safe(result.seen))
 
 
 def known(where: Path | str, work: Workspace, reads: Path | str | None = None) -> Known:

@@ -68,7 +68,7 @@ class Server:
     @property
     def endpoint(self) -> Endpoint:
         """The server as its clients see it."""
-        return Endpoint(self.http, grpc=self.grpc)
+        return Endpoint(self.http, grpc=self.grpc, metrics=self.metrics)
 
     @property
     def metrics(self) -> str:

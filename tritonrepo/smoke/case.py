@@ -27,6 +27,9 @@ class Check(StrEnum):
     AGREEMENT = "agreement"
     AT_ONCE = "at-once"
     DECLARED = "declared"
+    BATCHING = "batching"
+    HARDWARE = "hardware"
+    FAILURES = "failures"
 
 
 RULES = {
@@ -43,8 +46,10 @@ RULES = {
     Check.AGREEMENT: "smoke-agreement",
     Check.AT_ONCE: "smoke-at-once",
     Check.DECLARED: "smoke-declared",
+    Check.HARDWARE: "smoke-hardware",
+    Check.FAILURES: "smoke-failures",
 }
-"""The name under which a failed check is reported."""
+"""The name under which a failed check is reported; batching never fails, since requests may happen not to meet."""
 
 
 class Protocol(StrEnum):
@@ -128,7 +133,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One row of the report; `ms` is its duration in milliseconds. `unchecked` says why nothing was checked."""
+    """One row of the report; `ms` is its duration in milliseconds. `unchecked` says why nothing was checked.
+
+    `seen` is what was observed where that is worth telling although it passed.
+    """
 
     model: str
     version: str
@@ -138,6 +146,7 @@ class Result:
     ms: int = field(default=0, compare=False)
     diagnostics: tuple[Diagnostic, ...] = ()
     unchecked: str = ""
+    seen: str = ""
 
     @property
     def outcome(self) -> Outcome:

@@ -18,6 +18,7 @@ from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Result, found
 from tritonrepo.smoke.connection import Connection
 from tritonrepo.smoke.pace import Clock, Pace, again, arriving
 from tritonrepo.smoke.plan import Known, cases, named
+from tritonrepo.smoke.proof import Proof
 from tritonrepo.smoke.served import Served, place, survey
 
 USUAL = Pace()
@@ -25,11 +26,15 @@ USUAL = Pace()
 OTHER = {"server-answer", "server-refused"}
 """How the responses of another service than Triton are reported."""
 
+Item = Case | Crowd | Result
+
 
 def run(
     connection: Connection, known: Known, only: frozenset[str], pace: Pace = USUAL, clock: Clock | None = None
 ) -> Iterator[Result]:
     """Yield every result as it arrives; `only` selects the models to test by name or pattern, by default all.
+
+    What the server counts meanwhile is read as well.
 
     Raise Stop if the server cannot be reached at all, or lacks a model that `only` names.
     """
@@ -48,29 +53,39 @@ def run(
     yield from named(known, served, only)
     batched = {one.name for one in served if one.max_batch_size}
     asking = Asking(connection, {one.name: one.outputs for one in served}, batched, clock)
+    proof = Proof(asking, served)
     models = groupby(cases(known, served, only), _model)
-    yield from arriving((partial(_tested, asking, list(each), pace) for _, each in models), pace.parallel)
+    yield from arriving((partial(_tested, proof, list(each), pace) for _, each in models), pace.parallel)
+    yield from proof.results()
 
 
-def _model(case: Case | Crowd | Result) -> str:
-    match case:
+def _model(item: Item) -> str:
+    match item:
         case Result():
-            return case.model
+            return item.model
         case Crowd():
-            return case.cases[0].request.model
+            return item.cases[0].request.model
         case Case():
-            return case.request.model
+            return item.request.model
 
 
-def _tested(asking: Asking, items: Sequence[Case | Crowd | Result], pace: Pace) -> Iterator[Result]:
+def _tested(proof: Proof, items: Sequence[Item], pace: Pace) -> Iterator[Result]:
     """Yield the results of one model."""
-    with asking.apart() if pace.parallel > 1 else nullcontext(asking) as own:
+    with proof.asking.apart() if pace.parallel > 1 else nullcontext(proof.asking) as own:
         for item in items:
-            if isinstance(item, Result):
-                yield item
-            else:
-                ask = partial(own.run, item) if isinstance(item, Case) else partial(crowd.run, own, item)
-                yield from again(ask, pace.repeat)
+            for result in again(partial(_asked, own, item), 1 if isinstance(item, Result) else pace.repeat):
+                proof.note(item, result)
+                yield result
+
+
+def _asked(asking: Asking, item: Item) -> Iterator[Result]:
+    match item:
+        case Result():
+            yield item
+        case Crowd():
+            yield from crowd.run(asking, item)
+        case Case():
+            yield from asking.run(item)
 
 
 def _selected(only: frozenset[str], names: Sequence[str]) -> frozenset[str]:
