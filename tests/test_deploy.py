@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import EXAMPLE
+from tests.pushes import CODE
 from tests.servers.packages import HADOLINT, compose, installed
 from tritonrepo.cli import run
 from tritonrepo.flows import deployed
@@ -38,7 +39,7 @@ def made(name: str, files: dict[str, str | dict[str, Any]]) -> Path:
 
 
 def one(config: str = PYTHON % (0, 4, 4), name: str = "a", root: str = "models") -> Path:
-    return made(root, {f"{name}/config.pbtxt": config, f"{name}/1/model.py": ""})
+    return made(root, {f"{name}/config.pbtxt": config, f"{name}/1/model.py": CODE})
 
 
 def engine(model: str = "o/m", **arguments: object) -> Path:
@@ -86,7 +87,7 @@ def test_a_directory_becomes_a_container_that_only_reads_it() -> None:
         "--model-control-mode=none",
         "--exit-timeout-secs=30",
     ]
-    assert service["healthcheck"]["test"][-1] == "http://127.0.0.1:8000/v2/health/ready"
+    assert service["healthcheck"]["test"][-3:] == ["--noproxy", "*", "http://127.0.0.1:8000/v2/health/ready"]
     assert service["deploy"]["resources"]["reservations"]["devices"] == [
         {"capabilities": ["gpu"], "driver": "nvidia", "count": 1}
     ]
@@ -305,7 +306,10 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_bucket_is_polled_with_keys_that_only_the_environment_has(monkeypatch: pytest.MonkeyPatch) -> None:
     bucket(monkeypatch)
-    one(root="prod")
+    one(f"{PYTHON % (0, 4, 4)}version_policy {{ all {{}} }}\n", root="prod")
+    made("prod", {"a/2/model.py": CODE})
+    with Path("prod/a/2/data").open("wb") as data:
+        data.truncate((50 << 20) - 2 * len(CODE) - len(Path("prod/a/config.pbtxt").read_bytes()))
     uri = "s3://https://store.example:9000/models/prod"
     assert docker(uri) == 0
     service = read(AWS_SECRET_ACCESS_KEY="$x")
@@ -323,6 +327,9 @@ def test_a_bucket_is_polled_with_keys_that_only_the_environment_has(monkeypatch:
         "TRITON_AWS_MOUNT_DIRECTORY": "/scratch",
     }
     assert [mount["target"] for mount in service["volumes"]] == ["/scratch"]
+    text = Path("deploy/compose.yaml").read_text("utf-8")
+    assert "#   2 s: 100.0 MiB from the bucket at 50.0 MiB/s\n" in text
+    assert "#   1 s: 50.0 MiB of models from the disk at 200.0 MiB/s\n" in text
     assert service["depends_on"]["volumes-owner"]["condition"] == "service_completed_successfully"
     assert docker("gs://models/prod", "--once") == 0
     (key,) = (mount for mount in read(GOOGLE_APPLICATION_CREDENTIALS="/k")["volumes"] if mount["source"] == "/k")
@@ -346,6 +353,12 @@ WRONG = {
     "no variable": (["r", "--env", "A=1"], 2, '"A=1" is not the name of a variable'),
     "no GPU": (["r", "--gpu-id", "0,1"], 2, '"0,1" is not the ID of a GPU'),
     "two modes": (["r", "--once", "--poll", "3"], 2, "--once, --poll and --explicit cannot be combined"),
+    "a name that is not UTF-8": (["b\udcff"], 2, "the name is not UTF-8, so a Compose file cannot have it"),
+    "ensembles without a scheduler": (
+        ["e", "--release", "24.05"],
+        1,
+        "in image vllm-python-py3 of Triton 24.05 does not run",
+    ),
     "two stacks": (["r", "-f", "x"], 2, "[STACK|DIR|URI] and --file cannot be combined"),
 }
 
@@ -355,7 +368,8 @@ def test_what_cannot_be_deployed_is_told_and_nothing_is_written(
     words: list[str], code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one(PYTHON.replace("python", "onnxruntime") % (0, 4, 4), root="r")
-    made(".", {"f": ""})
+    made(".", {"f": "", "e/a/config.pbtxt": ENSEMBLE, "e/b/config.pbtxt": 'backend: "vllm"\n'})
+    one(root="b\udcff")
     if words[0].endswith("@3"):
         monkeypatch.setattr(deployed, "addressed", lambda text: (text[:-2], 3))
     before = sorted(Path().rglob("*"))
@@ -380,6 +394,19 @@ def test_a_path_outside_is_mounted_only_if_somebody_says_so(capsys: pytest.Captu
     assert docker("models", "--mount", "/etc/weights", "--mount", "/etc/adapters") == 0
     assert capsys.readouterr().err == ""
     assert {"/etc/weights", "/etc/adapters"} <= {mount["target"] for mount in read()["volumes"]}
+
+
+def test_models_that_would_not_load_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    one()
+    for name in "bcdef":
+        one(f"{PYTHON % (0, 4, 4)}instance_group {{ kind: KIND_GPU gpus: [ 9 ] }}\n", name)
+    assert docker("models", "--gpus", "1") == 0
+    said = capsys.readouterr().err
+    assert (
+        'models: warning: 5 of 6 models would not load on this server: "b", "c", "d" and others [deploy-refused]'
+        in said
+    )
+    assert "`tritonrepo validate models` says why" in said
 
 
 def test_a_store_at_an_address_of_this_machine_is_a_mistake(

@@ -223,7 +223,7 @@ def _health(service: Service) -> Iterator[str]:
     )
     yield from rows(service.start.seconds())
     words = ["CMD", "curl", "--fail", "--fail-early", "--silent", "--show-error", "--max-time"]
-    test = [f"- {word}" for word in words] + ['- "5"'] + [f"- {quoted(url)}" for url in urls]
+    test = [f"- {word}" for word in words] + ['- "5"', "- --noproxy", '- "*"'] + [f"- {quoted(url)}" for url in urls]
     timing = [f"start_period: {service.start.total}s", "interval: 15s", f"timeout: {5 * len(urls) + 5}s", "retries: 3"]
     yield from below("healthcheck:", [*below("test:", test), *timing])
 

@@ -105,7 +105,8 @@ def start(found: Repository, engines: Sequence[Engine], *, bucket: bool) -> Sum:
     processes = sum(copies(model) for model in found.models.values() if model.backend in PYTHON_BASED)
     terms = [Term(SERVER_S, "CUDA and the server itself")]
     if bucket:
-        terms.append(Term(_s(size, DOWNLOAD), f"{amount(size)} from the bucket at {amount(DOWNLOAD)}/s"))
+        copied = sum(_copied(model) for model in found.models.values())
+        terms.append(Term(_s(copied, DOWNLOAD), f"{amount(copied)} from the bucket at {amount(DOWNLOAD)}/s"))
     terms.append(Term(_s(size, DISK), f"{amount(size)} of models from the disk at {amount(DISK)}/s"))
     if processes:
         terms.append(Term(processes * PROCESS_S, f"{processes} processes of Python models, {PROCESS_S} s each"))
@@ -133,6 +134,14 @@ def _size(model: Model) -> int:
     """Return the bytes of the files of a model that a server reads: those of its served versions."""
     heads = tuple(f"{model.directory_of(version)}/" for version in model.served)
     return sum(each.size for path, each in model.entries.items() if path.startswith(heads) and isinstance(each, File))
+
+
+def _copied(model: Model) -> int:
+    """Return the bytes that a server copies from a bucket: a version is copied with the whole model.
+
+    Source: core, src/backend_model.cc, TritonModel::Create, which localizes the model's directory for each version.
+    """
+    return sum(each.size for each in model.entries.values() if isinstance(each, File)) * len(model.served)
 
 
 def asked(found: Repository) -> tuple[str, ...]:

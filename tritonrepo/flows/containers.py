@@ -13,15 +13,19 @@ from urllib.parse import urlsplit
 from tritonrepo.deploy.engines import Engine, engines
 from tritonrepo.deploy.needs import asked, outside, shared_memory, start
 from tritonrepo.deploy.service import MODELS, Control, Gpus, Mount, Ports, Reads, Runs, Service
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, fatal
 from tritonrepo.flows.deployed import Source
 from tritonrepo.generate.dockerfile import Image, combined
 from tritonrepo.releases import NVIDIA, RELEASES
+from tritonrepo.rules import judge
 
 HEADER = "# Written by tritonrepo deploy docker, as tritonrepo image prints it."
 NOT_OF_A_NAME = re.compile(r"[^a-z0-9]+")
 POLL_S = 15
 """Triton's own default of --repository-poll-secs."""
+
+SHOWN = 3
+"""How many of the models that would not load a message names."""
 
 HERE = {"localhost", "127.0.0.1", "::1"}
 
@@ -50,13 +54,15 @@ def service(source: Source, out: Path, wanted: DeployOptions) -> tuple[Service, 
         message = f"the target has {target.gpus} GPUs, but --gpu-id names {len(wanted.gpu_ids)}"
         raise fatal("deploy-gpus", source.where, message, f"Name {target.gpus}, or set {target.counts_gpus}.")
     mounts, warnings = _mounts(source, found, wanted)
+    reads = _reads(source, out, mounts)
+    _checked(reads)
     made = Service(
         name=name,
         release=target.release,
         runs=_runs(source, name),
         arch=target.arch,
         gpus=Gpus(target.gpus, wanted.gpu_ids),
-        reads=_reads(source, out, mounts),
+        reads=reads,
         control=wanted.control or (Control("poll", POLL_S) if source.uri else Control()),
         ports=wanted.ports,
         complete=source.complete,
@@ -67,7 +73,7 @@ def service(source: Source, out: Path, wanted: DeployOptions) -> tuple[Service, 
         again=wanted.again or shlex.join(["tritonrepo", "deploy", "docker", source.where, "-o", str(out)]),
         variables=wanted.variables,
     )
-    return made, (*source.warnings, *warnings, *_unreachable(source))
+    return made, (*source.warnings, *_refused(source), *warnings, *_unreachable(source))
 
 
 def _runs(source: Source, name: str) -> Runs:
@@ -151,6 +157,25 @@ def _mounts(
             hint = f"If the host has it and the server may read it, add `--mount {path}`."
             missing.append(Diagnostic("deploy-path", Severity.WARNING, at, message, hint))
     return tuple(Mount(path, path, why) for path, why in sorted(given.items())), missing
+
+
+def _checked(reads: Reads) -> None:
+    """Raise Stop if a path cannot be in a Compose file, which is UTF-8."""
+    for path in (reads.models, *(mount.source for mount in reads.mounts)):
+        if any("\ud800" <= character <= "\udfff" for character in path):
+            message = "the name is not UTF-8, so a Compose file cannot have it"
+            raise fatal("deploy-name", path, message, "Rename it, or use a link with another name.")
+
+
+def _refused(source: Source) -> Iterator[Diagnostic]:
+    """Yield a warning about the models that the server would not load."""
+    verdicts = judge(source.found).verdicts
+    refused = [each.model for each in verdicts if each.verdict not in {State.READY, State.NOT_JUDGED}]
+    if refused:
+        shown = ", ".join(map(_quoted, refused[:SHOWN])) + (" and others" if len(refused) > SHOWN else "")
+        message = f"{len(refused)} of {len(verdicts)} models would not load on this server: {shown}"
+        hint = f"`{shlex.join(['tritonrepo', 'validate', source.where])}` says why."
+        yield Diagnostic("deploy-refused", Severity.WARNING, Span(source.where), message, hint)
 
 
 def _unreachable(source: Source) -> Iterator[Diagnostic]:
