@@ -25,8 +25,9 @@ from tritonrepo.parts.talking import MAX_TOKENS
 from tritonrepo.releases import RELEASES, runnable
 from tritonrepo.repository import target
 from tritonrepo.server import logs
+from tritonrepo.smoke import generated
 from tritonrepo.smoke.meaning import AT_ONCE, LEAST_COSINE
-from tritonrepo.sources import template
+from tritonrepo.sources import patterns, template
 from tritonrepo.sources.clean import FEW
 from tritonrepo.sources.encoder import LONGEST
 from tritonrepo.spec import lock_text
@@ -105,6 +106,8 @@ FACTS: Mapping[str, str] = {
     "rules-for-paths": rules_of("untrusted.md"),
     "entries-through-links": f"{FOLLOWED:,}",
     "models-to-remember": str(FEW),
+    "rows-made-up": f"{generated.BATCH}",
+    "pattern-seconds": f"{patterns.SECONDS}",
     "trial-seconds": f"{template.CPU_S}",
     "trial-memory": f"{template.MEMORY >> 20}",
     "trial-characters": {1_000_000: "a million"}[template.LONGEST],

@@ -37,6 +37,7 @@ SEARCH = (
 GENERATOR = "generator: {role: generator, source: hf://o/m}"
 ALL = "chain: [embedder, retriever, generator]"
 FIND = "ensembles: {search: {chain: [embedder, retriever]}}"
+CASE = "{model: search, inputs: {}, expect: {ids: {KEY: @}}}"
 HOMES = {
     "Stack": ("@", ("name: s", f"models: {{{SEARCH}}}")),
     "Target": ("{name: s, models: {m: {backend: python}}, target: @}", ()),
@@ -77,10 +78,21 @@ HOMES = {
         f"{{name: s, models: {{{SEARCH}}}, {FIND}, smoke: [{{model: search, inputs: {{}}, expect: {{ids: @}}}}]}}",
         (),
     ),
+    **{
+        name: (
+            f"{{name: s, models: {{{SEARCH}}}, {FIND}, smoke: [{CASE.replace('KEY', key)}]}}",
+            needed,
+        )
+        for name, key, needed in (
+            ("Count", "count", ("values: 1",)),
+            ("Cosine", "cosine", ("vector: [1]",)),
+            ("Finish", "finishes", ("responses: 1",)),
+        )
+    },
 }
 """Record → a stack with @ in its place, and the keys that it needs besides the one that is tried."""
 
-INSTEAD = {("Ensemble", "steps"): "chain"}
+INSTEAD = {("Ensemble", "steps"): "chain", ("Cosine", "rows"): "vector"}
 NEEDS = {("Expectation", "within"): "close: 1", ("Ensemble", "prompt"): ALL, ("Stack", "smoke"): FIND}
 NEEDS |= {("Ensemble", "outputs"): ALL, ("Ensemble", "form"): ALL}
 VALIDATOR = jsonschema.Draft7Validator(schema(PARTS))

@@ -249,7 +249,7 @@ def test_the_prompt_step_renders_in_jinjas_sandbox() -> None:
 def test_the_kinds_of_expectation_are_those_of_the_schema() -> None:
     line = next(line for line in stated()["smoke"] if line.startswith("An expectation is "))
     keys = [row[0].strip("`") for row in table("stack.md", "| Key") if row]
-    section = PAGES["stack.md"].read_text("utf-8").partition("## Expectation")[2]
+    section = PAGES["stack.md"].read_text("utf-8").partition("### Expectation")[2].partition("\n###")[0]
     found = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert keys
     assert SPAN.findall(line) == [name for name in found if name != "within"]

@@ -32,7 +32,7 @@ from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.smoke import crowd
 from tritonrepo.smoke.asking import Asking
-from tritonrepo.smoke.case import Case, Crowd, Outcome
+from tritonrepo.smoke.case import Crowd, Outcome
 from tritonrepo.smoke.connection import Connection
 from tritonrepo.smoke.plan import plain
 from tritonrepo.smoke.served import of_config
@@ -255,8 +255,7 @@ def test_requests_that_never_share_a_batch_prove_nothing_of_batches(running: Run
     served = of_config(client.config("generator_prompt"), "1", Span("m"))
     assert not served.joins
     asking = Asking(Connection(client, None), {served.name: served.outputs})
-    case = plain(served)
-    assert isinstance(case, Case)
+    case = next(plain(served))
     (result,) = crowd.run(asking, Crowd((case, case), batched=True))
     assert (result.outcome, result.diagnostics) == (Outcome.NOT_CHECKED, ())
     assert result.unchecked == "2 requests were sent at once, 5 times, but no two of them shared a batch"

@@ -19,18 +19,25 @@ import jsonschema
 import pytest
 
 from tests.conftest import EXAMPLE
+from tests.documents import blocks
 from tests.processes import killed
 from tests.test_export import encoder
 from tests.test_json import checked
+from tritonrepo import spec
 from tritonrepo.cli import run
+from tritonrepo.diagnostics import Span
 from tritonrepo.export.heads import Pool, Pooling
 from tritonrepo.export.weights import safetensors
 from tritonrepo.flows.serve import ServeOptions, serve
+from tritonrepo.flows.smoke import smoke as smoked
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.parts import PARTS
 from tritonrepo.releases import runnable
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Check
+from tritonrepo.smoke.plan import Known
 from tritonrepo.sync.record import Record
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "smoke.schema.json"
@@ -155,6 +162,17 @@ def test_the_status_of_a_server_shows_what_it_counted(
     assert document["machine"]["total"] > document["machine"]["used"] > 0
     assert run(["status", rag_server.http, "--metrics", rag_server.metrics]) == 0
     assert "\n\nno GPU: the metrics name none; memory of the machine: " in capsys.readouterr().out
+
+
+def test_the_cases_of_the_page_hold_on_the_example(rag_server: Server) -> None:
+    (cases,) = [block.text for block in blocks("smoke.md") if block.text.startswith("smoke:")]
+    own = (EXAMPLE / "tritonrepo.yaml").read_bytes()
+    declared = spec.read([("tritonrepo.yaml", own), ("page.yaml", cases.encode())], {}, PARTS).smoke
+    only = {"search", "embedder", "rag"}
+    results = smoked(Endpoint(rag_server.http, 60, 60, rag_server.grpc), Known(Span("page"), declared=declared), only)
+    found = [one for one in results if one.check is Check.DECLARED]
+    assert len(found) == 2 * len(declared)
+    assert [diagnostic for one in found for diagnostic in one.diagnostics] == []
 
 
 def test_one_model_over_http_alone(rag_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -398,7 +416,7 @@ def test_a_damaged_model_is_named_with_its_cause(damage: Damage, model: str) -> 
     _, _, check, cause = DAMAGED[model]
     assert cause in damage.found.said(model, f"smoke-{check}")
     rows = [row for row in damage.found.document["results"] if row["model"] == model and row["check"] == check]
-    assert {row["outcome"] for row in rows} == {"failed"}
+    assert {row["outcome"] for row in rows if not row["case"].startswith("a batch of")} == {"failed"}
     assert {row["protocol"] for row in rows} >= {"grpc"}
 
 
@@ -438,8 +456,10 @@ def test_junit_has_a_suite_a_model_and_a_case_a_check(damage: Damage) -> None:
         "version 1 files",
         "version 1 answer grpc",
         "version 1 answer http",
+        "version 1 answer a batch of 2",
+        "version 1 answer a batch of 4",
     ]
-    assert [suites["a_nan"].get(count) for count in ("tests", "failures", "skipped")] == ["4", "2", "1"]
+    assert [suites["a_nan"].get(count) for count in ("tests", "failures", "skipped")] == ["6", "2", "3"]
     skipped = suites["a_nan"][1].find("skipped")
     assert skipped is not None
     assert "nothing to compare with" in str(skipped.get("message"))

@@ -20,7 +20,8 @@ from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.made import controls, given, made_up
 from tritonrepo.smoke.plan import Known, cases, named
 from tritonrepo.smoke.served import Served, of_config
-from tritonrepo.spec.stack import Expectation, Smoke
+from tritonrepo.spec.expectation import Expectation
+from tritonrepo.spec.stack import Smoke
 from tritonrepo.tree import Entry, Unreadable, of_text
 
 AT = Span("http://x/v2/models/m")

@@ -200,7 +200,7 @@ def test_a_result_is_as_bad_as_its_worst_diagnostic(
     assert Result("m", "1", Check.FILES, diagnostics=diagnostics, unchecked=unchecked).outcome is outcome
 
 
-@pytest.mark.parametrize("check", Check)
+@pytest.mark.parametrize("check", RULES)
 def test_a_failed_check_is_reported_under_its_own_name(check: Check) -> None:
     flaw = Flaw("bad", "Mend it.", "good")
     assert found(check, S.WARNING, AT, flaw, "m") == Diagnostic(f"smoke-{check}", S.WARNING, AT, "bad", "Mend it.", "m")

@@ -28,7 +28,6 @@ from tritonrepo.server.unpacking import unpacked
 from tritonrepo.smoke import drift, expected, files, links
 from tritonrepo.smoke.answers import stream
 from tritonrepo.smoke.case import Case, Check, Crowd, Outcome, Reply, Result
-from tritonrepo.smoke.declared import meets
 from tritonrepo.smoke.index import Index, load
 from tritonrepo.smoke.judge import differences
 from tritonrepo.smoke.made import made_up
@@ -37,7 +36,8 @@ from tritonrepo.smoke.plan import Known, cases
 from tritonrepo.smoke.search import Search
 from tritonrepo.smoke.search import cases as searches
 from tritonrepo.smoke.served import of_config, survey
-from tritonrepo.spec.stack import Expectation
+from tritonrepo.smoke.wanted import meets
+from tritonrepo.spec.expectation import Expectation
 from tritonrepo.tree import Entry, File, Tree, Unreadable, of_bytes, of_text
 
 CASE = "smoke: [{{model: {model}, inputs: {{text: x}}, expect: {expect}}}]\n"

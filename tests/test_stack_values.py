@@ -13,10 +13,11 @@ from tritonrepo.parts.generator import Generator
 from tritonrepo.parts.retriever import Retriever
 from tritonrepo.releases import newest
 from tritonrepo.spec import source
+from tritonrepo.spec.expectation import Expectation
 from tritonrepo.spec.nodes import Keys, Node, Scalar, parse
 from tritonrepo.spec.part import below, origin, wrong
 from tritonrepo.spec.source import Package, parse_source
-from tritonrepo.spec.stack import Batching, Expectation, Instances, Prompt, Target
+from tritonrepo.spec.stack import Batching, Instances, Prompt, Target
 
 
 def embedder(keys: str, **variables: str) -> Embedder:

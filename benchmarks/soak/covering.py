@@ -136,7 +136,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     ),
     "smoke": (
         *("smoke_judges", "smoke_cases", "smoke_asking", "smoke_commands", "smoke_prompts", "smoke_parts"),
-        *("smoke_ranking", "push_present", "push_heal", "smoke_identity"),
+        *("smoke_ranking", "push_present", "push_heal", "smoke_identity", "smoke_wanted"),
     ),
     "sources": (
         "digests",

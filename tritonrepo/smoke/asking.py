@@ -81,28 +81,32 @@ class Asking:
 
     def run(self, case: Case) -> Iterator[Result]:
         """Yield the results of a case as they arrive, and that of comparing protocols."""
+        version = (case.request.model, case.request.version)
+        if case.follows and version in self.standing.wrong:
+            yield from self._unsent(case)
+            return
         replies = {}
         protocols = [p for p in case.protocols if p is Protocol.HTTP or self.connection.rpc is not None]
         if not protocols:
             yield _skipped(case)
-        elif case.follows and not self.barred(case.request) and self._is_wrong(case.request):
-            yield Result(case.request.model, case.request.version, case.check, case.what, unchecked=SINGLE)
-            return
         for protocol in protocols:
             if lost := self.barred(case.request):
                 yield unasked(case, protocol, lost)
+                self.standing.wrong.add(version)
                 continue
             asked, answered = tried(case, protocol, self.answer, self.standing.fits)
             yield unknown(asked, protocol, answered) or self.told(asked, protocol, answered)
             if not answered.flaws:
                 replies[protocol] = answered.reply
             elif not case.guess:
-                self.standing.wrong.add((case.request.model, case.request.version))
+                self.standing.wrong.add(version)
         if case.compared is not None and len(replies) == len(Protocol):
             yield _compared(case, list(replies.values()))
 
-    def _is_wrong(self, request: Request) -> bool:
-        return (request.model, request.version) in self.standing.wrong
+    def _unsent(self, case: Case) -> Iterator[Result]:
+        """Yield the result of a case that is not sent; nothing if nothing is, as the first case says."""
+        if not self.barred(case.request):
+            yield Result(case.request.model, case.request.version, case.check, case.what, unchecked=SINGLE)
 
     def barred(self, request: Request) -> Lost | None:
         """Return why a request is not sent: the server is gone, time is up, or its model has been late often enough."""
@@ -124,7 +128,7 @@ class Asking:
         except Stop as stop:
             flaws = [self._flaw(stop.diagnostics[0], case, len(responses))]
         ms = round((time.monotonic() - began) * 1000)
-        reply = Reply(tuple(responses), flat=case.streamed and protocol is Protocol.HTTP)
+        reply = Reply(tuple(responses), flat=case.streamed and protocol is Protocol.HTTP, ms=ms)
         return Answered(reply, flaws or list(case.judge(reply)), ms)
 
     def told(self, case: Case, protocol: Protocol, answered: Answered) -> Result:

@@ -60,10 +60,14 @@ class Protocol(StrEnum):
 
 
 class Reply(NamedTuple):
-    """What arrived: one response, or those of a stream up to its end. HTTP's streams keep no shapes: `flat`."""
+    """What arrived: one response, or those of a stream up to its end, and when it ended, in milliseconds.
+
+    HTTP's streams keep no shapes: `flat`.
+    """
 
     responses: tuple[Tensors, ...]
     flat: bool = False
+    ms: int = 0
 
 
 class Flaw(NamedTuple):

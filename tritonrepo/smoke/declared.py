@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
-
 from tritonrepo.diagnostics import Severity, closest
 from tritonrepo.server.tensors import Tensor, of_values
 from tritonrepo.smoke.asking import streams_over_http
-from tritonrepo.smoke.case import Case, Check, Flaw, Judge, Protocol, Reply, Result, found
-from tritonrepo.smoke.judge import both, excerpt, joined, text, well_formed
+from tritonrepo.smoke.case import Case, Check, Flaw, Protocol, Result, found
+from tritonrepo.smoke.judge import both, well_formed
 from tritonrepo.smoke.made import ask
 from tritonrepo.smoke.served import Served
-from tritonrepo.spec.stack import Expectation, Smoke
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from tritonrepo.smoke.wanted import meets
+from tritonrepo.spec.stack import Smoke
 
 
 def case(served: Served, declared: Smoke, number: int) -> Case | Result:
@@ -72,45 +67,3 @@ def _shape(value: object) -> tuple[int, ...]:
 
 def _flat(value: object) -> list[object]:
     return [item for part in value for item in _flat(part)] if isinstance(value, list) else [value]
-
-
-def meets(expect: Mapping[str, Expectation]) -> Judge:
-    """Return the judge of expectations; it judges a stream as a whole."""
-
-    def judge(reply: Reply) -> Iterator[Flaw]:
-        values = joined(reply)
-        for name, expectation in expect.items():
-            if name not in values:
-                yield Flaw(f"output {name} is missing from the response")
-                continue
-            for message in _unmet(values[name], expectation):
-                yield Flaw(f"output {name} {message}; it is {excerpt(values[name])}")
-
-    return judge
-
-
-def _unmet(values: NDArray[Any], expectation: Expectation) -> Iterator[str]:
-    flat = values.tolist()
-    texts = [text(value) for value in flat]
-    if expectation.not_empty is not None and any(texts) != expectation.not_empty:
-        yield "is empty" if expectation.not_empty else "is not empty"
-    if expectation.contains is not None and not any(expectation.contains in value for value in texts):
-        yield f'does not contain "{expectation.contains}"'
-    if expectation.first is not None and texts[:1] != [expectation.first]:
-        yield f'does not start with the value "{expectation.first}"'
-    if expectation.equals is not None and not _equal(values, _flat(expectation.equals)):
-        yield f"does not equal {expectation.equals!r}"
-    if expectation.close is not None and not _close(values, _flat(expectation.close), float(expectation.within)):
-        yield f"is not within {expectation.within} of {expectation.close!r}"
-
-
-def _equal(values: NDArray[Any], wanted: list[object]) -> bool:
-    if values.dtype == object:
-        return [text(value) for value in values.tolist()] == [str(value) for value in wanted]
-    return bool(values.tolist() == wanted)
-
-
-def _close(values: NDArray[Any], wanted: list[Any], within: float) -> bool:
-    if values.dtype == object or len(wanted) != values.size:
-        return False
-    return all(abs(one - other) <= within for one, other in zip(values.tolist(), wanted, strict=True))

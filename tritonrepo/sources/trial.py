@@ -1,7 +1,7 @@
-"""A script that parses and renders Jinja templates within limits of time and memory, and prints the result.
+"""A script that tries templates, patterns and schemas within limits of time and memory, and prints the result.
 
-It is run by path (`template`, `rendering`), and never imported for its work. Its arguments are the task, the limits,
-and the directory of Jinja, "" for an installed one; the order is read from stdin as JSON.
+It is run by path (`template`, `rendering`, `patterns`), and never imported for its work. Its arguments are the task,
+the limits, and the directory of Jinja, "" for an installed one; the order is read from stdin as JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-JUDGED, PROMPTS = "judged", "prompts"
+JUDGED, PROMPTS, TEXTS = "judged", "prompts", "texts"
 """The tasks."""
 
 
@@ -124,6 +124,39 @@ def prompts(message: str, chat: str, settings: Mapping[str, Any], questions: Seq
     return found
 
 
+def texts(pattern: str | None, schema: dict[str, Any] | None, values: Sequence[str]) -> dict[str, str]:
+    """Return what is wrong with texts of which one must match, or all must fulfill a schema, by what asks for it."""
+    import re
+
+    said: dict[str, str] = {}
+    if pattern is not None and not any(re.search(pattern, value) for value in values):
+        said["pattern"] = "no match"
+    if schema is not None and (wrong := _unfit(schema, values)):
+        said["schema"] = wrong
+    return said
+
+
+def _unfit(schema: dict[str, Any], values: Sequence[str]) -> str:
+    from jsonschema import SchemaError
+    from jsonschema.validators import validator_for
+    from referencing import Registry
+
+    kind = validator_for(schema)
+    try:
+        kind.check_schema(schema)
+    except SchemaError as error:
+        return f"the schema itself is wrong: {error.json_path}: {error.message}"
+    validator = kind(schema, registry=Registry())  # an empty one: nothing is fetched
+    for number, text in enumerate(values):
+        try:
+            first = next(iter(validator.iter_errors(json.loads(text))), None)
+        except (ValueError, RecursionError) as error:
+            return f"value {number} is not JSON: {error}"
+        if first is not None:
+            return f"value {number} does not fulfill the schema: {first.json_path}: {first.message}"
+    return ""
+
+
 if __name__ == "__main__":
     what, home = sys.argv[1], sys.argv[5]
     cpu_s, memory, longest = map(int, sys.argv[2:5])
@@ -134,4 +167,6 @@ if __name__ == "__main__":
     if home:
         sys.path.insert(0, home)
     order = json.load(sys.stdin)
-    print(json.dumps(prompts(**order) if what == PROMPTS else judged(**order, longest=longest)))  # noqa: T201  the result of a script
+    found: Any = judged(**order, longest=longest) if what == JUDGED else None
+    found = prompts(**order) if what == PROMPTS else texts(**order) if what == TEXTS else found
+    print(json.dumps(found))  # noqa: T201  the result of a script

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Diagnostic, Stop, closest, either
 from tritonrepo.llm.gpus import gpu, gpus
 from tritonrepo.releases import RELEASES, instead, is_own
-from tritonrepo.spec import forms, steps
+from tritonrepo.spec import expectation, forms, steps
 from tritonrepo.spec.nesting import circle, flat
 from tritonrepo.spec.part import Parts, wrong
-from tritonrepo.spec.stack import LONGEST_NAME, RESERVED, Ensemble, Expectation, Stack
+from tritonrepo.spec.stack import LONGEST_NAME, RESERVED, Ensemble, Stack
 from tritonrepo.spec.wiring import Chain, possible, wired
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """Names become directories and object keys: Triton's S3 pattern (core, src/filesystem/implementations/s3.h)."""
-
-EXPECTATIONS = ("not_empty", "contains", "first", "equals", "close")
-"""What can be expected of an output; `within` only limits how far off `close` may be."""
 
 
 def check(stack: Stack) -> None:
@@ -183,20 +179,5 @@ def _smoke(stack: Stack) -> Iterator[Diagnostic]:
                 '"expect" is empty',
                 "Add an output and what it must be, such as `{OUTPUT: {not_empty: true}}`.",
             )
-        for output, expectation in case.expect.items():
-            yield from _expectation(output, expectation)
-
-
-def _expectation(output: str, expectation: Expectation) -> Iterator[Diagnostic]:
-    words = {word for word in EXPECTATIONS if getattr(expectation, word) is not None}
-    if not words:
-        hint = f"Set {either(EXPECTATIONS)}."
-        yield wrong(expectation.places, "", f'"expect" says nothing about output "{output}"', hint)
-    elif "within" in expectation.places and "close" not in words:
-        yield wrong(expectation.places, "within", '"within" is set without "close"', "Add close, or remove within.")
-    for word in ("close", "within"):
-        value = getattr(expectation, word)
-        numbers = value if isinstance(value, list) and word == "close" else [value]
-        if value is not None and not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers):
-            what = "a number or a list of numbers" if word == "close" else "a number"
-            yield wrong(expectation.places, word, f'"{word}" of "{output}" must be {what}, not {json.dumps(value)}')
+        for output, wanted in case.expect.items():
+            yield from expectation.faults(output, wanted)

@@ -110,7 +110,7 @@ class _Schema(NamedTuple):
     def type(self, hint: Any, minimum: int | None = None) -> dict[str, Any]:
         single, either = split(hint)
         if either is not None:
-            return {"anyOf": [self.type(single), self.record(either)]}
+            return {"anyOf": [self.type(single, minimum), self.record(either)]}
         if is_dataclass(hint):
             return self.record(hint)
         inner = get_args(hint)

@@ -9,10 +9,11 @@ from typing import Any, get_args
 from tritonrepo.diagnostics import Span
 from tritonrepo.plain import printable
 from tritonrepo.spec import declare, stack, yaml
+from tritonrepo.spec.expectation import Expectation
 from tritonrepo.spec.extends import KEY
 from tritonrepo.spec.load import hints
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
-from tritonrepo.spec.stack import EITHER, Ensemble, Expectation, Stack
+from tritonrepo.spec.stack import EITHER, Ensemble, Stack
 
 DEFAULT = Span("")
 """The place of what no file says."""

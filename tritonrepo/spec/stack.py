@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, field, is_dataclass
-from typing import Any, ClassVar, Literal, NewType
+from typing import Any, Literal, NewType
 
 from tritonrepo.diagnostics import Span
 from tritonrepo.releases import RELEASES, newest
 from tritonrepo.spec.declare import VARIABLE, config_key, key, keys, places
+from tritonrepo.spec.expectation import Cosine, Expectation
 from tritonrepo.spec.nodes import Keys
 from tritonrepo.spec.part import Model, Part, Parts, Places
 
@@ -37,7 +38,6 @@ NAMES = {
 }
 """The schema of the names of models, which `spec.check` judges in the same way."""
 
-NUMBER = {"anyOf": [{"type": "number"}, VARIABLE]}
 LETTERS = {"type": "string", "pattern": "[A-Za-z]"}
 
 
@@ -178,33 +178,6 @@ class Ensemble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
-    """What an output must be. Every key that is set must hold."""
-
-    not_empty: bool | None = key("whether the output must contain a non-empty value", None, example="true")
-    contains: str | None = key("string that at least one value must contain", None, example="kb-17")
-    first: str | None = key("the first value, as a string", None, example="kb-17")
-    equals: Any = key("all values: one value, or a list", None, example="[kb-17, kb-3]")
-    close: Any = key(
-        "all values, with a tolerance of `within`: one number, or a list",
-        None,
-        example="[0.12, 0.98]",
-        shown="number or list of numbers",
-        schema={"anyOf": [NUMBER, {"type": "array", "items": NUMBER}]},
-    )
-    within: Any = key(
-        "maximum difference from each number of `close`", 0.001, example="0.01", shown="number", schema=NUMBER
-    )
-    places: Places = places()
-
-    SCHEMA: ClassVar[Mapping[str, Any]] = {
-        "anyOf": [{"required": [name]} for name in ("not_empty", "contains", "first", "equals", "close")],
-        "if": {"required": ["within"]},
-        "then": {"required": ["close"]},
-    }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Smoke:
     """A request that `tritonrepo smoke` sends to a model, and the expected response."""
 
@@ -257,7 +230,7 @@ class Stack:
         return {name + ending: name for name in self.models for ending in ("", *self.part(name).endings)}
 
 
-EITHER = {Ensemble: ("chain", "steps")}
+EITHER: dict[type, tuple[str, ...]] = {Ensemble: ("chain", "steps"), Cosine: ("vector", "rows")}
 """Keys of which a record needs exactly one."""
 
 
