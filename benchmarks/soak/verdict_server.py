@@ -10,15 +10,17 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.soak import null_backend
 from benchmarks.soak.page_server import OURS, write
 from tests.pages import normal
+from tritonrepo.flows.served_release import named, wheel_of
+from tritonrepo.releases import runnable
 from tritonrepo.server import launch, logs, staging
 from tritonrepo.server.runtime import Runtime, find
+from tritonrepo.sources.cache import Cache, default_root
 from tritonrepo.tree import Entry
 
 STOPPER = "zz~ends.the.server"
@@ -52,15 +54,18 @@ class Seen(NamedTuple):
 class Bench:
     """The backends, created once, and the server that is started with them."""
 
-    def __init__(self, folder: Path, names: Collection[str], *, real: bool, wheel: Path | None = None) -> None:
+    def __init__(self, folder: Path, names: Collection[str], *, real: bool, release: str = "") -> None:
         """Create the backends: null ones or, if `real`, the real Python backend and our stand-ins with null ones.
 
-        `wheel` is where the nvidia-pytriton wheel of another release is unpacked.
+        `release` is the one whose server runs, if not that of the installed wheel.
         """
         self.folder = folder
-        self.runtime: Runtime = find() if wheel is None else of_wheel(find(), wheel)
+        other = named(release) if release not in {"", runnable().name} else None
+        wheel = wheel_of(other, Cache(default_root(os.environ))) if other else None
+        self.runtime: Runtime = find(None, (), wheel)
         self.real = real
-        self.release = "" if wheel is None else f" {wheel}"
+        self.release = f" {release}" if other else ""
+        self.counts_memory = other is not None and not other.has("random-memory-names")
         ours = {name: OURS / name for name in STAND_INS} if real else {}
         self.backends = folder / "backends"
         if real:
@@ -88,7 +93,7 @@ class Bench:
             str(self.runtime.server),
             f"--model-repository={root}",
             f"--backend-directory={self.backends}",
-            f"--backend-config=python,shm-region-prefix-name={home.name}-",
+            *([] if self.counts_memory else [f"--backend-config={launch.PREFIX}{home.name}-"]),
             *(f"--allow-{port}=false" for port in ("http", "grpc", "metrics")),
             f"--model-load-thread-count={THREADS}",
             *([] if auto_complete else ["--disable-auto-complete-config"]),
@@ -110,18 +115,6 @@ class Bench:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         return f"signal {-code}" if code < 0 else ""
-
-
-def of_wheel(runtime: Runtime, wheel: Path) -> Runtime:
-    """Return a runtime with the server, libraries, Python backend and stub of an unpacked wheel."""
-    here = {path: wheel / path.relative_to(runtime.site_packages) for path in (*runtime.backend_files, runtime.stub)}
-    return replace(
-        runtime,
-        server=wheel / runtime.server.relative_to(runtime.site_packages),
-        backend_files=tuple(here[path] for path in runtime.backend_files),
-        stub=here[runtime.stub],
-        library_path=(wheel / "nvidia_pytriton.libs", *runtime.library_path[1:]),
-    )
 
 
 def said(text: str, names: Collection[str], root: str) -> dict[str, Said]:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.soak.verdicts [--first 0] [--count 400] [--families fields,blocks,files,graph]
         [--no-auto-complete] [--real] [--repositories FOLDER] [--cache FILE] [--show 40] [--keep FOLDER]
-        [--release YY.MM --wheel FOLDER]
+        [--release YY.MM]
 
 The server is the one of the `local` extra: 24.10, without a GPU; hundreds of models share a start. Its backends are
 made of C here (it needs `cc`) and accept every model, so that the core alone is judged; with `--real` Python's own is
@@ -10,8 +10,7 @@ used, and the package's stand-in for vLLM; what we say hangs is left out there. 
 a folder to those that are changed, and `--count 0` judges these alone, as they are. What is expected to end the server,
 or does, is judged alone.
 
-`--release` and `--wheel` compare with the server of another release, of the nvidia-pytriton wheel that is unpacked in
-FOLDER (`pip download --no-deps`, `unzip`; 24.01 is 0.5.2, 24.05 is 0.5.8, 24.06 is 0.5.9, 24.08 is 0.5.11).
+`--release` compares with the server of another release, as `serve --release` runs it.
 
 A repository is the same for the same number and families; verdicts are kept by digest (`--cache`), so that a second run
 asks only for what is new. Differences are grouped by cause; the exit code is 1 if there are any.
@@ -237,7 +236,6 @@ def options() -> argparse.Namespace:
     parser.add_argument("--show", type=int, default=40)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--release", default=mutants.RELEASE)
-    parser.add_argument("--wheel", type=Path)
     return parser.parse_args()
 
 
@@ -251,7 +249,7 @@ def main(given: argparse.Namespace) -> int:
         expected = {case: one for case, one in expected.items() if not hangs(one)}
         trees = {case: trees[case] for case in expected}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        bench = Bench(Path(folder), place.backends, real=given.real, wheel=given.wheel)
+        bench = Bench(Path(folder), place.backends, real=given.real, release=given.release)
         server = Server(bench, given.cache, auto_complete=place.auto_complete)
         judged = server.judge(list(trees.values()), list(expected.values()))
     pairs = zip(trees, judged, strict=True)
