@@ -13,7 +13,7 @@ import pytest
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.server.tensors import Tensor, of_values
-from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Outcome, Reply, Result, found
+from tritonrepo.smoke.case import RULES, Case, Check, Crowd, Flaw, Outcome, Reply, Result, found
 from tritonrepo.smoke.index import Index, load
 from tritonrepo.smoke.judge import both, described, differences, excerpt, joined, well_formed
 from tritonrepo.smoke.meaning import reference

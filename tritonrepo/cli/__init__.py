@@ -38,6 +38,7 @@ COMMANDS = {
     "show": "Print the effective stack as YAML.",
     "smoke": "Send a test request to every model on a running server.",
     "status": "Show what a bucket holds of a repository, or what a server serves.",
+    "ui": "Serve a page that asks a running server.",
     "unlock": "Remove the lock that a killed push left.",
     "up": "Build a stack, serve it, and test every model.",
     "validate": "Check a repository and predict the server's verdict.",

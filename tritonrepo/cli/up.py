@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.asking import ask
 from tritonrepo.cli.interrupts import stoppable
 from tritonrepo.cli.output import say
+from tritonrepo.cli.paging import paged
 from tritonrepo.cli.results import gaps, summary
 from tritonrepo.cli.serving import USUAL, options, ports_or, urls, watch
 from tritonrepo.cli.stack import workspace
@@ -21,11 +23,13 @@ from tritonrepo.flows.stack import load
 from tritonrepo.flows.up import prove, up
 from tritonrepo.server.ports import Ports
 from tritonrepo.smoke.case import Outcome, Result
+from tritonrepo.ui.serving import needed
 
 EPILOG = f"""\b
 Examples:
   tritonrepo up examples/models/rag
   tritonrepo up examples/models/rag --ask "How do I roll a model back?"
+  tritonrepo up examples/models/rag --ui
   tritonrepo up examples/models/rag --llm-engine script --http-port 0
 
 {EXIT_CODES}"""
@@ -42,12 +46,14 @@ Examples:
     default=Path("model_repository"),
     help="Directory of the model repository.",
 )
+@click.option("--ui", is_flag=True, help="Also serve a page that asks the server, on any free port.")
 @allow_links
 @options
 def command(
     stack: Path,
     *,
     question: str | None,
+    ui: bool,
     out: Path,
     links: tuple[Path, ...],
     http_port: int | None,
@@ -65,8 +71,12 @@ def command(
     The command builds missing indexes and the repository, serves it on the CPU, and tests every model. STACK is a stack
     file or its directory. The server's URLs are printed unless a test fails, and the server runs until Ctrl-C. With
     --ask, nothing is tested: the command prints the sources on stderr, streams the answer to stdout, and exits. The
-    server then uses any free ports by default.
+    server then uses any free ports by default. With --ui, the URL of a page in the browser is printed as well.
     """
+    if ui and question is not None:
+        raise click.UsageError("--ask and --ui cannot be combined: --ask ends with the answer")
+    if ui:
+        needed()
     out = directory(out)
     loaded = load([stack], workspace(links))
     usual = Ports(0, 0, 0) if question is not None else USUAL
@@ -83,7 +93,8 @@ def command(
         if names.answer:
             body = '{"query": "…", "stream": true}'
             say(f"try it   curl -N {server.http}/v2/models/{names.answer}/generate_stream -d '{body}'")
-        return watch(server)
+        with paged(server.endpoint, str(out), loaded.work) if ui else nullcontext():
+            return watch(server)
 
 
 def _proven(results: Sequence[Result]) -> bool:

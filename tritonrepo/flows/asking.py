@@ -163,10 +163,10 @@ def _events(client: Client, asked: Question, text: str) -> Iterator[Mapping[str,
         return
     shape = [1] * (asked.axes + asked.batch)
     found = client.infer(Request(asked.model, "", (of_values(asked.text, "BYTES", [text], shape),)))
-    yield {name: _plain(tensor.values.ravel().tolist()) for name, tensor in found.items()}
+    yield {name: plain(tensor.values.ravel().tolist()) for name, tensor in found.items()}
 
 
-def _plain(values: list[Any]) -> Any:  # noqa: ANN401  JSON
+def plain(values: list[Any]) -> Any:  # noqa: ANN401  JSON
     """Return values as the generate extension has them: strings as text, one value without a list."""
     values = [each.decode("utf-8", "replace") if isinstance(each, bytes) else each for each in values]
     return values[0] if len(values) == 1 else values

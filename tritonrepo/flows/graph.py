@@ -30,12 +30,22 @@ def graph(where: Path | str | Sequence[Path | str], work: Workspace, form: str =
 
     What a stack needs and lacks, such as an index, is reported as a warning; the drawing then has what is known.
     """
+    return drawn(drawable(where, work), form)
+
+
+def drawn(found: Iterable[Pipeline], form: str) -> str:
+    """Return the drawing of pipelines in one of FORMATS."""
+    return FORMATS[form](found)
+
+
+def drawable(where: Path | str | Sequence[Path | str], work: Workspace) -> list[Pipeline]:
+    """Return what `graph` draws."""
     one = str(where) if isinstance(where, Path | str) else None
     found = _of_repository(one, work) if one is not None and not is_stack(one) else _of_stack(where, work)
     if not found.models:
         message = "the path does not exist or has no models, so there is nothing to draw"
         raise fatal("graph-empty", one or "", message, "Use a stack, or a directory that contains models.")
-    return FORMATS[form](pipelines(found))
+    return pipelines(found)
 
 
 @reading()

@@ -63,6 +63,15 @@ class Client:
         self.endpoint = endpoint
         self.url = endpoint.whole_url
         self._address = endpoint.address()
+        self._wire: socket.socket | None = None
+        self._aborted = False
+
+    def abort(self) -> None:
+        """End what another thread waits for, as if the connection had closed, and any later request of this client."""
+        self._aborted = True
+        if wire := self._wire:
+            with suppress(OSError):
+                socket.socket.shutdown(wire, socket.SHUT_RDWR)  # below TLS, as at a deadline
 
     def live(self) -> bool:
         """Return whether the server has started; 24.10 says no when it could not read its repository at all."""
@@ -231,7 +240,9 @@ class Client:
         connected = False
         try:
             connection.connect()
-            connected = True
+            connected, self._wire = True, connection.sock
+            if self._aborted:
+                raise ConnectionAbortedError("the request was cancelled")
             with _shut_after(self.endpoint.whole_s, connection.sock):
                 connection.request(method, self._address.path + path, body, {**head, **self.endpoint.headers})
                 with connection.getresponse() as response:
@@ -240,6 +251,7 @@ class Client:
         except (OSError, HTTPException) as error:
             raise self._broken(error, connected=connected) from error
         finally:
+            self._wire = None
             connection.close()
 
     def _connection(self) -> HTTPConnection:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
 
 HOST = "127.0.0.1"
 LISTEN = "0A"
@@ -42,6 +42,20 @@ def choose(asked: Ports) -> Ports:
     if found:
         raise Stop(found[:1] if [*twice(asked)] else found)
     return Ports(*chosen)
+
+
+def listener(port: int) -> socket.socket:
+    """Return a socket that listens on a port of this machine alone; raise a fatal Stop if it is unavailable."""
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((HOST, port))
+        found.listen()
+    except (OSError, OverflowError) as error:
+        found.close()
+        hint = "Choose another port with --port, or 0 for any free port."
+        raise fatal("server-port", f"{HOST}:{port}", f"the port {reason(error)}", hint) from None
+    return found
 
 
 def twice(asked: Ports) -> Iterator[Diagnostic]:

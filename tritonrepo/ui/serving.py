@@ -1,0 +1,79 @@
+"""Runs the page's web server in a thread, on this machine's own address alone."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tritonrepo.diagnostics import fatal
+from tritonrepo.server.ports import HOST, listener
+from tritonrepo.ui.work import Work
+
+if TYPE_CHECKING:
+    import uvicorn
+
+CONNECTIONS = 64
+END_S = 1.0
+"""How long the end of the page waits for its thread."""
+
+
+class Page:
+    """A page that is served: its URL with the token, which the browser keeps to itself."""
+
+    def __init__(self, port: int, token: str, thread: threading.Thread) -> None:
+        self.url, self.thread = f"http://{HOST}:{port}/#{token}", thread
+
+    def alive(self) -> bool:
+        """Return whether it is still served."""
+        return self.thread.is_alive()
+
+
+@contextmanager
+def served(work: Work, port: int = 0) -> Iterator[Page]:
+    """Serve the page as long as the context lasts; raise Stop if the port is taken or a library is missing."""
+    token = secrets.token_urlsafe(24)
+    server = _server(work, token)
+    with listener(port) as here:
+        thread = threading.Thread(target=server.run, args=([here],), daemon=True)
+        thread.start()
+        try:
+            yield Page(here.getsockname()[1], token, thread)
+        finally:
+            server.should_exit = server.force_exit = True
+            thread.join(END_S)
+
+
+def needed() -> None:
+    """Raise Stop if a library is missing that the page needs."""
+    try:
+        import starlette
+        import uvicorn
+    except ImportError as error:
+        hint = f"Run `pip install 'tritonrepo[ui]'`. The import failed: {error}."
+        raise fatal("extra-missing", "tritonrepo", "the page needs starlette and uvicorn", hint) from None
+    del starlette, uvicorn
+
+
+def _server(work: Work, token: str) -> uvicorn.Server:
+    needed()
+    import uvicorn
+
+    from tritonrepo.ui.app import application
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            application(work, token),
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=CONNECTIONS,
+        )
+    )
