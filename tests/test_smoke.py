@@ -241,7 +241,7 @@ def test_swapped_outputs_of_a_retriever_are_found(tmp_path: Path, rag_repository
         found = smoke(server, tmp_path / "one")
     assert (found.code, found.failed()) == (1, {(name, "search") for name in changes})
     assert "Check whether the outputs ids and passages are swapped." in found.said("ids", "smoke-search")
-    assert "scores that are not in descending order: [0." in found.said("order", "smoke-search")
+    assert "scores that are not in descending order: " in found.said("order", "smoke-search")
     said = found.said("beside", "smoke-search")
     assert 'a passage for id "model-repository-layout" that is not the stored one' in said
 

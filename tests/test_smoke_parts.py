@@ -155,8 +155,8 @@ OUT = {"name": "OUT", "data_type": "TYPE_FP32", "dims": [2]}
 DRIFTS: dict[str, tuple[dict[str, object], str]] = {
     "none": ({}, ""),
     "another batch": ({"max_batch_size": 4}, "max_batch_size: the repository says 8, but the server serves 4"),
-    "dims": ({"output": [OUT | {"dims": [3]}]}, "output[0].dims[0]: the repository says 2, but the server serves 3"),
-    "one output more": ({"output": [OUT, OUT]}, "output: "),
+    "dims": ({"output": [OUT | {"dims": [3]}]}, "output OUT.dims[0]: the repository says 2, but the server serves 3"),
+    "one output more": ({"output": [OUT, OUT | {"name": "MORE"}]}, "the server serves the output MORE"),
     "a parameter gone": (
         {"parameters": {}},
         "parameters.a.string_value: the repository says b, but the server serves no",
@@ -325,7 +325,7 @@ FOUND: dict[str, tuple[list[str], list[float], str]] = {
     "one more": (["a", "b", "c", "d"], [1, 0.8, 0.8, 0], "4 passages, not 3"),
     "nothing": ([], [], "0 passages, not 3"),
     "wrong scores": (["a", "b", "c"], [2, 0.8, 0.8], 'a score of 2.0000 for "a", but by the stored vectors it is 1.0'),
-    "scores that rise": (["a", "b", "c"], [1, 0.79, 0.8], "scores that are not in descending order: [1.0, 0.79"),
+    "scores that rise": (["a", "b", "c"], [1, 0.79, 0.8], "scores that are not in descending order: 0.79 at"),
     "a score fewer": (["a", "b", "c"], [1, 0.8], "3 passages but 2 scores"),
     "ids for passages": (["A:a", "B:b", "C:c"], [1, 0.8, 0.8], 'the id "A", which is a passage'),
     "an unknown id": (["a", "z", "c"], [1, 0.8, 0.8], 'the id "z", which is not in the index'),

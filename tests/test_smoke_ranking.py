@@ -155,16 +155,20 @@ WRONG: dict[str, tuple[Change, str]] = {
     ),
     "a passage of another request": (
         lambda found: found["passages"].__setitem__(0, [TEXTS[7], *found["passages"][0][1:]]),
-        f'{ASKED}"p0" with a passage or metadata that is not its own',
+        f'{ASKED}"p0" with a passage that is not its own',
     ),
     "an id of another request": (
         lambda found: found["ids"].__setitem__(0, ["p7", *found["ids"][0][1:]]),
         f'{ASKED}"p7", which is not in it',
     ),
-    "ids that are swapped": (lambda found: swap(found, "ids"), f'{ASKED}"p1" with a passage or metadata that'),
+    "ids that are swapped": (lambda found: swap(found, "ids"), f'{ASKED}"p1" with a passage that is not'),
+    "passages in the place of their ids": (
+        lambda found: found.update(ids=found["passages"], passages=found["ids"]),
+        f'{ASKED}"{TEXTS[0][:60]}", which is a passage',
+    ),
     "metadata that is swapped": (
         lambda found: swap(found, "metadata"),
-        f'{ASKED}"p0" with a passage or metadata that is not its own',
+        f'{ASKED}"p0" with the metadata of another passage',
     ),
     "one passage twice": (
         lambda found: [row[0].__setitem__(1, row[0][0]) for name, row in found.items() if name != "scores"],

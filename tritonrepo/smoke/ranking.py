@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Severity
@@ -31,6 +30,7 @@ SAME = 1e-3
 """How much the scores of one pair may differ between two places of a batch."""
 
 OWN = "Check that the reranker returns each request its own passages, with their ids, metadata and scores."
+SWAPPED = "Check whether the outputs ids and passages are swapped."
 TURNED = "Check label and activation of the reranker: the scores may mean the opposite."
 
 SENTENCES = (
@@ -162,20 +162,29 @@ def _wrong(known: Candidates, one: Ranked, answer: _Answer) -> Flaw | None:
         elif each in sent:
             return Flaw(f'{asked}"{each[0]}" twice', OWN, expected)
         else:
-            message = f'"{each[0][:60]}" with a passage or metadata that is not its own'
-            unknown = each[0] not in {id_ for id_, _, _ in sent}
-            return Flaw(asked + (f'"{each[0][:60]}", which is not in it' if unknown else message), OWN, expected)
+            message, hint = _foreign(each, sent)
+            return Flaw(f'{asked}"{each[0][:60]}"{message}', hint, expected)
     if len(answer.found) != count:
         return Flaw(f"{asked}{len(answer.found)} of them, not {count}", OWN, expected)
     return _descending(asked, answer.scores, count)
 
 
+def _foreign(each: tuple[str, str, str], sent: Sequence[tuple[str, str, str]]) -> tuple[str, str]:
+    """Return what is wrong with an id, passage and metadata that do not belong together, and the hint."""
+    id_, passage, _ = each
+    if id_ not in {own for own, _, _ in sent}:
+        swapped = id_ in {own for _, own, _ in sent}
+        return ", which is " + ("a passage" if swapped else "not in it"), SWAPPED if swapped else OWN
+    if (id_, passage) in {own[:2] for own in sent}:
+        return " with the metadata of another passage", OWN
+    return " with a passage that is not its own", OWN
+
+
 def _descending(asked: str, scores: Sequence[float], count: int) -> Flaw | None:
     if len(scores) != count:
         return Flaw(f"{asked}{len(scores)} scores for {count} passages", OWN)
-    if any(later > earlier for earlier, later in pairwise(scores)):
-        return Flaw(f"{asked}scores that are not in descending order: {list(scores)}", OWN)
-    return None
+    rise = search.rise(scores)
+    return Flaw(asked + rise, OWN) if rise else None
 
 
 def _turned(known: Candidates, lists: Sequence[Ranked]) -> Judge:

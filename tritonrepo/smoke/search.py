@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tritonrepo.diagnostics import Severity
@@ -243,8 +244,8 @@ def _scored(index: Index, question: Question, rows: list[int], scores: NDArray[A
 
     if len(scores) != len(rows):
         return Flaw(f"{len(rows)} passages but {len(scores)} scores")
-    if (np.diff(scores) > 0).any():
-        return Flaw(f"scores that are not in descending order: {scores.tolist()}")
+    if climbing := rise(scores.tolist()):
+        return Flaw(climbing)
     right, near = _scores(index, question, rows), _near(index, question, rows)
     off = np.abs(scores - right) > near
     if not off.any():
@@ -252,6 +253,14 @@ def _scored(index: Index, question: Question, rows: list[int], scores: NDArray[A
     first = int(off.argmax())
     score = f'a score of {scores[first]:.4f} for "{index.ids[rows[first]]}"'
     return Flaw(f"{score}, but by the stored vectors it is {right[first]:.4f}", OTHER)
+
+
+def rise(scores: Sequence[float]) -> str:
+    """Return where scores are not in descending order; "" if they are."""
+    for place, (one, later) in enumerate(pairwise(scores), 1):
+        if later > one:
+            return f"scores that are not in descending order: {one:.6g} at place {place}, but {later:.6g} after it"
+    return ""
 
 
 def _scores(index: Index, question: Question, rows: list[int]) -> NDArray[Any]:
