@@ -555,7 +555,22 @@ DIFFERENT: dict[str, tuple[dict[str, Any], str]] = {
         {"optimization": {"graph": {"level": 2}}},
         "optimization.graph.level: the repository says 1, but the server serves 2",
     ),
-    "a missing input": ({"input": []}, "input: the repository says ["),
+    "a missing input": ({"input": []}, "the repository has the input IN, which the server does not serve"),
+    "an additional output": (
+        {"output": [tensor("MORE", "FP32", 2), tensor("OUT", "FP32", 2)]},
+        "the server serves the output MORE, which the repository does not have",
+    ),
+    "what vLLM's backend adds": (
+        {"backend": "vllm", "output": [*THEIRS["output"], tensor("MORE", "FP32", 2)]}, "backend: ",
+    ),
+    "another type": (
+        {"output": [tensor("OUT", "FP16", 2)]},
+        "output OUT.data_type: the repository says TYPE_FP32, but the server serves TYPE_FP16",
+    ),
+    "instances of more kinds": (
+        {"instance_group": [{"kind": "KIND_CPU", "count": 2}, {"kind": "KIND_GPU", "count": 1}]},
+        "instance_group: the repository says a list of 1, but the server serves a list of 2",
+    ),
     "instances named by the core": (
         {"instance_group": [{"kind": "KIND_CPU", "count": 2, "name": "m_0", "gpus": [0]}]}, "",
     ),

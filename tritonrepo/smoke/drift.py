@@ -22,6 +22,11 @@ FILLED = {
 }  # fmt: skip
 """Top fields that the core, or a backend's auto-complete, fills in if the repository does not set them."""
 
+TENSORS = {"input", "output"}
+
+ADDING = {"vllm"}
+"""Backends that add what a config lacks of their tensors (vllm_backend, src/model.py, auto_complete_config)."""
+
 KINDS = {"KIND_AUTO"}
 """What a repository may say about an instance's kind that the server replaces with what it found."""
 
@@ -80,10 +85,27 @@ def _top(expected: Expected, served: Served) -> Iterator[tuple[str, str]]:
     for field in sorted(ours.keys() | theirs.keys()):
         if field == "version_policy":
             continue  # versions are compared separately
+        if field in TENSORS and ours.get(field):
+            yield from ((field, f"{served.name}: {message}") for message in _tensors(field, ours, theirs))
+            continue
         for path, here, there in _differences(field, ours.get(field), theirs.get(field), filled=field in FILLED):
             if not _completed(path, here, there, ours):
                 says = f"the repository says {_shown(here)}, but the server serves {_shown(there)}"
                 yield field, f"{served.name}: {path}: {says}"
+
+
+def _tensors(field: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the message of every difference between inputs or outputs of one name; their order has no meaning."""
+    here, there = ({str(tensor.get("name")): tensor for tensor in config.get(field, ())} for config in (ours, theirs))
+    more = there.keys() - here.keys() if theirs.get("backend") not in ADDING else ()
+    for name in sorted(more):
+        yield f"the server serves the {field} {name}, which the repository does not have"
+    for name, tensor in here.items():
+        if name not in there:
+            yield f"the repository has the {field} {name}, which the server does not serve"
+            continue
+        for path, mine, its in _differences(f"{field} {name}", tensor, there[name], filled=False):
+            yield f"{path}: the repository says {_shown(mine)}, but the server serves {_shown(its)}"
 
 
 def _differences(path: str, ours: Any, theirs: Any, *, filled: bool) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401
@@ -101,7 +123,13 @@ def _differences(path: str, ours: Any, theirs: Any, *, filled: bool) -> Iterator
         for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
             yield from _differences(f"{path}[{number}]", one, other, filled=False)
     elif not _same(ours, theirs):
-        yield path, ours, theirs
+        yield path, _counted(ours), _counted(theirs)
+
+
+def _counted(value: object) -> object:
+    """Return the number of messages, whose whole text is too long to see in what they differ; else the value."""
+    messages = isinstance(value, list) and bool(value) and all(isinstance(each, Mapping) for each in value)
+    return f"a list of {len(value)}" if messages and isinstance(value, list) else value
 
 
 def _by_text(message: Mapping[Any, Any]) -> dict[str, Any]:
