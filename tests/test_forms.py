@@ -21,7 +21,7 @@ from tritonrepo.generate.draft import Draft
 from tritonrepo.server.tensors import of_values
 from tritonrepo.smoke import expected, links
 from tritonrepo.smoke.case import Reply
-from tritonrepo.smoke.sources import listed
+from tritonrepo.smoke.sources import cited, listed
 from tritonrepo.spec.forms import forms
 from tritonrepo.tree import of_text
 
@@ -233,6 +233,10 @@ def sources(*ids: str, texts: Mapping[str, str] = {}) -> str:
     return json.dumps([{"id": id_, "text": texts.get(id_, f"text {id_.removeprefix('p')}")} for id_ in ids])
 
 
+def described(*said: Mapping[str, object]) -> str:
+    return json.dumps([{"id": f"p{n}", "text": f"text {n}", **each} for n, each in enumerate(said)])
+
+
 NOT_FIRST = "the sources are in {}, but must be in the first one and no other"
 JUDGED: dict[str, tuple[list[dict[str, str]], str]] = {
     "right": ([{"sources": sources("p1", "p0")}, {"answer": "x"}], ""),
@@ -249,6 +253,21 @@ JUDGED: dict[str, tuple[list[dict[str, str]], str]] = {
         'the source "p1" does not have the stored text: "text 0…"',
     ),
     "one passage twice": ([{"sources": sources("p1", "p1")}], 'the source "p1" is listed twice'),
+    "its own title": ([{"sources": described({"title": None, "url": None, "metadata": {}})}], ""),
+    "the title of another": (
+        [{"sources": described({"title": "Pumps", "url": None, "metadata": {}})}],
+        'the source "p0" does not have its stored title: "Pumps", not null',
+    ),
+    "the metadata of another": (
+        [{"sources": described({"title": None, "url": None, "metadata": {"page": 7}})}],
+        'the source "p0" does not have its stored metadata: {"page": 7}, not {}',
+    ),
+    "best first": ([{"sources": described({"score": 0.9}, {"score": 0.9})}], ""),
+    "a score that is no number": ([{"sources": described({"score": None}, {"score": 0.9})}], ""),
+    "best last": (
+        [{"sources": described({"score": 0.1}, {"score": 0.9})}],
+        "the sources have scores that are not in descending order: 0.1 at place 1, but 0.9 after it",
+    ),
 }
 
 
@@ -259,3 +278,41 @@ def test_sources_come_first_and_are_passages_of_the_index(responses: list[dict[s
     )
     flaws = [flaw.message for flaw in listed(index([[1, 0], [0, 1]]))(reply)]
     assert [flaw.startswith(message) for flaw in flaws] == ([True] if message else [])
+
+
+def test_what_a_model_of_the_user_says_of_a_source_is_not_compared() -> None:
+    text = described({"score": 0.1, "title": "Pumps", "metadata": {}}, {"score": 0.9})
+    reply = Reply(({"sources": of_values("sources", "BYTES", [text], [1])},))
+    assert not [*listed(index([[1, 0], [0, 1]]), links.Listing(described=False, ranked=False))(reply)]
+
+
+CITED: dict[str, tuple[list[int], str, str]] = {
+    "in their order": ([0, 1, 2], "[1] text 0 [2] text 1 [3] text 2?", ""),
+    "in another": (
+        [1, 0, 2], "[1] text 0 [2] text 1 [3] text 2?", 'source 2, "p0", is in the prompt before source 1, "p1"',
+    ),
+    "one not there": ([0, 1, 2], "[1] text 0 [3] text 2?", 'source 2, "p1", is not in the prompt'),
+    "the last one cut": ([0, 1, 2], "[1] text 0 [2] text 1 [3] text", ""),
+    "changed by the template": ([0, 1], "TEXT 0, TEXT 1", ""),
+    "one alone": ([0], "text 1", ""),
+    "no JSON": ([], "text 1", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "prompt", "message"), CITED.values(), ids=CITED)
+def test_the_sources_are_in_the_order_in_which_the_prompt_numbers_them(
+    rows: list[int], prompt: str, message: str
+) -> None:
+    listed = json.dumps([{"id": f"p{row}", "text": f"text {row}"} for row in rows]) if rows else "{"
+    given = {"answer": prompt, "sources": listed}
+    reply = Reply(({name: of_values(name, "BYTES", [text], [1]) for name, text in given.items()},))
+    assert [flaw.message for flaw in cited(reply)] == ([message] if message else [])
+
+
+def test_what_lists_its_sources_by_models_of_the_stack_is_known() -> None:
+    draft = drafted(LISTING)
+    draft.tree |= {"r/1/embeddings.npy": of_text(""), "r/1/passages.jsonl": of_text("")}
+    models = expected.of(repository.read(draft.tree, repository.target()), "r")
+    assert links.listing(models, "p").ranked
+    without = {name: model for name, model in models.items() if name != "r"}
+    assert links.listing(without, "p") == links.Listing(described=False, ranked=False)

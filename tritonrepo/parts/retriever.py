@@ -19,7 +19,7 @@ from tritonrepo.indexing.vectors import EMBEDDINGS, MISSING, PASSAGES
 from tritonrepo.parts import recognition
 from tritonrepo.smoke import answers, links, search, sources
 from tritonrepo.smoke.case import Case, Crowd
-from tritonrepo.smoke.judge import anything
+from tritonrepo.smoke.judge import anything, both
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
 from tritonrepo.sources.gather import Gathering
@@ -145,9 +145,11 @@ def _cases(served: Served, known: Known) -> Iterator[Case | Crowd]:
         return
     found = search.stored(models, pipeline.searches, pipeline.version)
     if served.decoupled:
-        judge = sources.listed(found.index) if pipeline.listed else anything
+        judge = sources.listed(found.index, links.listing(models, served.name)) if pipeline.listed else anything
         yield answers.stream(served, pipeline.query, found.index.texts[0], judge)
-        yield from answers.echoes(served, pipeline.query)
+        for crowd in answers.echoes(served, pipeline.query):
+            cases = (replace(case, judge=both(case.judge, sources.cited)) for case in crowd.cases)
+            yield replace(crowd, cases=tuple(cases)) if pipeline.listed else crowd
     elif pipeline.whole:
         apart = pipeline.embeds in models and links.apart(models[pipeline.embeds])
         yield from search.cases(served, replace(found, query=pipeline.query, by_text=True, apart=apart))

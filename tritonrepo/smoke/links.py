@@ -40,6 +40,13 @@ class Reranked(NamedTuple):
     version: str
 
 
+class Listing(NamedTuple):
+    """How a pipeline lists its sources: with metadata of the index, and in the order of the scores that they have."""
+
+    described: bool = True
+    ranked: bool = True
+
+
 def searching(models: Mapping[str, Expected]) -> list[str]:
     """Return the models that hold a search index."""
     return [name for name, model in models.items() if model.has(*INDEX)]
@@ -68,6 +75,16 @@ def reranked(models: Mapping[str, Expected]) -> dict[str, Reranked]:
                 version = int(step.get("model_version", -1))
                 found[name] = Reranked(pipeline, step["model_name"], str(version) if version > 0 else "")
     return found
+
+
+def listing(models: Mapping[str, Expected], name: str) -> Listing:
+    """Return what the sources of a pipeline must be: only what a search or a reranker of the stack gave is known."""
+    model = models[name]
+    named = _settings(model, model.versions[-1]).get("sources")
+    tensors = named if isinstance(named, dict) else {}
+    own, makers = {*searching(models), *reranking(models)}, _makers(model)
+    given = {kind for kind, tensor in tensors.items() if makers.get(tensor, {}).get("model_name") in own}
+    return Listing("metadata" in given, {"ids", "scores"} <= given)
 
 
 def pipelines(models: Mapping[str, Expected]) -> dict[str, Pipeline]:
