@@ -19,6 +19,7 @@ from tritonrepo.repository import read, target
 from tritonrepo.server.tensors import of_values
 from tritonrepo.smoke import expected, prompts
 from tritonrepo.smoke.case import Case, Crowd, Outcome, Reply, Result
+from tritonrepo.smoke.made import SAMPLING
 from tritonrepo.smoke.served import of_config
 from tritonrepo.sources import rendering
 from tritonrepo.sources.rendering import Question, Templates, rendered
@@ -256,3 +257,34 @@ def test_without_a_reference_the_best_passage_is_looked_for_and_the_rest_is_said
     query, own = case.request.inputs[0].values.item().decode(), passages(case)
     assert not said(case, f"{own[0]} {query}")
     assert said(case, f"{own[0][:30]} {query}") == ["the prompt cuts passage 1 after 30 of its 100 characters"]
+
+
+PASSED: dict[str, tuple[dict[str, Any], str]] = {
+    "as it was sent": ({}, ""),
+    "defaults besides": ({"sampling_parameters": json.dumps({**SAMPLING, "seed": 7})}, ""),
+    "another temperature": (
+        {"sampling_parameters": json.dumps({**SAMPLING, "temperature": 1})},
+        "temperature was sent as 0, but is passed on as 1",
+    ),
+    "no limit": ({"sampling_parameters": "{}"}, "max_tokens was sent as 8, but is passed on as None"),
+    "no object": ({"sampling_parameters": "[8]"}, "sampling_parameters is passed on as '[8]', which is not a JSON obj"),
+    "no JSON": ({"sampling_parameters": "[" * 90_000}, "sampling_parameters is passed on as '[[[["),
+    "no stream": ({"stream": False}, "stream was sent as True, but is passed on as False"),
+    "fewer sources than passages": ({"used": 3}, "used is 3, but the last passage in the prompt is passage 4"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), PASSED.values(), ids=PASSED)
+def test_what_a_request_says_of_its_answer_must_be_passed_on(change: dict[str, Any], message: str) -> None:
+    kinds = {"sampling_parameters": "STRING", "stream": "BOOL"}
+    inputs = [{"name": name, "data_type": f"TYPE_{kind}", "dims": [1]} for name, kind in kinds.items()]
+    outputs = [*inputs, {"name": "used", "data_type": "TYPE_INT32", "dims": [1]}]
+    own = {"input": [*CONFIG["input"], *inputs], "output": [*CONFIG["output"], *outputs]}
+    case = made(SETTINGS, config={**CONFIG, **own})[0]
+    assert isinstance(case, Case)
+    given = {"sampling_parameters": json.dumps(SAMPLING), "stream": True, "used": 4, **change}
+    types = {"sampling_parameters": "BYTES", "stream": "BOOL", "used": "INT32"}
+    answer = {name: of_values(name, types[name], [value], [1]) for name, value in given.items()}
+    answer["prompt"] = of_values("prompt", "BYTES", [right(case, MESSAGE, CHATML)], [1])
+    found = [flaw.message for flaw in case.judge(Reply((answer,)))]
+    assert [one.startswith(message) for one in found] == [True] * bool(message)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Judge, Reply, Result
 from tritonrepo.smoke.expected import Expected, text_of
 from tritonrepo.smoke.judge import both, joined, text, well_formed
-from tritonrepo.smoke.made import SAMPLING, ask, controls, given
+from tritonrepo.smoke.made import CONTROLS, SAMPLING, ask, controls, given
 from tritonrepo.smoke.served import Served
 from tritonrepo.sources.rendering import Question, Templates, rendered
 
@@ -24,6 +25,7 @@ SIZES = (2000, 1000, 700, 500, 350, 250, 150, 100)
 AROUND = 30
 """How many characters are shown on either side of a difference."""
 
+PASSED = "Check that model.py passes on what the request says: it comes before the defaults of settings.json."
 TEMPLATES = "Check prompt.j2, the chat template in settings.json, and the model.py that renders them."
 
 
@@ -46,7 +48,7 @@ def cases(served: Served, model: Expected) -> Iterator[Case | Crowd | Result]:
         _case(served, question, _is(prompt, question, system), f'"{question.query}"')
         for question, prompt in zip(asked, prompts, strict=True)
     ]
-    yield alone[0]
+    yield from alone[:2] if asked[1].turns else alone[:1]
     yield Crowd(tuple(alone), served.joins)
 
 
@@ -149,6 +151,7 @@ def _is(prompt: str, question: Question, system: str) -> Judge:
     def judge(reply: Reply) -> Iterator[Flaw]:
         written = _text(reply)
         if written == prompt:
+            yield from _controlled(reply, question)
             return
         pairs = enumerate(zip(written, prompt, strict=False))
         at = next((n for n, (one, other) in pairs if one != other), min(len(written), len(prompt)))
@@ -161,13 +164,50 @@ def _is(prompt: str, question: Question, system: str) -> Judge:
     return judge
 
 
+def _controlled(reply: Reply, question: Question) -> Iterator[Flaw]:
+    """Yield what is wrong with the controls that the step passes on to the language model with a right prompt."""
+    given = joined(reply)
+    for name, (_, sent) in CONTROLS.items():
+        if name not in given or not given[name].size:
+            continue
+        value = given[name].tolist()[0]
+        flaw = _sampled(name, text(value)) if isinstance(sent, str) else None
+        if not isinstance(sent, str) and value != sent:
+            flaw = f"{name} was sent as {sent}, but is passed on as {value}"
+        if flaw:
+            yield Flaw(flaw, PASSED)
+            return
+    places = [place for place, passage in enumerate(question.passages, 1) if passage in _text(reply)]
+    used = int(given["used"][0]) if "used" in given and given["used"].size else 0
+    if places and "used" in given and used != max(places):
+        yield Flaw(f"used is {used}, but the last passage in the prompt is passage {max(places)}", TEMPLATES)
+
+
+def _sampled(name: str, passed: str) -> str:
+    """Return what is wrong with the sampling parameters that are passed on; "" if each that was sent is there."""
+    try:
+        found = json.loads(passed)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        return f"{name} is passed on as {passed[:80]!r}, which is not a JSON object"
+    return next(
+        (
+            f"{key} was sent as {value}, but is passed on as {found.get(key)}"
+            for key, value in SAMPLING.items()
+            if found.get(key) != value
+        ),
+        "",
+    )
+
+
 def _lacking(written: str, parts: Sequence[tuple[str, str]]) -> list[str]:
     """Return, for each part that is missing or incomplete, that the prompt lacks it or where it cuts it off."""
     said = []
     for name, part in parts:
         if part in written:
             continue
-        left = next((n for n in range(len(part), 0, -1) if part[:n] in written), 0)
+        left = bisect_left(range(1, len(part) + 1), 1, key=lambda n: part[:n] not in written)
         cut = left > len("Note 0-0:") and name.startswith("passage")
         said.append(f"cuts {name} after {left} of its {len(part)} characters" if cut else f"lacks {name}")
     return said
