@@ -16,6 +16,7 @@ from tritonrepo.report.github import commands
 from tritonrepo.report.junit import junit
 from tritonrepo.report.table import table
 from tritonrepo.smoke.case import Result
+from tritonrepo.smoke.causes import diagnosed
 
 FORMS = ("text", "json", "github")
 
@@ -29,7 +30,7 @@ class Output(NamedTuple):
 
     def made(self, results: Sequence[Result], ends: Sequence[Diagnostic] = ()) -> str:
         """Return the document of a format other than text; `ends`: what ended the command early."""
-        found = [*_found(results), *ends]
+        found = [*diagnosed(results), *ends]
         if self.form == "json":
             return report_json.checked(rows(results), found)
         return "\n".join([*commands(found), *map(printable, [*gaps(results), summary(results)])])
@@ -38,7 +39,7 @@ class Output(NamedTuple):
         """Print the results in text, and write the file."""
         if self.form == "text":
             say(*table(HEAD, texts(results)).split("\n"))
-            for diagnostic in _found(results):
+            for diagnostic in diagnosed(results):
                 say("", *diagnostic.lines)
             if proven := proofs(results):
                 say("", *proven)
@@ -53,7 +54,3 @@ class Output(NamedTuple):
         self.tell(results)
         if self.form != "text":
             document(self.made(results))
-
-
-def _found(results: Sequence[Result]) -> list[Diagnostic]:
-    return [diagnostic for result in results for diagnostic in result.diagnostics]

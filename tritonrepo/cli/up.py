@@ -23,6 +23,7 @@ from tritonrepo.flows.stack import load
 from tritonrepo.flows.up import prove, up
 from tritonrepo.server.ports import Ports
 from tritonrepo.smoke.case import Outcome, Result
+from tritonrepo.smoke.causes import diagnosed
 from tritonrepo.ui.serving import needed
 
 EPILOG = f"""\b
@@ -99,7 +100,7 @@ def command(
 
 def _proven(results: Sequence[Result]) -> bool:
     """Print the result of the smoke test, and return whether no check failed."""
-    for diagnostic in (diagnostic for result in results for diagnostic in result.diagnostics):
+    for diagnostic in diagnosed(results):
         say(*diagnostic.lines, err=True)
     for line in gaps(results):
         say(line, err=True)

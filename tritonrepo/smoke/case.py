@@ -139,7 +139,8 @@ class Outcome(StrEnum):
 class Result:
     """One row of the report; `ms` is its duration in milliseconds. `unchecked` says why nothing was checked.
 
-    `seen` is what was observed where that is worth telling although it passed.
+    `seen` is what was observed where that is worth telling although it passed. `cause` is a model that this one calls
+    and that failed before; empty if there is none.
     """
 
     model: str
@@ -151,6 +152,7 @@ class Result:
     diagnostics: tuple[Diagnostic, ...] = ()
     unchecked: str = ""
     seen: str = ""
+    cause: str = ""
 
     @property
     def outcome(self) -> Outcome:

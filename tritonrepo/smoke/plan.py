@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tritonrepo.diagnostics import Severity, Span
@@ -42,8 +42,13 @@ class Known:
         )
 
 
-def named(known: Known, served: Iterable[Served], only: frozenset[str]) -> Iterator[Result]:
-    """Yield how versions, configs and files compare with the repository's, and what cannot be compared."""
+def named(
+    known: Known, served: Iterable[Served], only: frozenset[str], refused: Collection[str] = ()
+) -> Iterator[Result]:
+    """Yield how versions, configs and files compare with the repository's, and what cannot be compared.
+
+    The versions of a model that the server has refused to load are not compared: it has said why.
+    """
     served = list(served)
     if known.at is None:
         yield from (files.compared(None, None, one, "") for one in served)
@@ -52,7 +57,8 @@ def named(known: Known, served: Iterable[Served], only: frozenset[str]) -> Itera
     for one in served:
         ready.setdefault(one.name, []).append(one.version)
     wanted = {name: model for name, model in known.models.items() if not only or name in only}
-    yield from drift.versions(wanted, ready, known.at)
+    there = {name: model for name, model in wanted.items() if name in ready or name not in refused}
+    yield from drift.versions(there, ready, known.at)
     latest = {one.name: one for one in served}  # a model has one config, whatever its versions
     for name, one in latest.items():
         if name in wanted and not wanted[name].fault:

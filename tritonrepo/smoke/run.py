@@ -14,7 +14,8 @@ from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.recognizing import recognized
 from tritonrepo.smoke import crowd
 from tritonrepo.smoke.asking import Asking
-from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Result, found
+from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Outcome, Result, found
+from tritonrepo.smoke.causes import Causes
 from tritonrepo.smoke.connection import Connection
 from tritonrepo.smoke.pace import Clock, Pace, again, arriving
 from tritonrepo.smoke.plan import Known, cases, named
@@ -44,18 +45,18 @@ def run(
     known = known.tested()
     names = sorted({state.name for state in index} | known.models.keys())
     only = _selected(only, names)
-    served: list[Served] = []
-    for seen in _surveyed(connection.http, index, only, clock):
-        if isinstance(seen, Served):
-            served.append(seen)
-        else:
-            yield seen
-    yield from named(known, served, only)
+    seen = list(_surveyed(connection.http, index, only, clock))
+    served = [each for each in seen if isinstance(each, Served)]
+    causes = Causes(known.models, served)
+    loaded = [each for each in seen if isinstance(each, Result)]
+    refused = {result.model for result in loaded if result.outcome is Outcome.FAILED}
+    yield from causes.note([*loaded, *named(known, served, only, refused)])
     batched = {one.name for one in served if one.max_batch_size}
     asking = Asking(connection, {one.name: one.outputs for one in served}, batched, clock)
     proof = Proof(asking, served)
-    models = groupby(cases(known, served, only), _model)
-    yield from arriving((partial(_tested, proof, list(each), pace) for _, each in models), pace.parallel)
+    models = groupby(cases(known, causes.first(served), only), _model)
+    for result in arriving((partial(_tested, proof, list(each), pace) for _, each in models), pace.parallel):
+        yield result if asking.standing.lost else causes.told(result)
     yield from proof.results()
 
 
