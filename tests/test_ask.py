@@ -182,6 +182,13 @@ def test_what_is_sent_is_what_was_asked_for(
     assert capsys.readouterr().out == "x\n"
 
 
+def test_a_server_behind_a_gateway_gets_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "secret")
+    with speaking(serving(RAG, Said(events({"answer": "x"})))) as here:
+        assert run(["ask", here.url, "m", "x", "--token-env", "TOKEN"]) == 0
+    assert {asked.head["authorization"] for asked in here.asked} == {"Bearer secret"}
+
+
 def test_an_input_of_several_axes_is_sent_as_a_tensor(capsys: pytest.CaptureFixture[str]) -> None:
     with speaking(serving(WIDE, inferred(a=np.array([[b"tw\xc3\xb6"]], object)))) as here:
         assert run(["ask", here.url, "m", "why?"]) == 0

@@ -9,13 +9,13 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.asking import empty, told
+from tritonrepo.cli.connecting import Reach, over_http
 from tritonrepo.cli.interrupts import interruptible
 from tritonrepo.cli.output import concluded
 from tritonrepo.cli.values import WAIT
 from tritonrepo.flows.asking import Answer, ask
 from tritonrepo.flows.questions import AskOptions, value
 from tritonrepo.report import asked as report
-from tritonrepo.server.endpoint import NO_GRPC, Endpoint
 
 EPILOG = f"""\b
 Examples:
@@ -31,10 +31,11 @@ Examples:
 @click.argument("model", metavar="PIPELINE")
 @click.argument("text")
 @click.option(
-    "--set", "given", multiple=True, metavar="NAME=VALUE", help="Value of another input, as JSON or text. Repeatable."
+    "--set", "given", multiple=True, metavar="NAME=VALUE", help="Value of another input: JSON or text. Repeatable."
 )
 @click.option("--input", "into", default="", metavar="NAME", help="Input that takes the text.  [default: by config]")
 @click.option("--output", "out", default="", metavar="NAME", help="Output that is the answer.  [default: by config]")
+@over_http
 @click.option("--timeout", type=WAIT, default=120.0, metavar="SECONDS", help="Maximum wait for the whole answer.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 def command(
@@ -45,6 +46,7 @@ def command(
     given: tuple[str, ...],
     into: str,
     out: str,
+    reach: Reach,
     timeout: float,
     form: str,
 ) -> int:
@@ -60,7 +62,7 @@ def command(
     wanted = AskOptions(into, out, dict(map(_setting, given)))
     answer = Answer(model)
     with interruptible(), concluded(form, lambda ends: report.document(answer.as_json(), ends)):
-        replies = ask(Endpoint(url, timeout, timeout, NO_GRPC), model, text, wanted)
+        replies = ask(reach.endpoint(url, timeout, timeout), model, text, wanted)
         if form == "text":
             told(url, f'"{model}"', replies)
         else:

@@ -65,20 +65,26 @@ class Reach(NamedTuple):
         return made
 
 
-def connecting(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options; the command receives them as `reach`."""
+def connecting(command: Callable[..., int], *, grpc: bool = True) -> Callable[..., int]:
+    """Add the options, without gRPC's if it is not used; the command receives them as `reach`."""
 
     @functools.wraps(command)
     def with_reach(*args: Any, **given: Any) -> int:  # noqa: ANN401  click's
-        grpc, ca, cert, key = (given.pop(name) for name in ("grpc", "ca", "cert", "key"))
+        ca, cert, key = (given.pop(name) for name in ("ca", "cert", "key"))
         if key and not cert:
             raise click.UsageError("--key requires --cert")
         told = _headers(given.pop("header"), given.pop("header_env"), given.pop("token_env"), os.environ)
-        return command(*args, reach=Reach(grpc, ca, cert, key, *told), **given)
+        address = given.pop("grpc") if grpc else "none"
+        return command(*args, reach=Reach(address, ca, cert, key, *told), **given)
 
-    for option in reversed(OPTIONS):
+    for option in reversed(OPTIONS if grpc else OPTIONS[1:]):
         with_reach = option(with_reach)
     return with_reach
+
+
+def over_http(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of a command that uses no gRPC."""
+    return connecting(command, grpc=False)
 
 
 OPTIONS = (
