@@ -42,8 +42,8 @@ def one(config: str = PYTHON % (0, 4, 4), name: str = "a", root: str = "models")
     return made(root, {f"{name}/config.pbtxt": config, f"{name}/1/model.py": CODE})
 
 
-def engine(model: str = "o/m", **arguments: object) -> Path:
-    return made("models", {"llm/config.pbtxt": 'backend: "vllm"\ninstance_group { kind: KIND_MODEL }\n',
+def engine(model: str = "o/m", *, root: str = "models", **arguments: object) -> Path:
+    return made(root, {"llm/config.pbtxt": 'backend: "vllm"\ninstance_group { kind: KIND_MODEL }\n',
                            "llm/1/model.json": {"model": model, **arguments}})  # fmt: skip
 
 

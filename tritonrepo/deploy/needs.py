@@ -109,7 +109,7 @@ def start(found: Repository, engines: Sequence[Engine], *, bucket: bool) -> Sum:
         terms.append(Term(_s(copied, DOWNLOAD), f"{amount(copied)} from the bucket at {amount(DOWNLOAD)}/s"))
     terms.append(Term(_s(size, DISK), f"{amount(size)} of models from the disk at {amount(DISK)}/s"))
     if processes:
-        terms.append(Term(processes * PROCESS_S, f"{processes} processes of Python models, {PROCESS_S} s each"))
+        terms.append(Term(processes * PROCESS_S, f"processes of Python models, {processes} of {PROCESS_S} s"))
     terms += [term for each in engines for term in _engine(each)]
     return Sum(tuple(terms), 60, 2)
 
