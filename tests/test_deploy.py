@@ -91,7 +91,7 @@ def test_a_directory_becomes_a_container_that_only_reads_it() -> None:
     assert service["deploy"]["resources"]["reservations"]["devices"] == [
         {"capabilities": ["gpu"], "driver": "nvidia", "count": 1}
     ]
-    assert Path("deploy/.env.example").read_text("utf-8").endswith("# This server needs no values.\n")
+    assert Path("deploy/.env.example").read_text("utf-8").endswith("\n\n# This server needs no values.\n")
     assert "../models" in Path("deploy/compose.yaml").read_text("utf-8")
 
 
@@ -359,6 +359,7 @@ WRONG = {
         1,
         "in image vllm-python-py3 of Triton 24.05 does not run",
     ),
+    "an empty path": ([""], 2, "[STACK|DIR|URI] is empty"),
     "two stacks": (["r", "-f", "x"], 2, "[STACK|DIR|URI] and --file cannot be combined"),
 }
 

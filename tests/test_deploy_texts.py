@@ -79,10 +79,10 @@ SIZES = {
 
 @pytest.mark.parametrize(("kind", "size"), SIZES.items(), ids=SIZES)
 def test_a_region_holds_a_batch_of_all_tensors_twice(kind: str, size: int) -> None:
-    text = (PYTHON % (4, 3 << 20, 1)).replace("TYPE_FP32", f"TYPE_{kind}")
+    text = (PYTHON % (4, 12 << 20, 1)).replace("TYPE_FP32", f"TYPE_{kind}")
     model(text)
     (term,) = shared_memory(read(), ()).terms
-    assert term.value == max(64 * MIB, MIB + 2 * 4 * size * ((3 << 20) + 1))
+    assert term.value == max(64 * MIB, MIB + 2 * 4 * size * ((12 << 20) + 1))
 
     model(PYTHON % (1 << 30, f"{1 << 40}, {1 << 40}", 1))
     (term,) = shared_memory(read(), ()).terms

@@ -88,6 +88,7 @@ OF_OTHERS = {
         "docker-compose",
         "hadolint",
         "nvidia-smi",
+        "restart",
         "FAMILY",
         "auto_complete_config",
         "udcNN",

@@ -91,6 +91,8 @@ def docker(
     """
     if path is not None and files:
         raise click.UsageError("[STACK|DIR|URI] and --file cannot be combined: name every file with --file")
+    if path == "":
+        raise click.UsageError("[STACK|DIR|URI] is empty")
     ports = Ports(bind, http_port, grpc_port, metrics_port)
     mode = control(once=once, poll=poll, explicit=explicit)
     wanted = DeployOptions(ports, gpu_ids, mode, repository, mounts, variables, again(ctx))

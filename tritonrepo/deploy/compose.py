@@ -66,6 +66,8 @@ def _triton(service: Service) -> Iterator[str]:
         f"Triton waits {EXIT_S} s for requests in flight, then unloads its models. Docker's own 10 s would kill it."
     )
     yield f"stop_grace_period: {EXIT_S + UNLOAD_S}s"
+    yield from said("This driver rotates the log; with Docker's default, it grows until the disk is full.")
+    yield from below("logging:", ["driver: local"])
 
 
 def _image(service: Service) -> Iterator[str]:
