@@ -331,6 +331,8 @@ def test_a_bucket_is_polled_with_keys_that_only_the_environment_has(monkeypatch:
     assert "#   2 s: 100.0 MiB from the bucket at 50.0 MiB/s\n" in text
     assert "#   1 s: 50.0 MiB of models from the disk at 200.0 MiB/s\n" in text
     assert service["depends_on"]["volumes-owner"]["condition"] == "service_completed_successfully"
+    Path("deploy/.env.example").rename("deploy/.env")
+    assert {read()["environment"][name] for name in service["environment"] if name.startswith("AWS_")} == {"", None}
     assert docker("gs://models/prod", "--once") == 0
     (key,) = (mount for mount in read(GOOGLE_APPLICATION_CREDENTIALS="/k")["volumes"] if mount["source"] == "/k")
     assert read(GOOGLE_APPLICATION_CREDENTIALS="/k")["environment"]["GOOGLE_APPLICATION_CREDENTIALS"] == key["target"]

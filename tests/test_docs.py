@@ -118,6 +118,20 @@ def test_the_other_lines_of_shell_blocks_are_those_that_are_run_elsewhere() -> N
     assert [path for path in re.findall(r"tests/\S+", chosen) if not (ROOT / path).exists()] == []
 
 
+@pytest.mark.parametrize(("words", "broken"), [([], ""), (["--poll", "5"], ""), (["--poll", "5"], "no-such-model")])
+def test_the_health_check_that_is_deployed_says_whether_models_are_ready(
+    rag_server: Server, rag_repository: Path, tmp_path: Path, words: list[str], broken: str
+) -> None:
+    assert run(["deploy", "docker", str(rag_repository), "-o", str(tmp_path / "deploy"), *words]) == 0
+    service = yaml.safe_load((tmp_path / "deploy" / "compose.yaml").read_text("utf-8"))["services"]["triton"]
+    kind, *command = service["healthcheck"]["test"]
+    assert kind == "CMD"
+    command = [word.replace("http://127.0.0.1:8000", rag_server.http) for word in command]
+    command = [re.sub(r"/models/\w+/", f"/models/{broken}/", word) if broken else word for word in command]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == (not broken), done.stderr
+
+
 MODEL = """backend: "python"
 max_batch_size: 0
 input { name: "IN" data_type: TYPE_FP32 dims: [ 1 ] }
