@@ -346,6 +346,11 @@ WRONG = {
     "a store that is not supported": (["as://models/prod"], 2, "as:// buckets are not supported yet"),
     "a revision": (["s3://models/prod@3"], 2, "a server reads what is at a URI now"),
     "fewer GPUs": (["r", "--gpus", "2", "--gpu-id", "0"], 2, "the target has 2 GPUs, but --gpu-id names 1"),
+    "more GPUs": (
+        ["r", "--gpus", "1", "--gpu-id", "0", "--gpu-id", "1"],
+        2,
+        "the target has 1 GPU, but --gpu-id names 2",
+    ),
     "no image": (["r", "--image", "vllm-python-py3"], 1, 'no image of the target has the backend "onnxruntime"'),
     "images that are not known": (["r", "--release", "26.11"], 1, "of Triton 26.11 are not known yet"),
     "the repository": (["r", "-o", "r/deploy"], 2, "the output directory is in the model repository r"),

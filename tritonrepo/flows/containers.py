@@ -51,7 +51,8 @@ def service(source: Source, out: Path, wanted: DeployOptions) -> tuple[Service, 
     name = NOT_OF_A_NAME.sub("-", source.name.lower()).strip("-")[:63] or "triton"
     target, found = source.target, engines(source.found)
     if wanted.gpu_ids and len(wanted.gpu_ids) != target.gpus:
-        message = f"the target has {target.gpus} GPUs, but --gpu-id names {len(wanted.gpu_ids)}"
+        has = f"{target.gpus} GPU{'s' if target.gpus != 1 else ''}"
+        message = f"the target has {has}, but --gpu-id names {len(wanted.gpu_ids)}"
         raise fatal("deploy-gpus", source.where, message, f"Name {target.gpus}, or set {target.counts_gpus}.")
     mounts, warnings = _mounts(source, found, wanted)
     reads = _reads(source, out, mounts)
