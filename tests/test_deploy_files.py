@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_deploy import docker, here, one
+from tests.test_deploy import docker, here, made, one, read
 from tritonrepo import api
 from tritonrepo.cli import run
 from tritonrepo.flows import deploy
@@ -132,6 +132,35 @@ def test_a_record_cannot_name_files_elsewhere(written: Path) -> None:
     (OUT / deploy.RECORD).write_text(json.dumps(record), "utf-8")
     assert docker("models", "--overwrite") == 0
     assert (written / "victim").exists()
+
+
+ODD: dict[str, tuple[dict[str, object], str]] = {
+    "another processor": ({"arch": "riscv64"}, ""),
+    "fewer GPUs than none": ({"gpus": -5}, ""),
+    "no number of GPUs": ({"gpus": "2"}, ""),
+    "an image that is none": ({"images": ["$x\n"]}, 'Triton 26.07 has no image "$x\\n"'),
+    "an image of one's own": ({"images": ["mine:1"]}, ""),
+    "no images": ({"images": []}, ""),
+    "no release": ({"release": None}, 'release "None", which this tritonrepo does not know'),
+}
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(("target", "message"), ODD.values(), ids=ODD)
+def test_a_record_of_a_build_can_say_anything(target: dict[str, object], message: str) -> None:
+    """Whatever it says, the file is one that docker-compose reads, or the fault is named."""
+    one()
+    said = {"release": "26.07"} | target
+    record = {"schema": 1, "name": "#: $x", "target": said, "files": {}, "local": {}}
+    made("models", {"tritonrepo.json": record})
+    try:
+        api.apply_deploy(api.plan_deploy("models", OUT, api.Workspace()))
+    except api.Stop as stop:
+        assert message
+        assert message in str(stop)
+    else:
+        assert not message
+        assert read()["image"].startswith(("nvcr.io/", "mine:1"))
 
 
 @pytest.mark.usefixtures("here")

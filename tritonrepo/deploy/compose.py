@@ -83,8 +83,15 @@ def _image(service: Service) -> Iterator[str]:
         yield from below("build:", ["context: .", "dockerfile: Dockerfile"])
         yield from said("It is built here and never pulled: a registry may have another image of this name.")
         yield "pull_policy: build"
-    yield from said("The processor of the target: a host with another one says so instead of failing later.")
-    yield f"platform: {PLATFORMS[service.arch]}"
+    if service.arch in PLATFORMS:
+        yield from said("The processor of the target: a host with another one says so instead of failing later.")
+        yield from _platform(service)
+
+
+def _platform(service: Service) -> Iterator[str]:
+    """Yield the platform; none for a processor that a record names and no image is for."""
+    if service.arch in PLATFORMS:
+        yield f"platform: {PLATFORMS[service.arch]}"
 
 
 def _command(service: Service) -> Iterator[str]:
@@ -146,7 +153,8 @@ def _gpus(service: Service) -> Iterator[str]:
 
 def _memory(service: Service) -> Iterator[str]:
     yield from said(
-        "Shared memory, through which Python models exchange tensors with the server. Docker gives 64 MiB; needed are:"
+        "Shared memory, through which Python models exchange tensors with the server: a limit, which takes no memory by"
+        " itself. Docker's is 64 MiB; needed are:"
     )
     yield from rows(service.memory.bytes())
     yield f"shm_size: {service.memory.total // MIB}m"
@@ -246,7 +254,7 @@ def _owner(service: Service) -> Iterator[str]:
     if service.runs.dockerfile:
         yield from below("build:", ["context: .", "dockerfile: Dockerfile"])
         yield "pull_policy: build"
-    yield f"platform: {PLATFORMS[service.arch]}"
+    yield from _platform(service)
     yield f'entrypoint: [chown, "{USER}", {", ".join(places[name] for name in service.volumes)}]'
     yield from below("volumes:", [f"- {name}:{places[name]}" for name in service.volumes])
     yield 'user: "0:0"'

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from tritonrepo.deploy.engines import Engine, engines
 from tritonrepo.deploy.needs import asked, outside, shared_memory, start
 from tritonrepo.deploy.service import MODELS, Control, Gpus, Mount, Ports, Reads, Runs, Service
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, fatal
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, closest, fatal
 from tritonrepo.flows.deployed import Source
 from tritonrepo.generate.dockerfile import Image, combined
 from tritonrepo.releases import NVIDIA, RELEASES
@@ -62,7 +62,7 @@ def service(source: Source, out: Path, wanted: DeployOptions) -> tuple[Service, 
         release=target.release,
         runs=_runs(source, name),
         arch=target.arch,
-        gpus=Gpus(target.gpus, wanted.gpu_ids),
+        gpus=Gpus(max(0, target.gpus), wanted.gpu_ids),
         reads=reads,
         control=wanted.control or (Control("poll", POLL_S) if source.uri else Control()),
         ports=wanted.ports,
@@ -88,6 +88,9 @@ def _runs(source: Source, name: str) -> Runs:
         for model in source.found.models.values()
         if model.backend and not any(path.endswith(f"libtriton_{model.backend}.so") for path in model.entries)
     )
+    if odd := [image for image in target.images if release.images and image not in release.images]:
+        message = f"Triton {release.name} has no image {_quoted(odd[0])}"
+        raise _stop(source, message, f"Name another one with --image. {closest(odd[0], release.images)}")
     found = combined(release, target.images, needed)
     if found is None and len(target.images) == 1:
         why = f"Triton {release.name} (server {release.server_version}). Which backends the image has is not known."
