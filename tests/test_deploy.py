@@ -133,14 +133,14 @@ def test_a_stack_is_deployed_for_its_target_with_what_it_names(capsys: pytest.Ca
 def test_ports_and_variables_are_those_that_are_asked_for(address: str, shown: str) -> None:
     one()
     ports = ["--http-port", "18000", "--grpc-port", "18001", "--metrics-port", "18002"]
-    assert docker("models", "--bind", address, *ports, "--env", "DATABASE_URL") == 0
+    assert docker("models", "--bind", address, *ports, *["--env", "DATABASE_URL", "--env", "HOME"] * 2) == 0
     service = read(DATABASE_URL="postgresql://u:p@h/d")
     assert [(port["host_ip"], port["published"], port["target"]) for port in service["ports"]] == [
         (shown, "18000", 8000),
         (shown, "18001", 8001),
         (shown, "18002", 8002),
     ]
-    assert service["environment"]["DATABASE_URL"] == "postgresql://u:p@h/d"
+    assert service["environment"] == {"DATABASE_URL": "postgresql://u:p@h/d", "HOME": "/tmp"}
     assert "\nDATABASE_URL=\n" in Path("deploy/.env.example").read_text("utf-8")
     assert "postgresql" not in Path("deploy/compose.yaml").read_text("utf-8")
 
@@ -392,16 +392,30 @@ def test_another_kind_of_server_is_unknown(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_path_outside_is_mounted_only_if_somebody_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    made(".", {"models/llm/1/multi_lora.json": {"x": "/etc/adapters", "y": 1}})
-    engine("/etc/weights/", tokenizer="/models/llm/1/tokenizer")
+    paths = {"x": "/srv/my adapters", "y": 1, "z": "/models/elsewhere", "s": "/run/docker.sock"}
+    made(".", {"models/llm/1/multi_lora.json": paths})
+    engine("/srv/weights/", tokenizer="/models/llm/1/tokenizer")
     assert docker("models") == 0
     said = capsys.readouterr().err
-    assert 'models/llm: warning: model "llm" reads /etc/weights, which the container does not have' in said
-    assert "add `--mount /etc/adapters`" in said
-    assert said.count("[deploy-path]") == 2
-    assert docker("models", "--mount", "/etc/weights", "--mount", "/etc/adapters") == 0
-    assert capsys.readouterr().err == ""
-    assert {"/etc/weights", "/etc/adapters"} <= {mount["target"] for mount in read()["volumes"]}
+    assert 'models/llm: warning: model "llm" reads /srv/weights, which the container does not have' in said
+    assert "add `--mount '/srv/my adapters'`" in said
+    assert "the container has something else at /models/elsewhere" in said
+    assert "the container has something else at /run/docker.sock" in said
+    assert said.count("[deploy-path]") == 4
+    assert docker("models", "--mount", "/srv/weights", "--mount", "/srv/my adapters") == 0
+    assert capsys.readouterr().err.count("[deploy-path]") == 2
+    assert {"/srv/weights", "/srv/my adapters"} <= {mount["target"] for mount in read()["volumes"]}
+    for taken in ("/", "/opt", "/models", "/cache/x", "/run/docker.sock"):
+        assert docker("models", "--mount", taken) == 2
+        assert f"{taken}: fatal: the container has something else at this path" in capsys.readouterr().err
+
+
+def test_where_links_lead_is_mounted_too(here: Path) -> None:
+    one()
+    made(".", {"weights/w.bin": "x"})
+    Path("models/a/1/w.bin").symlink_to(here / "weights" / "w.bin")
+    assert docker("models", "--allow-links", "weights") == 0
+    assert [mount["target"] for mount in read()["volumes"]] == ["/models", str(here / "weights")]
 
 
 def test_models_that_would_not_load_are_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,8 +55,15 @@ MOUNTS = {"s3": "TRITON_AWS_MOUNT_DIRECTORY", "gs": "TRITON_GCS_MOUNT_DIRECTORY"
 KEYS = {"s3": AWS, "gs": GOOGLE}
 
 
-def variables(service: Service) -> Iterator[Variable]:
-    """Yield the variables of the container."""
+def variables(service: Service) -> tuple[Variable, ...]:
+    """Return the variables of the container, each once: one that it has anyway cannot be another."""
+    found = dict[str, Variable]()
+    for each in _variables(service):
+        found.setdefault(each.name, each)
+    return tuple(found.values())
+
+
+def _variables(service: Service) -> Iterator[Variable]:
     if service.engines:
         yield Variable(
             "HOME", CACHE, "Libraries keep their caches in the user's home, which does not exist in Triton's images."

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from tritonrepo.deploy.engines import Engine, engines
 from tritonrepo.deploy.needs import asked, outside, shared_memory, start
-from tritonrepo.deploy.service import MODELS, Control, Gpus, Mount, Ports, Reads, Runs, Service
+from tritonrepo.deploy.service import CACHE, MODELS, SCRATCH, Control, Gpus, Mount, Ports, Reads, Runs, Service
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, closest, fatal
 from tritonrepo.flows.deployed import Source
 from tritonrepo.generate.dockerfile import Image, combined
@@ -26,6 +26,9 @@ POLL_S = 15
 
 SHOWN = 3
 """How many of the models that would not load a message names."""
+
+TAKEN = (MODELS, CACHE, SCRATCH, "/dev", "/etc", "/opt/tritonserver", "/proc", "/run", "/sys", "/usr/bin", "/usr/lib")
+"""Directories of the container in which, and above which, nothing of the host can be."""
 
 HERE = {"localhost", "127.0.0.1", "::1"}
 
@@ -50,9 +53,10 @@ def service(source: Source, out: Path, wanted: DeployOptions) -> tuple[Service, 
     """Return the server, and warnings about it; raise Stop if no container can run it."""
     name = NOT_OF_A_NAME.sub("-", source.name.lower()).strip("-")[:63] or "triton"
     target, found = source.target, engines(source.found)
-    if wanted.gpu_ids and len(wanted.gpu_ids) != target.gpus:
+    ids = tuple(dict.fromkeys(wanted.gpu_ids))
+    if ids and len(ids) != target.gpus:
         has = f"{target.gpus} GPU{'s' if target.gpus != 1 else ''}"
-        message = f"the target has {has}, but --gpu-id names {len(wanted.gpu_ids)}"
+        message = f"the target has {has}, but --gpu-id names {len(ids)}"
         raise fatal("deploy-gpus", source.where, message, f"Name {target.gpus}, or set {target.counts_gpus}.")
     mounts, warnings = _mounts(source, found, wanted)
     reads = _reads(source, out, mounts)
@@ -62,7 +66,7 @@ def service(source: Source, out: Path, wanted: DeployOptions) -> tuple[Service, 
         release=target.release,
         runs=_runs(source, name),
         arch=target.arch,
-        gpus=Gpus(max(0, target.gpus), wanted.gpu_ids),
+        gpus=Gpus(max(0, target.gpus), ids),
         reads=reads,
         control=wanted.control or (Control("poll", POLL_S) if source.uri else Control()),
         ports=wanted.ports,
@@ -151,16 +155,34 @@ def _mounts(
     given = {str(path.absolute()): "A directory that models read, as --mount says." for path in wanted.mounts}
     missing = list[Diagnostic]()
     for name, path in outside(source.found, found):
-        if any(path == each or path.startswith(f"{each}/") for each in (*given, MODELS)):
+        here = _within(path, MODELS) and path.removeprefix(MODELS).strip("/").partition("/")[0] in source.found.models
+        if here or any(_within(path, each) for each in given):
             continue
-        if source.own:
+        if source.own and not _taken(path):
             given[path] = f"Model {name} reads it, as the stack says."
         else:
-            message = f'model "{name}" reads {path}, which the container does not have'
-            at = Span(f"{source.where.rstrip('/')}/{name}")
-            hint = f"If the host has it and the server may read it, add `--mount {path}`."
-            missing.append(Diagnostic("deploy-path", Severity.WARNING, at, message, hint))
+            missing.append(_outside(f"{source.where.rstrip('/')}/{name}", name, path))
+    if taken := [path for path in given if _taken(path)]:
+        message = "the container has something else at this path, so that no directory of the host can be there"
+        raise fatal("deploy-mount", taken[0], message, "Move the directory, or link it at another path.")
     return tuple(Mount(path, path, why) for path, why in sorted(given.items())), missing
+
+
+def _outside(at: str, name: str, path: str) -> Diagnostic:
+    message = f'model "{name}" reads {path}, which the container does not have'
+    hint = f"If the host has it and the server may read it, add `--mount {shlex.quote(path)}`."
+    if _taken(path):
+        hint = f"Name another path in the model: the container has something else at {path}."
+    return Diagnostic("deploy-path", Severity.WARNING, Span(at), message, hint)
+
+
+def _within(path: str, directory: str) -> bool:
+    return f"{path}/".startswith(f"{directory}/")
+
+
+def _taken(path: str) -> bool:
+    """Whether a path belongs to the container itself."""
+    return any(_within(path, each) or _within(each, path.rstrip("/")) for each in TAKEN)
 
 
 def _checked(reads: Reads) -> None:

@@ -73,9 +73,10 @@ def plan_deploy(  # noqa: PLR0913  as many as the command has options
         overwrite: Whether to replace files that somebody has changed since they were written.
     """
     out = places.named(RULE, out, MEANS, "Write the files into a directory, and copy it to the server.")
-    found = source(where, wanted.repository, work, with_gpus(aim, wanted.gpu_ids))
+    found = source(where, wanted.repository, work, with_gpus(aim, {*wanted.gpu_ids}))
     _apart(out, found)
-    wanted = wanted._replace(mounts=(*wanted.mounts, *work.links))
+    if not found.own:  # what a build reads through links is in its repository
+        wanted = wanted._replace(mounts=(*wanted.mounts, *work.links))
     made, warnings = service(found, out, wanted)
     have = {records.NAME if path == RECORD else path: entry for path, entry in there(out).items()}
     before = _before(have, out)

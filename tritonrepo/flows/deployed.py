@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -84,7 +84,7 @@ def _repository(where: str, work: Workspace, aim: Aim) -> Source:
     return Source(where, name, found, not completes(record), uri=where if uri else "", directory=directory)
 
 
-def with_gpus(aim: Aim, ids: Sequence[str]) -> Aim:
+def with_gpus(aim: Aim, ids: Collection[str]) -> Aim:
     """Return what makes the target with as many GPUs as are chosen, unless somebody says how many it has."""
 
     def aimed(record: Said, stack: Said) -> Target:
