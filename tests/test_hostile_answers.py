@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +16,10 @@ import pytest
 
 from tests.speaking import Said, plain, speaking
 from tritonrepo.diagnostics import Span, Stop
-from tritonrepo.server import unpacking
+from tritonrepo.server import rpc, unpacking
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
+from tritonrepo.server.rpc import Rpc
 from tritonrepo.server.tensors import Request, of_values
 from tritonrepo.server.unpacking import of_event, of_messages, unpacked
 from tritonrepo.smoke.served import of_config
@@ -239,6 +244,106 @@ def test_a_body_that_is_no_inference_is_told(monkeypatch: pytest.MonkeyPatch, sa
     (diagnostic,) = stop.value.diagnostics
     assert message in diagnostic.message
     assert len(diagnostic.message) < 400
+
+
+STUCK = b"nothing more is sent"
+
+
+@contextmanager
+def replying(*messages: bytes) -> Iterator[Endpoint]:
+    """Run a server that answers each gRPC request with these bytes: a single one with the first, a stream with all."""
+    import grpc
+
+    over = threading.Event()
+
+    def stream(requests: Iterator[bytes], _: object) -> Iterator[bytes]:
+        next(requests)
+        for message in messages:
+            if message is STUCK:
+                over.wait()
+            else:
+                yield message
+
+    handlers = {
+        "ModelInfer": grpc.unary_unary_rpc_method_handler(lambda *_: messages[0]),
+        "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(stream),
+    }
+    server = grpc.server(ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("inference.GRPCInferenceService", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield Endpoint("http://127.0.0.1", 30, 30, grpc=f"127.0.0.1:{port}")
+    finally:
+        over.set()
+        server.stop(None).wait()
+
+
+def message(size: int = 8, *, final: bool = False) -> bytes:
+    """Return a response with an output of two numbers, whose contents have this size."""
+    from tritonclient.grpc import service_pb2
+
+    response = service_pb2.ModelInferResponse(
+        outputs=[{"name": "XYZ", "datatype": "FP32", "shape": [2]}], raw_output_contents=[b"\0" * size]
+    )
+    if final:
+        response.parameters["triton_final_response"].bool_param = True
+    return bytes(response.SerializeToString())
+
+
+def streamed(response: bytes) -> bytes:
+    """Return the message of a stream with this response: field 2 of ModelStreamInferResponse."""
+    return b"\x12" + bytes([len(response)]) + response
+
+
+SENT: dict[str, tuple[bytes, str]] = {
+    "contents too short": (message(7), "output XYZ is FP32 with shape [2], but has 7 bytes"),
+    "no message": (b"\xff\xff\xff", "Exception deserializing response"),
+    "a name that is no UTF-8": (message().replace(b"XYZ", b"X\xffZ"), "Exception deserializing response"),
+    "too large": (message(99 << 10), "the response is larger than 256 MiB"),
+}
+
+
+@pytest.mark.parametrize(("sent", "words"), SENT.values(), ids=SENT)
+def test_a_grpc_message_that_is_no_inference_is_told(monkeypatch: pytest.MonkeyPatch, sent: bytes, words: str) -> None:
+    monkeypatch.setattr(rpc, "OPTIONS", [("grpc.max_receive_message_length", 64 << 10)])
+    with replying(sent) as endpoint, Rpc(endpoint) as client, pytest.raises(Stop) as stop:
+        client.infer(Request("m", "", ()))
+    assert words in stop.value.diagnostics[0].message
+
+
+def test_a_grpc_stream_is_judged_response_by_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = Request("m", "", ())
+    good, last, bad = (streamed(each) for each in (message(), message(final=True), message(7)))
+    with replying(good, last, b"ignored") as endpoint, Rpc(endpoint) as client:
+        assert [one["XYZ"].values.tolist() for one in client.stream(request)] == [[0, 0], [0, 0]]
+    error = b"\x0a\x03bad"  # field 1 of ModelStreamInferResponse
+    for messages, words in (
+        ((good, bad), "but has 7 bytes"),
+        ((good, error, last), "bad"),
+        ((good, b"\xff\xff"), "Exception deserializing response"),
+    ):
+        came: list[object] = []
+        with replying(*messages) as endpoint, Rpc(endpoint) as client, pytest.raises(Stop) as stop:
+            came += client.stream(request)
+        assert words in stop.value.diagnostics[0].message
+    monkeypatch.setattr(rpc, "LARGEST", 40)
+    with replying(good, good, last) as endpoint, Rpc(endpoint) as client, pytest.raises(Stop, match="is larger than"):
+        list(client.stream(request))
+
+
+def test_a_grpc_stream_without_its_final_flag_ends_and_names_the_cause() -> None:
+    for messages, words in (
+        ([STUCK], "the stream's final flag did not arrive within 0.2 s"),
+        ([], "the server ended the stream without its final flag"),
+    ):
+        with replying(streamed(message()), *messages) as endpoint:
+            within = replace(endpoint, whole_s=0.2 if messages else 30)
+            with Rpc(within) as client, pytest.raises(Stop) as stop:
+                list(client.stream(Request("m", "", ())))
+        ((said, hint),) = [(d.message, d.hint) for d in stop.value.diagnostics]
+        assert said == words
+        assert hint.startswith("Check that the model sends TRITONSERVER_RESPONSE_COMPLETE_FINAL after its last")
 
 
 def test_a_stream_is_read_up_to_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,9 @@ FORMS: dict[str, tuple[Served, int, Reply, list[str]]] = {
     ),
     "a stream that leaves outputs out": (STREAMED, 1, reply((AB,), (x(1),)), []),
     "a stream without a response": (STREAMED, 1, reply(), ["the stream ended without a response"]),
+    "a stream of empty events": (
+        STREAMED, 1, reply((), (), flat=True), ["the stream ended without any output in its 2 events"],
+    ),
     "a stream without shapes": (STREAMED, 1, reply((y("a"),), flat=True), []),
     "a stream without shapes, of another type": (
         STREAMED, 1, reply((x(1, kind="INT64"),), flat=True), ["output X is INT64, but the config declares FP32"],

@@ -7,16 +7,16 @@ in a stream come as messages, without a status, and the stream goes on (seen fro
 from __future__ import annotations
 
 import os
-import queue
-import time
 from collections.abc import Iterator
+from contextlib import closing
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from tritonrepo.diagnostics import Stop, failure, fatal
 from tritonrepo.server.denial import denied
 from tritonrepo.server.endpoint import Endpoint, Tls
 from tritonrepo.server.reaching import Port, cause
+from tritonrepo.server.streaming import StreamError, Streams
 from tritonrepo.server.tensors import Request, Tensor, for_client, missing_extra
 from tritonrepo.server.unpacking import LARGEST, of_messages, shortened
 
@@ -28,18 +28,13 @@ DENIED = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
 
 ADDRESS = "Set the gRPC address (default port 8001) with `--grpc HOST:PORT`, or use only HTTP with `--grpc none`."
 
+FINAL = "Check that the model sends TRITONSERVER_RESPONSE_COMPLETE_FINAL after its last response, and does not hang."
+
 OPTIONS = [
     ("grpc.max_send_message_length", -1),  # no limit
     ("grpc.max_receive_message_length", LARGEST),
 ]
 """Options of the channel, in place of tritonclient's, which accept a response of 2 GiB."""
-
-
-class _Came(NamedTuple):
-    """What a stream's callback receives: a result or an error."""
-
-    result: Any
-    error: Any
 
 
 class Rpc:
@@ -61,6 +56,7 @@ class Rpc:
             self._client = client.InferenceServerClient(
                 self.address, ssl=secure, channel_args=OPTIONS, **_files(endpoint.tls)
             )
+            self._streams = Streams(self.address, _files(endpoint.tls) if secure else None, OPTIONS)
         except Exception as error:  # noqa: BLE001  grpc rejects an address in many ways
             message = f"this is not the address of a gRPC server: {error}"
             raise fatal("server-url", self.address, message, "Use the form `HOST:PORT`.") from None
@@ -71,6 +67,7 @@ class Rpc:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._streams.close()
         self._client.close()
 
     def check(self) -> None:
@@ -110,41 +107,23 @@ class Rpc:
 
     def stream(self, request: Request) -> Iterator[dict[str, Tensor]]:
         """Yield a decoupled model's responses as they arrive, up to its final flag; raise Stop if it is late."""
-        came: queue.Queue[_Came] = queue.Queue()
-        deadline = time.monotonic() + self.whole_s
-        self._client.start_stream(lambda result, error: came.put(_Came(result, error)), headers=self._headers)
+        size = 0
         try:
-            try:
-                self._client.async_stream_infer(
-                    request.model,
-                    self._inputs(request),
-                    request.version,
-                    enable_empty_final_response=True,
-                    **_sequence(request),
-                )
-            except self._types.InferenceServerException as error:
-                self._next(came, deadline)  # the stream is already broken, and only its callback is told why
-                raise self._refused(error) from None
-            final, size = False, 0
-            while not final:
-                response = self._next(came, deadline).get_response()
-                size += response.ByteSize()
-                if size > LARGEST:
-                    raise failure("server-answer", self.address, f"the stream is larger than {LARGEST >> 20} MiB")
-                final = response.parameters["triton_final_response"].bool_param
-                if outputs := self._outputs(response):
-                    yield outputs
-        finally:
-            self._client.stop_stream(cancel_requests=True)
-
-    def _next(self, came: queue.Queue[_Came], deadline: float) -> Any:  # noqa: ANN401  tritonclient has no types
-        try:
-            result, error = came.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            raise self._late("the stream's final flag did not arrive") from None
-        if error is not None:
-            raise self._refused(error)
-        return result
+            with closing(self._streams.responses(request, self._headers, self.whole_s)) as responses:
+                for response in responses:
+                    size += response.ByteSize()
+                    if size > LARGEST:
+                        raise failure("server-answer", self.address, f"the stream is larger than {LARGEST >> 20} MiB")
+                    if outputs := self._outputs(response):
+                        yield outputs
+                    if response.parameters["triton_final_response"].bool_param:
+                        return
+        except StreamError as error:
+            if error.status == LATE:
+                raise self._late("the stream's final flag did not arrive", FINAL) from None
+            status = f"StatusCode.{error.status}" if error.status else None
+            raise self._refused(self._types.InferenceServerException(error.words, status)) from None
+        raise failure("server-answer", self.address, "the server ended the stream without its final flag", FINAL)
 
     def _outputs(self, response: Any) -> dict[str, Tensor]:  # noqa: ANN401  tritonclient has no types
         try:
@@ -172,8 +151,8 @@ class Rpc:
             return failure("server-answer", self.address, f"the response is larger than {LARGEST >> 20} MiB")
         return failure("server-refused", self.address, shortened(f"{status}: {message}" if status else message))
 
-    def _late(self, what: str) -> Stop:
-        return failure("server-late", self.address, f"{what} within {self.whole_s:g} s")
+    def _late(self, what: str, hint: str = "") -> Stop:
+        return failure("server-late", self.address, f"{what} within {self.whole_s:g} s", hint)
 
 
 def _status(error: Any) -> str:  # noqa: ANN401  tritonclient has no types

@@ -71,7 +71,7 @@ def _wire_type(datatype: str) -> Any:  # noqa: ANN401  tritonclient has no types
 
 def packed(request: Request) -> tuple[bytes, int]:
     """Return the body of an HTTP inference, tensors in binary, and the length of its JSON part in bytes."""
-    contents = [_encoded(tensor) for tensor in request.inputs]
+    contents = [encoded(tensor) for tensor in request.inputs]
     inputs = [
         {
             "name": tensor.name,
@@ -104,7 +104,8 @@ def of_values(name: str, datatype: str, values: object, shape: Sequence[int]) ->
     return Tensor(name, datatype, array.astype(kind).reshape(list(shape)))
 
 
-def _encoded(tensor: Tensor) -> bytes:
+def encoded(tensor: Tensor) -> bytes:
+    """Return a tensor's values in binary."""
     from tritonclient.utils import serialize_byte_tensor
 
     if tensor.datatype == "BYTES":

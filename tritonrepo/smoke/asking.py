@@ -28,7 +28,8 @@ DEAD = "is not healthy"
 
 SINGLE = "its responses to single requests are already wrong"
 
-LATE = "Check whether the model hangs. If it needs more time, raise --timeout."
+MORE = "If it needs more time, raise --timeout."
+LATE = f"Check whether the model hangs. {MORE}"
 
 MOST_LATE = 2
 """How many responses of a version may be late before no further ones are waited for."""
@@ -165,15 +166,15 @@ class Asking:
             self.standing.lost = Lost("the server stopped responding", hint)
             return Flaw(f"the server stopped responding: {message}", "Check its log and restart it.")
         if diagnostic.rule == "server-late":
-            return self._late(message, case.request)
+            return self._late(message, diagnostic.hint, case.request)
         return Flaw(message, refused=diagnostic.rule == "server-refused" and DEAD not in message)
 
-    def _late(self, message: str, request: Request) -> Flaw:
+    def _late(self, message: str, hint: str, request: Request) -> Flaw:
         self.standing.late[request.model, request.version] += 1
         rows = request.inputs[0].values.shape[:1] if request.inputs and request.model in self.batched else ()
         if rows and rows[0] > 1:
             return Flaw(f"{message}, for a batch of {rows[0]}", f"{LATE} Batches of one row may be faster.")
-        return Flaw(message, LATE)
+        return Flaw(message, f"{hint} {MORE}" if hint else LATE)
 
     def _responses(self, connection: Connection, case: Case, protocol: Protocol) -> Iterable[Tensors]:
         request = case.request

@@ -29,9 +29,11 @@ def well_formed(served: Served, rows: int = 1, *, whole: bool = True) -> Judge:
             for response in reply.responses:
                 if whole or not response:
                     yield from _complete(served, response)
-        elif not reply.responses:
+        elif not any(reply.responses):
             hint = "Check that the model sends a response before its final flag."
-            yield Flaw("the stream ended without a response", hint)
+            count = len(reply.responses)
+            what = f"any output in its {count} event{'' if count == 1 else 's'}" if count else "a response"
+            yield Flaw(f"the stream ended without {what}", hint)
         for response in reply.responses:
             yield from _fitting(served, response, batch, flat=reply.flat)
 

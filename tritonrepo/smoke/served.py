@@ -114,7 +114,7 @@ def survey(client: Client, index: list[ModelState], only: frozenset[str]) -> Ite
             yield _loaded(state, at, Flaw(message, "Check the server's log."))
             continue
         try:
-            served = of_config(client.config(state.name, state.version), state.version, at)
+            served = _served(client, state, at)
         except Stop as stop:
             yield _loaded(state, at, Flaw(f"cannot fetch the model's config: {stop.diagnostics[0].message}"))
         except ValueError as error:
@@ -122,6 +122,13 @@ def survey(client: Client, index: list[ModelState], only: frozenset[str]) -> Ite
         else:
             yield Result(state.name, state.version, Check.LOADED)
             yield served
+
+
+def _served(client: Client, state: ModelState, at: Span) -> Served:
+    served = of_config(client.config(state.name, state.version), state.version, at)
+    if served.name != state.name:
+        raise ValueError(f"it is that of {served.name}")
+    return served
 
 
 def _loaded(state: ModelState, at: Span, flaw: Flaw) -> Result:
