@@ -227,6 +227,21 @@ def test_what_is_refused_is_asked_with_other_values_and_what_fits_is_remembered(
     assert values(server) == [1, 2, 3, 30, 40]
 
 
+def test_a_sequence_that_is_refused_as_one_request_is_sent_as_two() -> None:
+    def answer(asked: Asked) -> Said:
+        said = json.loads(asked.body[: int(asked.head["inference-header-content-length"])])["parameters"]
+        flags.append((said["sequence_start"], said["sequence_end"]))
+        both = said["sequence_start"] and said["sequence_end"]
+        return plain({"error": "start or end"}, 400) if both else inferred(X=arrays(asked)["A"])
+
+    flags: list[tuple[bool, bool]] = []
+    whole = Request("m", "1", (a(1),), 7)
+    case = replace(tries(1), request=whole, others=(replace(whole, ends=False),), judge=wants(1, 1))
+    with asking(answer) as (each, _):
+        assert rows([*each.run(case)]) == [("answer", "http", "passed")]
+    assert flags == [(True, True), (True, False), (False, True)]
+
+
 def test_if_all_values_are_refused_the_first_is_reported_with_advice() -> None:
     with asking(picky()) as (each, server):
         (result,) = each.run(tries(1, 2))

@@ -84,6 +84,7 @@ def test_made_up_values_are_ones_true_and_a_word() -> None:
 def test_a_stateful_model_gets_a_sequence_and_no_other() -> None:
     assert made_up(served(sequence_batching={})).sequence == 7100
     assert made_up(served(dynamic_batching={})).sequence == 0
+    assert made_up(served(sequence_batching={"iterative_sequence": True})).sequence == 0
 
 
 def test_a_sequence_has_an_id_of_the_type_that_its_control_declares() -> None:
@@ -116,7 +117,11 @@ GENERATED: dict[str, tuple[Served, list[tuple[str, list[tuple[int, ...]], int]]]
     "an optional input": (
         served(tensor("IN", "FP32", 2), OPTIONAL), [("", [(2,)], 0), ("all inputs", [(2,), (2,)], 0)],
     ),
-    "a sequence": (served(tensor("IN", "FP32", 2), max_batch_size=9, sequence_batching={}), [("", [(1, 2)], 0)]),
+    "a sequence": (served(tensor("IN", "FP32", 2), max_batch_size=9, sequence_batching={}), [("", [(1, 2)], 1)]),
+    "an iterative sequence": (
+        served(tensor("IN", "FP32", 2), max_batch_size=9, sequence_batching={"iterative_sequence": True}),
+        [("", [(1, 2)], 0)],
+    ),
     "a size and a text to choose": (served(tensor("IN", "STRING", -1)), [("", [(1,)], 4)]),
     "an image": (served(tensor("IN", "UINT8", -1, -1, 3)), [("", [(1, 1, 3)], 2)]),
     "what would be too large": (served(tensor("IN", "FP32", -1, -1, -1)), [("", [(1, 1, 1)], 1)]),
@@ -135,6 +140,13 @@ def test_a_model_is_asked_alone_with_all_inputs_and_in_batches(
     assert shapes == wanted
     assert [one.guess for one in asked] == [one.what == "all inputs" for one in asked]
     assert [one.follows for one in asked] == [bool(one.what) for one in asked]
+
+
+def test_strings_are_also_the_names_of_other_models() -> None:
+    models = [served(tensor("IN", "STRING", 1), name=name) for name in "abcdefg"]
+    (case,) = [one for one in cases(Known(), models) if isinstance(one, Case) and one.request.model == "b"]
+    sent = [one.inputs[0].values.item() for one in (case.request, *case.others)]
+    assert sent == [b"smoke", b"{}", b"1", b"a", b"c", b"d", b"e"]
 
 
 def test_an_input_too_large_to_make_up_is_told() -> None:

@@ -99,7 +99,7 @@ class Rpc:
                 request.version,
                 headers=self._headers,
                 client_timeout=self.whole_s,
-                **_sequence(request),
+                **request.parameters(),
             )
         except self._types.InferenceServerException as error:
             raise self._refused(error) from None
@@ -165,9 +165,3 @@ def _files(tls: Tls) -> dict[str, str]:
     if tls.certificate and not tls.key:  # the standard library reads both from one file
         named["private_key"] = tls.certificate
     return {name: str(path) for name, path in named.items() if path}
-
-
-def _sequence(request: Request) -> dict[str, Any]:
-    if not request.sequence:
-        return {}
-    return {"sequence_id": request.sequence, "sequence_start": True, "sequence_end": True}

@@ -76,6 +76,6 @@ def _message(request: Request) -> Any:  # noqa: ANN401  tritonclient has no type
             message.parameters["sequence_id"].string_param = request.sequence
         else:
             message.parameters["sequence_id"].int64_param = request.sequence
-        for flag in ("sequence_start", "sequence_end"):
-            message.parameters[flag].bool_param = True
+        message.parameters["sequence_start"].bool_param = request.begins
+        message.parameters["sequence_end"].bool_param = request.ends
     return message

@@ -29,12 +29,23 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to one model; `sequence`: the id of the sequence that this request begins and ends, 0 for none."""
+    """A request to one model; `sequence`: the id of the sequence that it belongs to, 0 for none.
+
+    `begins` and `ends`: whether it is the first and the last of its sequence.
+    """
 
     model: str
     version: str
     inputs: tuple[Tensor, ...]
     sequence: int | str = 0
+    begins: bool = True
+    ends: bool = True
+
+    def parameters(self) -> dict[str, int | str | bool]:
+        """Return what says which sequence it belongs to; nothing if to none."""
+        if not self.sequence:
+            return {}
+        return {"sequence_id": self.sequence, "sequence_start": self.begins, "sequence_end": self.ends}
 
 
 def missing_extra(error: ImportError | RuntimeError) -> Stop:
@@ -81,9 +92,7 @@ def packed(request: Request) -> tuple[bytes, int]:
         }
         for tensor, content in zip(request.inputs, contents, strict=True)
     ]
-    parameters: dict[str, object] = {"binary_data_output": True}
-    if request.sequence:
-        parameters |= {"sequence_id": request.sequence, "sequence_start": True, "sequence_end": True}
+    parameters = {"binary_data_output": True, **request.parameters()}
     head = json.dumps({"inputs": inputs, "parameters": parameters}).encode()
     return b"".join([head, *contents]), len(head)
 

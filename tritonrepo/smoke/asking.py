@@ -6,10 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, failure
+from tritonrepo.server.client import Client
 from tritonrepo.server.tensors import Request, Tensor, Tensors
 from tritonrepo.server.unpacking import of_event
 from tritonrepo.smoke.case import Answered, Case, Check, Flaw, Protocol, Reply, Result, found
@@ -178,17 +179,23 @@ class Asking:
 
     def _responses(self, connection: Connection, case: Case, protocol: Protocol) -> Iterable[Tensors]:
         request = case.request
-        if protocol is Protocol.HTTP:
-            return self._events(connection, request) if case.streamed else [connection.http.infer(request)]
-        assert connection.rpc is not None  # noqa: S101  run uses only protocols that exist
-        return connection.rpc.stream(request) if case.streamed else [connection.rpc.infer(request)]
+        if case.streamed and protocol is Protocol.HTTP:
+            return self._events(connection, request)
+        client = connection.http if protocol is Protocol.HTTP else connection.rpc
+        assert client is not None  # noqa: S101  run uses only protocols that exist
+        if case.streamed:
+            assert not isinstance(client, Client)  # noqa: S101  its streams are read above
+            return client.stream(request)
+        if request.ends:
+            return [client.infer(request)]
+        return (client.infer(replace(request, begins=first, ends=not first)) for first in (True, False))
 
     def _events(self, connection: Connection, request: Request) -> Iterator[Tensors]:
         """Yield the responses of an HTTP stream, whose events keep neither types nor shapes."""
         outputs = self.outputs[request.model]
         body: dict[str, Any] = {tensor.name: _plain(tensor) for tensor in request.inputs}
         if request.sequence:
-            body["parameters"] = {"sequence_id": request.sequence, "sequence_start": True, "sequence_end": True}
+            body["parameters"] = request.parameters()
         for event in connection.http.stream(request.model, body, request.version):
             try:
                 yield {o.name: of_event(o.name, o.datatype, event[o.name]) for o in outputs if o.name in event}

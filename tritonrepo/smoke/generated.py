@@ -5,8 +5,9 @@ Only the model knows which values it accepts. If it refuses one request, another
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 
 from tritonrepo.server.tensors import Request
@@ -19,7 +20,7 @@ SIZES = (16, 224)
 """Sizes of a dimension of any size if 1 is refused: what a filter of a convolution fits into, and a usual image."""
 
 WORDS = (b"{}", b"1")
-"""Strings if a word is refused: an empty JSON object, and a number."""
+"""Strings if a word is refused: an empty JSON object, and a number; then the names of a few other models."""
 
 BATCH = 8
 """Maximum number of rows in a made-up request."""
@@ -32,37 +33,42 @@ ADVICE = (
 )
 
 
-def cases(served: Served) -> Iterator[Case]:
+def cases(served: Served, words: Sequence[str] = ()) -> Iterator[Case]:
     """Yield the cases: one row, all inputs, two rows, and a full batch; raise ValueError if it is too large.
 
-    A sequence has one row (core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc).
+    `words` are tried as strings if the model refuses others. A sequence has one row (core,
+    src/sequence_batch_scheduler/sequence_batch_scheduler.cc).
     """
     if _size(served, ONES) > LARGEST:
         raise ValueError(f"its inputs have more than {LARGEST >> 20} MiB")
     left_out = bool(unsent(served))
-    yield _case(served, ONES, "", whole=not left_out)
+    case = partial(_case, served, words)
+    yield case(ONES, "", whole=not left_out)
     if left_out and _size(served, Form(whole=True)) <= MOST:
-        yield replace(_case(served, Form(whole=True), "all inputs"), guess=True, follows=True)
-    if not served.stateful:
+        yield replace(case(Form(whole=True), "all inputs"), guess=True, follows=True)
+    if not served.sequential:
         for rows in sorted({2, min(served.max_batch_size, BATCH)}):
             if 1 < rows <= served.max_batch_size and _size(served, Form(rows)) <= MOST:
-                yield replace(_case(served, Form(rows), f"a batch of {rows}", whole=not left_out), follows=True)
+                yield replace(case(Form(rows), f"a batch of {rows}", whole=not left_out), follows=True)
 
 
-def others(served: Served, form: Form = ONES) -> tuple[Request, ...]:
+def others(served: Served, words: Sequence[str] = (), form: Form = ONES) -> tuple[Request, ...]:
     """Return the requests that are tried after the first, in their order."""
     needed = [tensor for tensor in served.inputs if form.whole or not tensor.optional]
     forms = []
     if any(dim < 0 for tensor in needed for dim in tensor.dims):
         forms += [form._replace(size=size) for size in SIZES]
     if any(tensor.datatype == "BYTES" for tensor in needed):
-        forms += [form._replace(word=word) for word in WORDS]
-    return tuple(made_up(served, one) for one in forms if _size(served, one) <= MOST)
+        forms += [form._replace(word=word) for word in (*WORDS, *(word.encode() for word in words))]
+    made = [made_up(served, one) for one in forms if _size(served, one) <= MOST]
+    if served.stateful and not served.decoupled:  # some models only know requests that begin or end a sequence
+        made.insert(0, replace(made_up(served, form), ends=False))
+    return tuple(made)
 
 
-def _case(served: Served, form: Form, what: str, *, whole: bool = True) -> Case:
+def _case(served: Served, words: Sequence[str], form: Form, what: str, *, whole: bool = True) -> Case:
     judge = well_formed(served, form.rows, whole=whole)
-    return Case(Check.ANSWER, made_up(served, form), judge, served.at, what, others=others(served, form))
+    return Case(Check.ANSWER, made_up(served, form), judge, served.at, what, others=others(served, words, form))
 
 
 def _size(served: Served, form: Form) -> int:

@@ -14,6 +14,9 @@ from tritonrepo.smoke.served import Served
 from tritonrepo.spec.part import Parts
 from tritonrepo.spec.stack import Smoke
 
+NAMES = 4
+"""How many names of other models are tried as strings: a model that calls another may want its name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -77,7 +80,7 @@ def cases(
     """
     served = list(served)
     for one in served:
-        yield from _known(known, one)
+        yield from _known(known, one, [other.name for other in served if other.name != one.name][:NAMES])
         for number, case in enumerate(known.declared, 1):
             if case.model == one.name:
                 yield declared.case(one, case, number)
@@ -89,7 +92,7 @@ def cases(
             yield Result(case.model, "", Check.DECLARED, str(number), diagnostics=(diagnostic,))
 
 
-def _known(known: Known, served: Served) -> Iterator[Case | Crowd | Result]:
+def _known(known: Known, served: Served, others: Sequence[str]) -> Iterator[Case | Crowd | Result]:
     """Yield the cases that nobody declared; a stack's cases for a model replace those with made-up values."""
     own: list[Case | Crowd | Result] = []
     try:
@@ -101,7 +104,7 @@ def _known(known: Known, served: Served) -> Iterator[Case | Crowd | Result]:
         yield from own
         return
     try:
-        yield from plain(served)
+        yield from plain(served, others)
         yield from answers.echoes(served, "text_input")
     except ValueError as error:
         yield _impossible(served, Check.ANSWER, Flaw(f"{served.name} cannot be tested: {error}"))
@@ -112,14 +115,14 @@ def _impossible(served: Served, check: Check, flaw: Flaw) -> Result:
     return Result(served.name, served.version, check, diagnostics=(diagnostic,))
 
 
-def plain(served: Served) -> Iterator[Case]:
-    """Yield the cases of a model about which nothing else is known."""
+def plain(served: Served, names: Sequence[str] = ()) -> Iterator[Case]:
+    """Yield the cases of a model about which nothing else is known; a model may want the name of another one."""
     if served.decoupled:
-        case = answers.stream(served)
-        over_http = [streams_over_http(request) for request in generated.others(served)]
-        yield replace(case, others=generated.others(served) if len(case.protocols) == 1 or all(over_http) else ())
+        case, others = answers.stream(served), generated.others(served, names)
+        over_http = len(case.protocols) > 1
+        yield replace(case, others=tuple(one for one in others if not over_http or streams_over_http(one)))
     else:
-        yield from generated.cases(served)
+        yield from generated.cases(served, names)
 
 
 def _cases(known: Known, served: Served) -> list[Case | Crowd | Result]:

@@ -70,7 +70,7 @@ def _body(request: Request, outputs: Iterable[str]) -> dict[str, Any]:
             for t in request.inputs
         ]
     }
-    if parameters := _sequence(request) | ({} if BINARY.isdisjoint(outputs) else {"binary_data_output": True}):
+    if parameters := request.parameters() | ({} if BINARY.isdisjoint(outputs) else {"binary_data_output": True}):
         body["parameters"] = parameters
     return body
 
@@ -83,15 +83,9 @@ def _stream(request: Request) -> dict[str, Any]:
             raise ValueError("a stream over HTTP takes lists of one dimension only")
         values = [*_values(tensor)]
         body[tensor.name] = values[0] if len(values) == 1 else values
-    if parameters := _sequence(request):
+    if parameters := request.parameters():
         body["parameters"] = parameters
     return body
-
-
-def _sequence(request: Request) -> dict[str, Any]:
-    if not request.sequence:
-        return {}
-    return {"sequence_id": request.sequence, "sequence_start": True, "sequence_end": True}
 
 
 def _values(tensor: Tensor) -> Iterator[object]:

@@ -51,7 +51,16 @@ class Served:
 
     @property
     def stateful(self) -> bool:
-        """Whether a request must belong to a sequence."""
+        """Whether a request must belong to a sequence.
+
+        The core makes one of each request to an iterative model, which hangs if its request also ends it
+        (core, src/sequence_batch_scheduler/sequence_utils.h, AddReleaseCallback).
+        """
+        return self.sequential and not self.config["sequence_batching"].get("iterative_sequence")
+
+    @property
+    def sequential(self) -> bool:
+        """Whether its requests have one row."""
         return "sequence_batching" in self.config
 
     @property
@@ -81,7 +90,7 @@ def of_config(config: Mapping[str, Any], version: str, at: Span) -> Served:
         inputs, outputs = (tuple(map(_declared, config.get(key, ()))) for key in ("input", "output"))
         batch = int(config.get("max_batch_size", 0))
         served = Served(str(config["name"]), version, config, at, inputs, outputs, batch)
-        _ = served.decoupled, served.named, served.warmed
+        _ = served.decoupled, served.named, served.warmed, served.stateful
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(f"it does not have the form of a ModelConfig: {error!r}") from None
     return served
