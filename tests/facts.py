@@ -27,6 +27,7 @@ from tritonrepo.repository import target
 from tritonrepo.server import logs
 from tritonrepo.smoke import generated
 from tritonrepo.smoke.meaning import AT_ONCE, LEAST_COSINE
+from tritonrepo.smoke.nearness import TOLERANCE
 from tritonrepo.sources import patterns, template
 from tritonrepo.sources.clean import FEW
 from tritonrepo.sources.encoder import LONGEST
@@ -80,6 +81,7 @@ FACTS: Mapping[str, str] = {
     "models-of-the-example-in-words": WORDS[MODELS],
     "release-here": runnable().name,
     "release-first-here": min(name for name, each in RELEASES.items() if each.server_wheel),
+    "smoke-tolerance": str(TOLERANCE),
     "least-cosine": f"{LEAST_COSINE:g}",
     "least-of-precision": f"{loss.LEAST_COSINE:g}",
     "at-once": f"{AT_ONCE}",

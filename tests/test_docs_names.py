@@ -213,6 +213,7 @@ DEFAULTS = {
     ("up", "--timeout"): "120.0",
     ("smoke", "--timeout"): "30.0",
     ("smoke", "--parallel"): "1",
+    ("smoke", "--tolerance"): "0.01",
     ("smoke", "--repeat"): "1",
     ("serve", "--llm-engine"): "ort",
     ("up", "--llm-engine"): "ort",

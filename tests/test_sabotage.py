@@ -216,6 +216,25 @@ def test_a_sabotaged_model_is_found(begun: Running, minilm_dir: Path, smoke: Smo
     assert at_once["outcome"] == ("failed" if sabotage.check == "at-once" else "not checked")
 
 
+def test_a_plan_needs_no_sources_to_find_a_sabotaged_model(
+    begun: Running, minilm_dir: Path, smoke: Smoke, tmp_path: Path
+) -> None:
+    """The plan is recorded from the good server, and replayed on the sabotaged one."""
+    sabotage, plan = SABOTAGES["passages in the place of their ids"], tmp_path / "plan.json"
+    begun.load(*begun.stale)
+    assert smoke(begun.server, begun.good, "--only", sabotage.model, "--record", plan).code == 0
+    same = smoke(begun.server, "--replay", plan, "--parallel", 2)
+    assert (same.code, same.document["diagnostics"]) == (0, [])
+    sabotage.damage(begun.place / sabotage.model / "1", minilm_dir)
+    begun.load(sabotage.model)
+    try:
+        found = smoke(begun.server, "--replay", plan)
+    finally:
+        begun.restore(sabotage.model)
+    assert (found.code, found.failed()) == (1, {(sabotage.model, sabotage.check)})
+    assert "differs from the recorded one" in found.said(sabotage.model, f"smoke-{sabotage.check}")
+
+
 def files(found: Smoked) -> dict[str, str]:
     return {row["model"]: row["outcome"] for row in found.document["results"] if row["check"] == "files"}
 

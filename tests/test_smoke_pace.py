@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from tests.speaking import Asked, Said, arrays, inferred, plain, speaking
+from tests.speaking import Asked, Said, Speaking, arrays, inferred, plain, speaking
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.flows.smoke import smoke
 from tritonrepo.server.client import Client
@@ -20,9 +20,11 @@ from tritonrepo.server.tensors import Request, of_values
 from tritonrepo.smoke.asking import MOST_LATE, Asking
 from tritonrepo.smoke.case import Case, Check, Crowd, Outcome, Protocol, Result
 from tritonrepo.smoke.connection import Connection
-from tritonrepo.smoke.crowd import run as at_once
+from tritonrepo.smoke.crowd import run as crowded
 from tritonrepo.smoke.judge import anything
 from tritonrepo.smoke.pace import Clock, Pace, again, arriving, together
+from tritonrepo.smoke.plan import Known
+from tritonrepo.smoke.run import Way, run
 
 PASSED = Result("m", "1", Check.ANSWER, "", "http", 10)
 FLAW = Diagnostic("smoke-answer", Severity.ERROR, Span("x"), "wrong", "Look.", model="m")
@@ -109,13 +111,25 @@ def test_a_pattern_selects_models() -> None:
             list(smoke(endpoint, only=["A*"]))
 
 
+class Scripted(Clock):
+    """A clock whose time is up once the model `dead` has been asked."""
+
+    def __init__(self, server: Speaking) -> None:
+        super().__init__(7)
+        self.server = server
+
+    def left(self) -> float:
+        return 0 if any(asked.path.endswith("dead/versions/1/infer") for asked in self.server.asked) else 0.2
+
+
 def test_at_the_deadline_the_test_ends_and_says_what_was_not_tested() -> None:
     release = threading.Event()
     with speaking(served("dead", "m", "n", dead=release)) as server:
-        results = list(smoke(Endpoint(server.url, 60, 60, "none"), pace=Pace(deadline_s=0.5)))
+        connection = Connection(Client(Endpoint(server.url, 60, 60)), None)
+        results = list(run(connection, Known(), frozenset(), Way(clock=Scripted(server))))
         release.set()
-    said = {r.model: r.diagnostics[0].message for r in results if r.outcome is Outcome.FAILED}
-    why = "the deadline of 0.5 s for the whole test has passed"
+    said = {r.model: r.diagnostics[0].message for r in reversed(results) if r.outcome is Outcome.FAILED}
+    why = "the deadline of 7 s for the whole test has passed"
     assert said == {
         "dead": f"version 1, http: the response was not complete when {why}",
         "m": f"version 1, http: not tested, because {why}",
@@ -123,13 +137,19 @@ def test_at_the_deadline_the_test_ends_and_says_what_was_not_tested() -> None:
     }
 
 
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_a_deadline_ends_what_never_answers(parallel: int) -> None:
+    release = threading.Event()
+    with speaking(served("dead", dead=release)) as server:
+        results = list(smoke(Endpoint(server.url, 60, 60, "none"), pace=Pace(parallel, deadline_s=0.2)))
+        release.set()
+    assert "the deadline of 0.2 s for the whole test has passed" in results[-1].diagnostics[0].message
+
+
 def test_models_that_no_time_was_left_to_look_at_are_named() -> None:
     with speaking(served("m")) as server:
-        from tritonrepo.smoke.plan import Known
-        from tritonrepo.smoke.run import run
-
         connection = Connection(Client(Endpoint(server.url, 30, 30)), None)
-        results = list(run(connection, Known(), frozenset(), clock=Clock(0)))
+        results = list(run(connection, Known(), frozenset(), Way(clock=Clock(0))))
     assert [(r.check, r.outcome, r.diagnostics[0].message) for r in results] == [
         ("loaded", "failed", "version 1 was not tested, because the deadline of 0 s for the whole test has passed")
     ]
@@ -158,14 +178,14 @@ def test_a_model_that_is_slow_only_for_a_batch_is_named_with_it_and_not_waited_f
         asking = Asking(connection, {}, {"m"})
         cases = [rows(1), *[rows(8)] * (MOST_LATE + 1)]
         results = [result for case in cases for result in asking.run(case)]
-        (crowded,) = at_once(asking, Crowd((rows(1), rows(1)), batched=False))
+        (last,) = crowded(asking, Crowd((rows(1), rows(1)), batched=False))
         release.set()
     late = "version 1, http: the response was not complete within 0.2 s, for a batch of 8"
     assert [[d.message for d in result.diagnostics] for result in results] == [
         [], *[[late]] * MOST_LATE,
         ["version 1, http: not tested, because 2 responses of this version were already late"],
     ]  # fmt: skip
-    assert crowded.diagnostics[0].message.endswith("not tested, because 2 responses of this version were already late")
+    assert last.diagnostics[0].message.endswith("not tested, because 2 responses of this version were already late")
 
 
 def test_a_clock_without_a_deadline_never_ends() -> None:

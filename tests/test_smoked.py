@@ -102,7 +102,7 @@ BLOCKED = {
 }
 
 
-@pytest.mark.parametrize("option", ["--junit"])
+@pytest.mark.parametrize("option", ["--junit", "--record"])
 @pytest.mark.parametrize(("path", "why"), BLOCKED.values(), ids=BLOCKED)
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_sent(
     inside: Path, capsys: pytest.CaptureFixture[str], option: str, path: str, why: str

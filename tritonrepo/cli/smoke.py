@@ -13,12 +13,14 @@ from tritonrepo.cli.connecting import Reach, connecting
 from tritonrepo.cli.files import WRITTEN
 from tritonrepo.cli.output import concluded
 from tritonrepo.cli.pacing import pacing
+from tritonrepo.cli.plans import Plans, planning
 from tritonrepo.cli.smoked import FORMS, Output
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import allow_links, metrics_address
-from tritonrepo.flows.smoke import NOTHING, known, smoke
+from tritonrepo.flows.smoke import NOTHING, known, recording, replay, smoke
 from tritonrepo.smoke.case import Outcome, Result
 from tritonrepo.smoke.pace import Pace
+from tritonrepo.smoke.recorded import read
 
 EPILOG = f"""\b
 Examples:
@@ -44,6 +46,7 @@ Examples:
 )
 @metrics_address
 @pacing
+@planning
 @allow_links
 @click.option(
     "--junit", "junit_file", type=WRITTEN, metavar="FILE", help="Also write the results to FILE as JUnit XML."
@@ -59,6 +62,7 @@ def command(
     timeout: float,
     metrics: str | None,
     pace: Pace,
+    plans: Plans,
     links: tuple[Path, ...],
     junit_file: Path | None,
     form: str,
@@ -76,13 +80,20 @@ def command(
     results: list[Result] = []
     output = Output(url, form, junit_file)
     with concluded(form, lambda ends: output.made(results, ends)):
-        about = NOTHING if stack is None else known(stack, workspace(links), repository)
         server = replace(reach.endpoint(url, timeout, timeout), metrics=metrics)
+        recorder = None if plans.record is None else recording(server)
+        if plans.replay is not None:
+            found = replay(server, read(plans.replay), only, pace, plans.tolerance)
+        else:
+            about = NOTHING if stack is None else known(stack, workspace(links), repository)
+            found = smoke(server, about, only, pace, recorder)
         try:
-            for result in smoke(server, about, only, pace):
+            for result in found:
                 insort(results, result, key=lambda each: each.model)
         except KeyboardInterrupt:
             output.interrupted(results)
             raise
         output.tell(results)
+        if recorder is not None:
+            plans.keep(recorder, server)
     return 1 if any(result.outcome is Outcome.FAILED for result in results) else 0

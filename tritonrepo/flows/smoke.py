@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +19,12 @@ from tritonrepo.smoke import expected
 from tritonrepo.smoke.case import Result
 from tritonrepo.smoke.connection import Connection
 from tritonrepo.smoke.expected import Expected
+from tritonrepo.smoke.nearness import TOLERANCE
 from tritonrepo.smoke.pace import Clock, Pace
 from tritonrepo.smoke.plan import Known
-from tritonrepo.smoke.run import USUAL, run
+from tritonrepo.smoke.recorded import Plan
+from tritonrepo.smoke.recording import Recorder
+from tritonrepo.smoke.run import USUAL, Way, replayed, run
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import is_remote, open_store
 from tritonrepo.stores.links import kept
@@ -31,17 +34,57 @@ from tritonrepo.tree import Tree
 NOTHING = Known()
 
 
-def smoke(server: Endpoint, about: Known = NOTHING, only: Collection[str] = (), pace: Pace = USUAL) -> Iterator[Result]:
+def smoke(
+    server: Endpoint,
+    about: Known = NOTHING,
+    only: Collection[str] = (),
+    pace: Pace = USUAL,
+    recorder: Recorder | None = None,
+) -> Iterator[Result]:
     """Test every model of a server, or those that `only` names or matches, and yield each result as it arrives.
 
-    Raise Stop if the server cannot be reached at all, or lacks a model that `only` names.
+    A `recorder` keeps what was sent and what came back, for `replay`. Raise Stop if the server cannot be reached at
+    all, or lacks a model that `only` names.
     """
-    clock = Clock(pace.deadline_s)
-    connection = Connection(Client(server), None).within(clock.left())
-    http = connection.http
-    with nullcontext() if server.grpc == NO_GRPC else Rpc(http.endpoint) as rpc:
-        for result in run(Connection(http, rpc), about, frozenset(only), pace, clock):
+    way = Way(pace, Clock(pace.deadline_s), recorder)
+    with _connected(server, way) as connection:
+        for result in run(connection, about, frozenset(only), way):
             yield _safe(result, server)
+
+
+def recording(server: Endpoint) -> Recorder:
+    """Return what keeps a run on this server; secrets of its headers never get into the plan."""
+    return Recorder(server.without_secrets)
+
+
+def recorded(recorder: Recorder, server: Endpoint) -> str:
+    """Return the plan of a run on this server, as the content of a file."""
+    about = Client(server).about()
+    return recorder.plan({key: about[key] for key in ("name", "version") if isinstance(about.get(key), str)})
+
+
+def replay(
+    server: Endpoint,
+    plan: Plan,
+    only: Collection[str] = (),
+    pace: Pace = USUAL,
+    tolerance: float = TOLERANCE,
+) -> Iterator[Result]:
+    """Send the requests of a recorded plan to a server, and yield whether each response is as it was.
+
+    Numbers may differ by `tolerance`, as a part of the largest of their tensor. Raise Stop as `smoke` does.
+    """
+    way = Way(pace, Clock(pace.deadline_s))
+    with _connected(server, way) as connection:
+        for result in replayed(connection, plan, frozenset(only), way, tolerance):
+            yield _safe(result, server)
+
+
+@contextmanager
+def _connected(server: Endpoint, way: Way) -> Iterator[Connection]:
+    http = Connection(Client(server), None).within(way.clock.left()).http
+    with nullcontext() if server.grpc == NO_GRPC else Rpc(http.endpoint) as rpc:
+        yield Connection(http, rpc)
 
 
 def _safe(result: Result, server: Endpoint) -> Result:

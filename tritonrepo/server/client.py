@@ -35,11 +35,8 @@ JSON = {"Content-Type": "application/json"}
 DENIED = {401, 403}
 MOVED = {301, 302, 303, 307, 308}
 
-SEEN = 1 << 18
-"""How much of another service's response is looked at, in bytes."""
-
-SHOWN = 200
-"""How much of a response that makes no sense a message quotes, in bytes."""
+SEEN, SHOWN = 1 << 18, 200
+"""How much of another service's response is looked at, and of one that makes no sense is quoted, in bytes."""
 
 CUT = "the connection closed before the end of the response"
 
@@ -98,6 +95,10 @@ class Client:
             raise self._odd(models)
         return [ModelState(*(str(model.get(field, "")) for field in ModelState._fields)) for model in models]
 
+    def about(self) -> dict[str, Any]:
+        """Return the server's metadata: name, version, extensions."""
+        return self._mapping(self._json("GET", "/v2"))
+
     def metadata(self, model: str) -> dict[str, Any]:
         """Return a model's metadata: name, versions, platform, inputs, outputs."""
         return self._mapping(self._json("GET", _path(model, "")))
@@ -123,10 +124,6 @@ class Client:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             message = f"/v2/models/stats: the response is not statistics: {error!r}"
             raise failure("server-answer", self.url, message) from None
-
-    def about(self) -> dict[str, Any]:
-        """Return what the server says about itself: its name, version and extensions."""
-        return self._mapping(self._json("GET", "/v2"))
 
     def content(self, most: int) -> tuple[int, bytes]:
         """Return the HTTP status and the content of the URL itself, at most one byte more than `most`."""
@@ -283,10 +280,9 @@ class Client:
         return failure("server-answer", self.url, message, "Check the server's log.")
 
     def _cause(self, error: OSError | HTTPException) -> Cause | None:
-        if not isinstance(error, BadStatusLine | OSError):
-            return None  # what answered speaks HTTP
         host, port, _, secure = self._address
-        return cause(Port(host, port or (443 if secure else 80), grpc=False, secure=secure, tls=self.endpoint.tls))
+        at = Port(host, port or (443 if secure else 80), grpc=False, secure=secure, tls=self.endpoint.tls)
+        return cause(at) if isinstance(error, BadStatusLine | OSError) else None  # what else answered speaks HTTP
 
 
 def _path(model: str, version: str) -> str:

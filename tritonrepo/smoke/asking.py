@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, failure
 from tritonrepo.server.client import Client
@@ -20,6 +20,9 @@ from tritonrepo.smoke.judge import described, differences
 from tritonrepo.smoke.pace import Clock
 from tritonrepo.smoke.repeating import repeated
 from tritonrepo.smoke.served import Declared
+
+if TYPE_CHECKING:
+    from tritonrepo.smoke.recording import Recorder
 
 BROKEN = {"server-unreachable", "server-answer", "server-late"}
 """What may mean that the whole server is gone, not only this response."""
@@ -72,13 +75,14 @@ class Asking:
     ) -> None:
         self.connection, self.outputs, self.batched = connection, outputs, batched
         self.clock, self.standing = clock or Clock(), Standing()
+        self.recorder: Recorder | None = None
 
     @contextmanager
     def apart(self) -> Iterator[Asking]:
         """Yield the same with a connection of its own, for another thread."""
         with self.connection.another() as connection:
             other = Asking(connection, self.outputs, self.batched, self.clock)
-            other.standing = self.standing
+            other.standing, other.recorder = self.standing, self.recorder
             yield other
 
     def run(self, case: Case) -> Iterator[Result]:
@@ -87,7 +91,8 @@ class Asking:
         if case.follows and version in self.standing.wrong:
             yield from self._unsent(case)
             return
-        replies = {}
+        came: dict[Protocol, Answered] = {}
+        sent = case
         protocols = [p for p in case.protocols if p is Protocol.HTTP or self.connection.rpc is not None]
         if not protocols:
             yield _skipped(case)
@@ -96,14 +101,23 @@ class Asking:
                 yield unasked(case, protocol, lost)
                 self.standing.wrong.add(version)
                 continue
-            asked, answered = tried(case, protocol, self.answer, self.standing.fits)
-            yield unknown(asked, protocol, answered) or self.told(asked, protocol, answered)
-            if not answered.flaws:
-                replies[protocol] = answered.reply
-            elif not case.guess:
+            sent, answered = tried(case, protocol, self.answer, self.standing.fits)
+            if (refused := unknown(sent, protocol, answered)) is not None:
+                yield refused
+                continue
+            yield self.told(sent, protocol, answered)
+            came[protocol] = answered
+            if answered.flaws and not case.guess:
                 self.standing.wrong.add(version)
+        yield from self._together(sent, came)
+
+    def _together(self, case: Case, came: Mapping[Protocol, Answered]) -> Iterator[Result]:
+        """Record the responses over all protocols, and compare them."""
+        if self.recorder is not None:
+            self.recorder.single(case, came)
+        replies = [answered.reply for answered in came.values() if not answered.flaws]
         if case.compared is not None and len(replies) == len(Protocol):
-            yield _compared(case, list(replies.values()))
+            yield _compared(case, replies)
 
     def _unsent(self, case: Case) -> Iterator[Result]:
         """Yield the result of a case that is not sent; nothing if nothing is, as the first case says."""

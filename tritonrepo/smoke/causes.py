@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tritonrepo.diagnostics import Diagnostic
@@ -16,8 +16,9 @@ from tritonrepo.tree import File
 class Causes:
     """Which models call which, and which have failed so far."""
 
-    def __init__(self, models: Mapping[str, Expected], served: Iterable[Served]) -> None:
+    def __init__(self, models: Mapping[str, Expected], served: Sequence[Served]) -> None:
         """Read the steps of ensembles, and what a repository says of models that call others by themselves."""
+        self.served = served
         self.calls: dict[str, set[str]] = {}
         self.failed: dict[str, str] = {}
         configs = [*((one.name, one.config) for one in served), *((name, one.config) for name, one in models.items())]
@@ -39,9 +40,9 @@ class Causes:
             left += new
         return seen - {model}
 
-    def first(self, served: Iterable[Served]) -> list[Served]:
-        """Return the versions with the called models first, otherwise in their order."""
-        return sorted(served, key=lambda one: len(self.below(one.name)))
+    def first(self) -> list[Served]:
+        """Return the served versions with the called models first, otherwise in their order."""
+        return sorted(self.served, key=lambda one: len(self.below(one.name)))
 
     def note(self, results: Iterable[Result]) -> list[Result]:
         """Return results of which none had to be waited for, after all of them are known."""

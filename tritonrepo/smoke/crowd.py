@@ -49,6 +49,8 @@ def _asked(asking: Asking, crowd: Crowd, whole: Case, protocol: Protocol) -> Res
             break
         wave = _wave(asking, crowd.cases, protocol)
     ms = round((time.monotonic() - began) * 1000)
+    if asking.recorder is not None:
+        asking.recorder.crowd(crowd, protocol, wave.answers)
     wrong = _wrong(crowd.cases, wave.answers)
     if wrong is not None:
         case, answered = wrong

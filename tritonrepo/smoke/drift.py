@@ -108,6 +108,13 @@ def _tensors(field: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> 
             yield f"{path}: the repository says {_shown(mine)}, but the server serves {_shown(its)}"
 
 
+def differences_of(recorded: Mapping[str, Any], served: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how the config of a model differs from that of the same version when a plan was recorded."""
+    for field in sorted(recorded.keys() | served.keys()):
+        for path, then, now in _differences(field, recorded.get(field), served.get(field), filled=False):
+            yield f"{path}: {_shown(then)} when the plan was recorded, {_shown(now)} now"
+
+
 def _differences(path: str, ours: Any, theirs: Any, *, filled: bool) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401
     """Yield path, our value and theirs of every difference; `filled`: the server may set what we do not."""
     if filled and ours is None:

@@ -8,11 +8,12 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
+from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity, Stop, closest, fatal
 from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.recognizing import recognized
-from tritonrepo.smoke import crowd
+from tritonrepo.smoke import crowd, replay
 from tritonrepo.smoke.asking import Asking
 from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Outcome, Result, found
 from tritonrepo.smoke.causes import Causes
@@ -20,6 +21,8 @@ from tritonrepo.smoke.connection import Connection
 from tritonrepo.smoke.pace import Clock, Pace, again, arriving
 from tritonrepo.smoke.plan import Known, cases, named
 from tritonrepo.smoke.proof import Proof
+from tritonrepo.smoke.recorded import Plan
+from tritonrepo.smoke.recording import Recorder
 from tritonrepo.smoke.served import Served, place, survey
 
 USUAL = Pace()
@@ -30,31 +33,56 @@ OTHER = {"server-answer", "server-refused"}
 Item = Case | Crowd | Result
 
 
-def run(
-    connection: Connection, known: Known, only: frozenset[str], pace: Pace = USUAL, clock: Clock | None = None
-) -> Iterator[Result]:
+class Way(NamedTuple):
+    """How a run proceeds: its pace, its clock, and what records it."""
+
+    pace: Pace = USUAL
+    clock: Clock = Clock()  # one without a deadline, which never changes
+    recorder: Recorder | None = None
+
+
+STRAIGHT = Way()
+
+
+def run(connection: Connection, known: Known, only: frozenset[str], way: Way = STRAIGHT) -> Iterator[Result]:
     """Yield every result as it arrives; `only` selects the models to test by name or pattern, by default all.
 
     What the server counts meanwhile is read as well.
 
     Raise Stop if the server cannot be reached at all, or lacks a model that `only` names.
     """
-    clock = clock or Clock(pace.deadline_s)
     index = [state for state in _index(connection) if state.name not in known.left_out]
     yield from (Result(name, "", Check.LOADED, unchecked=reason) for name, reason in sorted(known.left_out.items()))
     known = known.tested()
-    names = sorted({state.name for state in index} | known.models.keys())
-    only = _selected(only, names)
-    seen = list(_surveyed(connection.http, index, only, clock))
-    served = [each for each in seen if isinstance(each, Served)]
+    only = _selected(only, sorted({state.name for state in index} | known.models.keys()))
+    served: list[Served] = []
+    loaded = list(_surveyed(connection.http, index, only, way.clock, served))
     causes = Causes(known.models, served)
-    loaded = [each for each in seen if isinstance(each, Result)]
     refused = {result.model for result in loaded if result.outcome is Outcome.FAILED}
     yield from causes.note([*loaded, *named(known, served, only, refused)])
+    yield from _asked(connection, causes, cases(known, causes.first(), only), way)
+    if way.recorder is not None:
+        way.recorder.served = served
+
+
+def replayed(connection: Connection, plan: Plan, only: frozenset[str], way: Way, tolerance: float) -> Iterator[Result]:
+    """Yield the results of a recorded plan on another server, or on the same one later; Stop as for `run`."""
+    index = [state for state in _index(connection) if state.name in plan.names]
+    only = _selected(only, sorted(plan.names))
+    served: list[Served] = []
+    loaded = list(_surveyed(connection.http, index, only, way.clock, served))
+    causes = Causes({}, served)
+    yield from causes.note([*loaded, *replay.versions(plan, served, only)])
+    yield from _asked(connection, causes, replay.cases(plan, causes.first(), only, tolerance), way)
+
+
+def _asked(connection: Connection, causes: Causes, items: Iterator[Item], way: Way) -> Iterator[Result]:
+    served, pace = causes.served, way.pace
     batched = {one.name for one in served if one.max_batch_size}
-    asking = Asking(connection, {one.name: one.outputs for one in served}, batched, clock)
+    asking = Asking(connection, {one.name: one.outputs for one in served}, batched, way.clock)
+    asking.recorder = way.recorder
     proof = Proof(asking, served)
-    models = groupby(cases(known, causes.first(served), only), _model)
+    models = groupby(items, _model)
     for result in arriving((partial(_tested, proof, list(each), pace) for _, each in models), pace.parallel):
         yield result if asking.standing.lost else causes.told(result)
     yield from proof.results()
@@ -74,12 +102,12 @@ def _tested(proof: Proof, items: Sequence[Item], pace: Pace) -> Iterator[Result]
     """Yield the results of one model."""
     with proof.asking.apart() if pace.parallel > 1 else nullcontext(proof.asking) as own:
         for item in items:
-            for result in again(partial(_asked, own, item), 1 if isinstance(item, Result) else pace.repeat):
+            for result in again(partial(_one, own, item), 1 if isinstance(item, Result) else pace.repeat):
                 proof.note(item, result)
                 yield result
 
 
-def _asked(asking: Asking, item: Item) -> Iterator[Result]:
+def _one(asking: Asking, item: Item) -> Iterator[Result]:
     match item:
         case Result():
             yield item
@@ -101,15 +129,21 @@ def _selected(only: frozenset[str], names: Sequence[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _surveyed(client: Client, index: list[ModelState], only: frozenset[str], clock: Clock) -> Iterator[Served | Result]:
-    """Yield the loaded versions, and a result for each that was not looked at when time was up."""
+def _surveyed(
+    client: Client, index: list[ModelState], only: frozenset[str], clock: Clock, served: list[Served]
+) -> Iterator[Result]:
+    """Yield whether each version is loaded, and add those that are; a version that no time was left for fails."""
     for number, state in enumerate(index):
         if clock.over and (not only or state.name in only):
             flaw = Flaw(f"version {state.version} was not tested, because {clock.why}", "Raise `--deadline`.")
             diagnostic = found(Check.LOADED, Severity.ERROR, place(client, state.name), flaw, state.name)
             yield Result(state.name, state.version, Check.LOADED, diagnostics=(diagnostic,))
-        else:
-            yield from survey(client, index[number : number + 1], only)
+            continue
+        for seen in survey(client, index[number : number + 1], only):
+            if isinstance(seen, Served):
+                served.append(seen)
+            else:
+                yield seen
 
 
 def _index(connection: Connection) -> list[ModelState]:
