@@ -1,117 +1,97 @@
-"""Made-up requests to the real server: models that return their inputs, of every data type and in many shapes."""
+"""Two servers behind one URL: seen by their own counts, which only one server can have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from tests.processes import killed
-from tritonrepo.flows.smoke import smoke
+from tests.speaking import Asked, Said, plain, speaking
+from tritonrepo.diagnostics import Span
+from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
-from tritonrepo.server.launch import Launch
-from tritonrepo.server.process import Server, start
-from tritonrepo.server.runtime import find
-from tritonrepo.smoke.case import Outcome, Result
+from tritonrepo.smoke.case import Result
+from tritonrepo.smoke.connection import Connection
+from tritonrepo.smoke.identity import MORE, checked
 
-KINDS = [
-    "BOOL",
-    *(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)),
-    "FP16",
-    "FP32",
-    "FP64",
-    "BF16",
-]
-TYPES = [*KINDS, "STRING"]
-"""Every data type of model_config.proto."""
-
-SHAPES = ["1", "-1", "2, 3", "-1, -1", "-1, 2", "1, 1, 4"]
-
-IDENTITY = """
-import triton_python_backend_utils as pb_utils
-
-class TritonPythonModel:
-    def initialize(self, args):
-        self.decoupled = '"decoupled":true' in args["model_config"]
-
-    def execute(self, requests):
-        responses = [self.respond(request) for request in requests]
-        if not self.decoupled:
-            return responses
-        for request, response in zip(requests, responses):
-            sender = request.get_response_sender()
-            sender.send(response)
-            sender.send(response)
-            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-
-    def respond(self, request):
-        inputs = [tensor for tensor in request.inputs() if tensor.name().startswith("IN_")]
-        return pb_utils.InferenceResponse([self.same("OUT_" + tensor.name()[3:], tensor) for tensor in inputs])
-
-    def same(self, name, tensor):
-        if name.startswith("OUT_BF16"):  # which NumPy does not have
-            return pb_utils.Tensor.from_dlpack(name, tensor.to_dlpack())
-        return pb_utils.Tensor(name, tensor.as_numpy())
-"""
-
-FLAT = IDENTITY.replace("tensor.as_numpy())", "tensor.as_numpy().reshape(1, -1))")
-"""A model that puts all rows of a batch into one, which a batch of one does not show."""
+Counts = tuple[int, int, int]
 
 
-def both(name: str, kind: str, dims: str, more: str = "") -> str:
-    shared = f"data_type: TYPE_{kind} dims: [ {dims} ] {'reshape { shape: [ ] }' if name == 'scalar' else ''}"
-    return f'input {{ name: "IN_{name}" {shared} {more} }} output {{ name: "OUT_{name}" {shared} }}'
+def counted(counts: Counts, *, words: bool = False) -> dict[str, Any]:
+    """Return statistics; gRPC's JSON has words for numbers, and leaves out what is zero."""
+    requests, ns, last = (str(n) if words else n for n in counts)
+    return {"model_stats": [{"inference_stats": {"success": {"count": requests, "ns": ns}}, "last_inference": last}]}
 
 
-def every(kinds: Iterable[str]) -> str:
-    return "\n".join(both(f"{kind}_{number}", kind, dims) for kind in kinds for number, dims in enumerate(SHAPES))
+class Rpc:
+    address = "h:1"
+
+    def __init__(self, counts: Counts, version: str) -> None:
+        self.counts, self.version = counts, version
+
+    def statistics(self, *_: str) -> dict[str, Any]:
+        return counted(self.counts, words=True)
+
+    def about(self) -> dict[str, Any]:
+        return {"name": "triton", "version": self.version}
 
 
-SEQUENCE = """
-sequence_batching { control_input [
-  { name: "START" control { kind: CONTROL_SEQUENCE_START fp32_false_true: [ 0, 1 ] } },
-  { name: "END" control { kind: CONTROL_SEQUENCE_END int32_false_true: [ 0, 1 ] } },
-  { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT32 } }
-] }
-"""
-OPTIONAL = both("more", "INT32", "-1", "optional: true")
-MODELS: dict[str, tuple[str, str]] = {
-    "alone": (every(TYPES), IDENTITY),
-    "batched": (
-        f"max_batch_size: 4 dynamic_batching {{ }} {every(TYPES)} {OPTIONAL} {both('scalar', 'FP32', '1')}"
-        + both("ragged", "INT64", "-1", "allow_ragged_batch: true"),
-        IDENTITY,
+def judged(http: Sequence[Counts], grpc: Counts, version: str = "2") -> list[Result]:
+    """Return what is found if HTTP's looks are these, again and again."""
+    looks = [*http] * (4 + MORE)
+
+    def say(asked: Asked) -> Said:
+        if asked.path == "/v2":
+            return plain({"name": "triton", "version": "2"})
+        return plain(counted(looks.pop(0)))
+
+    rpc: Any = Rpc(grpc, version)
+    with speaking(say) as server:
+        return [*checked(Connection(Client(Endpoint(server.url, 30)), rpc), "m", "1", Span("x"))]
+
+
+ONE, OTHER, LATER = (5, 500, 50), (9, 300, 40), (6, 600, 60)
+SEEN: dict[str, tuple[Sequence[Counts], Counts, str, list[tuple[str, str]]]] = {
+    "one server": ([ONE], ONE, "2", []),
+    "one that others ask, too": ([ONE, ONE, LATER, LATER, LATER, LATER, LATER, LATER, LATER, LATER], LATER, "2", []),
+    "another for gRPC": (
+        [ONE], OTHER, "2",
+        [("failed", "HTTP and gRPC reach different servers: they report 5 requests over HTTP, 9 over gRPC")],
     ),
-    "flat": (f"max_batch_size: 8 {both('X', 'FP32', '-1')}", FLAT),
-    "sequence": (f"max_batch_size: 2 {SEQUENCE} {both('X', 'STRING', '1')}", IDENTITY),
-    "streamed": (f"model_transaction_policy {{ decoupled: true }} {every(KINDS)}", IDENTITY),
-}
+    "as many requests, but other ones": (
+        [ONE], (5, 501, 50), "2",
+        [("failed", "HTTP and gRPC reach different servers: they report 5 requests over HTTP, 5 over gRPC")],
+    ),
+    "equal ones behind a load balancer": (
+        [ONE, OTHER], ONE, "2",
+        [("warning", "requests over HTTP reach several servers, or the server was restarted: its counts went back")],
+    ),
+    "unequal ones behind a load balancer": (
+        [ONE, OTHER], ONE, "3",
+        [("failed", "requests over HTTP reach several servers, or the server was restarted: its counts went back")],
+    ),
+}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    place = tmp_path_factory.mktemp("identity")
-    for name, (config, code) in MODELS.items():
-        (place / name / "1").mkdir(parents=True)
-        (place / name / "config.pbtxt").write_text(f'backend: "python" {config}', "utf-8")
-        (place / name / "1" / "model.py").write_text(code, "utf-8")
-    with killed(start(Launch(Path(place), find()))) as running:
-        yield running
+@pytest.mark.parametrize(("http", "grpc", "version", "outcomes"), SEEN.values(), ids=SEEN)
+def test_another_server_is_seen_by_its_counts(
+    http: Sequence[Counts], grpc: Counts, version: str, outcomes: list[tuple[str, str]]
+) -> None:
+    found = judged(http, grpc, version)
+    assert [(each.outcome, each.diagnostics[0].message) for each in found] == [
+        (outcome, f"version 1: {message}") for outcome, message in outcomes
+    ]
+    for each in found:
+        assert f"gRPC: h:1, triton {version}" in each.diagnostics[0].hint
 
 
-def test_what_comes_back_as_it_was_sent_passes_over_both_protocols(server: Server) -> None:
-    results = list(smoke(Endpoint(server.http, 60, 60, server.grpc)))
-    asked = [(one.model, one.what, one.protocol, one.outcome) for one in results if one.check in {"answer", "stream"}]
-    cases = [("alone", ""), *(("batched", what) for what in ("", "all inputs", "a batch of 2", "a batch of 4"))]
-    cases += [("flat", ""), ("flat", "a batch of 2"), ("sequence", "")]
-    failed = {("flat", "a batch of 2"): Outcome.FAILED}
-    wanted = [(*case, protocol, failed.get(case, Outcome.PASSED)) for case in cases for protocol in ("grpc", "http")]
-    unsent = ("flat", "a batch of 8", "", Outcome.NOT_CHECKED)
-    assert sorted(asked) == sorted([*wanted, unsent, ("streamed", "", "grpc", Outcome.PASSED)])
-    (first, _) = said(results)
-    assert first == "version 1, grpc: output OUT_X has shape [1, 2], but the config declares [2, -1]"
-
-
-def said(results: Iterable[Result]) -> list[str]:
-    return [diagnostic.message for result in results for diagnostic in result.diagnostics]
+@pytest.mark.parametrize(
+    "said", [plain({}), plain([]), plain({"model_stats": [{}]}), plain({}, 404), Said(b"[" * 9999)]
+)
+def test_what_counts_nothing_says_nothing(said: Said) -> None:
+    rpc: Any = Rpc(ONE, "2")
+    with speaking(lambda _: said) as server:
+        connection = Connection(Client(Endpoint(server.url, 30)), rpc)
+        assert [*checked(connection, "m", "1", Span("x"))] == []
+        assert [*checked(Connection(connection.http, None), "m", "1", Span("x"))] == []

@@ -30,7 +30,8 @@ OPTIONS = (
         "--tolerance",
         type=click.FloatRange(0),
         metavar="PART",
-        help=f"By how much numbers may differ with --replay, as part of a tensor's largest.  [default: {TOLERANCE}]",
+        help="By how much numbers may differ with --replay, as a part of the largest of a tensor."
+        f"  [default: {TOLERANCE}]",
     ),
 )
 

@@ -7,7 +7,7 @@ in a stream come as messages, without a status, and the stream goes on (seen fro
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from types import TracebackType
 from typing import Any, Self
@@ -89,6 +89,21 @@ class Rpc:
         found = cause(Port(host.strip("[]"), int(port), True, endpoint.grpc_secure(), endpoint.tls))  # noqa: FBT003
         why, hint = (found.message, found.hint) if found else (words, ADDRESS)
         return fatal("server-unreachable", self.address, f"the gRPC server cannot be reached: {why}", hint)
+
+    def about(self) -> dict[str, Any]:
+        """Return the server's metadata: name, version, extensions."""
+        return self._told(self._client.get_server_metadata)
+
+    def statistics(self, model: str, version: str) -> dict[str, Any]:
+        """Return what the server has counted for a version, in the form of HTTP's response, with numbers as strings."""
+        return self._told(self._client.get_inference_statistics, model, version)
+
+    def _told(self, ask: Callable[..., Any], *what: str) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = ask(*what, headers=self._headers, as_json=True, client_timeout=self.whole_s)
+        except self._types.InferenceServerException as error:
+            raise self._refused(error) from None
+        return answer
 
     def infer(self, request: Request) -> dict[str, Tensor]:
         """Return a model's single response; raise Stop with the server's words, or when time is up."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Severity, Stop, closest, fatal
 from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.recognizing import recognized
-from tritonrepo.smoke import crowd, replay
+from tritonrepo.smoke import crowd, identity, replay
 from tritonrepo.smoke.asking import Asking
 from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Outcome, Result, found
 from tritonrepo.smoke.causes import Causes
@@ -105,6 +105,15 @@ def _tested(proof: Proof, items: Sequence[Item], pace: Pace) -> Iterator[Result]
             for result in again(partial(_one, own, item), 1 if isinstance(item, Result) else pace.repeat):
                 proof.note(item, result)
                 yield result
+        for (model, version), case in _versions(items).items():
+            if own.connection.rpc is not None and own.barred(case.request) is None:
+                yield from identity.checked(own.connection, model, version, case.at)
+
+
+def _versions(items: Iterable[Item]) -> dict[tuple[str, str], Case]:
+    """Return each version that was asked, with a case of it."""
+    asked = [item.cases[0] if isinstance(item, Crowd) else item for item in items if not isinstance(item, Result)]
+    return {(case.request.model, case.request.version): case for case in asked}
 
 
 def _one(asking: Asking, item: Item) -> Iterator[Result]:
