@@ -146,7 +146,7 @@ def rows() -> dict[str, tuple[set[str], str]]:
 
 SERVES = {
     *("--http-port", "--grpc-port", "--metrics-port", "--release", "--runtime", "--llm-engine", "--timeout"),
-    *("--log", "--verbose", "-v", "--allow-links"),
+    *("--log", "--verbose", "-v", "--allow-links", "--watch"),
 }
 """What the row of `up` calls serve's options."""
 
@@ -285,7 +285,7 @@ def test_information_is_shown_when_asked_for(inside: Path, capsys: pytest.Captur
 
 def test_the_row_of_up_speaks_of_the_options_that_it_shares_with_serve() -> None:
     line = next(line for line in stated()["commands"] if line.startswith("| `tritonrepo up"))
-    assert "serve's for ports, release, runtime, engine, timeout, log and links; " in line
+    assert "serve's for ports, watching, release, runtime, engine, timeout, log and links; " in line
     assert options("up") & options("serve") - {"--help"} == SERVES
 
 

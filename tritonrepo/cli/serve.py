@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -9,11 +10,13 @@ import click
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.interrupts import stoppable
 from tritonrepo.cli.output import say
-from tritonrepo.cli.serving import USUAL, options, ports_or, urls, watch
+from tritonrepo.cli.serving import USUAL, WATCH, options, ports_or, tell, urls, watch
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import allow_links
 from tritonrepo.flows.serve import ServeOptions, banner, read_record, serve
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.launch import Mode
+from tritonrepo.server.process import Server
 from tritonrepo.stores import is_remote
 
 EPILOG = f"""\b
@@ -33,6 +36,7 @@ Examples:
     "--poll", type=click.IntRange(1), metavar="SECONDS", help="Check the repository for changes every SECONDS seconds."
 )
 @click.option("--explicit", is_flag=True, help="Load models only when a client requests it.")
+@WATCH
 @allow_links
 @options
 def command(
@@ -40,6 +44,7 @@ def command(
     *,
     poll: int | None,
     explicit: bool,
+    watched: bool,
     links: tuple[Path, ...],
     http_port: int | None,
     grpc_port: int | None,
@@ -58,19 +63,35 @@ def command(
     Stand-ins with the same contract replace the backends that the CPU server lacks, and are listed at startup. The URLs
     are printed on stdout once every model has loaded. If a model does not load, the command fails; with --poll or
     --explicit, it reports the model and serves the others. A model of another backend that the target's images have,
-    such as pytorch, is reported and left out. Ctrl-C stops the server.
+    such as pytorch, is reported and left out. With --watch, models whose files change are checked and reloaded, and the
+    others serve on. Ctrl-C stops the server.
     """
     if poll and explicit:
         raise click.UsageError("--poll and --explicit cannot be combined: Triton has one model control mode")
+    if watched and (poll or explicit or is_remote(repository)):
+        raise click.UsageError("--watch is for a directory, and cannot be combined with --poll and --explicit")
     mode = Mode.POLL if poll else Mode.EXPLICIT if explicit else Mode.ONCE
     ports = ports_or((http_port, grpc_port, metrics_port), USUAL)
     work = workspace(links)
     record = read_record(repository, work)
-    chosen = ServeOptions(ports, runtime, llm_engine, timeout, mode, poll or 5, release, log, verbose)
+    chosen = ServeOptions(ports, runtime, llm_engine, timeout, mode, poll or 5, release, log, verbose, watched)
     where = repository if is_remote(repository) else Path(repository)
     with stoppable(), serve(where, chosen, work, record) as server:
         say(*banner(server, record, llm_engine), err=True)
         for fault in server.unavailable:
             say(*fault.lines, err=True)
         say(*urls(server))
-        return watch(server)
+        return watch(server, _reloading(server, chosen, work) if watched else lambda: None)
+
+
+def _reloading(server: Server, chosen: ServeOptions, work: Workspace) -> Callable[[], None]:
+    """Return the function that reloads what changed, and says so."""
+    from tritonrepo.flows.reloading import repository_watch, told
+
+    watching = repository_watch(server, chosen, work)
+
+    def reload() -> None:
+        for each in told(watching.changes()):
+            tell(each)
+
+    return reload

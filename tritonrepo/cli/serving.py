@@ -10,6 +10,7 @@ import click
 
 from tritonrepo.cli.output import say
 from tritonrepo.cli.values import NAMED, PORT, WAIT
+from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.flows.serve import ENGINES
 from tritonrepo.flows.served_release import named
 from tritonrepo.server.following import Stubs
@@ -73,13 +74,21 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def tell(said: Diagnostic | str) -> None:
+    """Print a line or a diagnostic on stderr."""
+    say(*([said] if isinstance(said, str) else said.lines), err=True)
+
+
 def urls(server: Server) -> list[str]:
     """Return the lines that show the server's addresses."""
     return [f"http     {server.http}", f"grpc     {server.grpc}", f"metrics  {server.metrics}"]
 
 
-def watch(server: Server) -> int:
-    """Show what matters in the log until the server exits by itself, which is a fault.
+WATCH = click.option("--watch", "watched", is_flag=True, help="Reload what changes while the server runs.")
+
+
+def watch(server: Server, each: Callable[[], None] = lambda: None) -> int:
+    """Show what matters in the log until the server exits by itself, which is a fault; call `each` every time.
 
     Ctrl-C and SIGTERM leave by exception.
     """
@@ -87,7 +96,8 @@ def watch(server: Server) -> int:
     while server.alive():
         dead = stubs.dead() if stubs else ()
         for said in (*server.news(), *(dead if server.alive() else ())):
-            say(*([said] if isinstance(said, str) else said.lines), err=True)
+            tell(said)
+        each()
         time.sleep(GLANCE_S)
     tail = (f"  {line}" for line in server.log_tail(12).split("\n"))
     say(f"the server stopped unexpectedly with exit code {server.exit_code()}; the end of its log:", *tail, err=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,13 +14,13 @@ from tritonrepo.cli.interrupts import stoppable
 from tritonrepo.cli.output import say
 from tritonrepo.cli.paging import paged
 from tritonrepo.cli.results import gaps, summary
-from tritonrepo.cli.serving import USUAL, options, ports_or, urls, watch
+from tritonrepo.cli.serving import USUAL, WATCH, options, ports_or, tell, urls, watch
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import NAMED, allow_links
 from tritonrepo.flows.build import directory
 from tritonrepo.flows.serve import ServeOptions, banner
 from tritonrepo.flows.stack import load
-from tritonrepo.flows.up import prove, up
+from tritonrepo.flows.up import Up, prove, up
 from tritonrepo.server.ports import Ports
 from tritonrepo.smoke.case import Outcome, Result
 from tritonrepo.smoke.causes import diagnosed
@@ -48,6 +48,7 @@ Examples:
     help="Directory of the model repository.",
 )
 @click.option("--ui", is_flag=True, help="Also serve a page that asks the server, on any free port.")
+@WATCH
 @allow_links
 @options
 def command(
@@ -56,6 +57,7 @@ def command(
     question: str | None,
     ui: bool,
     out: Path,
+    watched: bool,
     links: tuple[Path, ...],
     http_port: int | None,
     grpc_port: int | None,
@@ -71,31 +73,52 @@ def command(
 
     The command builds missing indexes and the repository, serves it on the CPU, and tests every model. STACK is a stack
     file or its directory. The server's URLs are printed unless a test fails, and the server runs until Ctrl-C. With
-    --ask, nothing is tested: the command prints the sources on stderr, streams the answer to stdout, and exits. The
-    server then uses any free ports by default. With --ui, the URL of a page in the browser is printed as well.
+    --watch, changes of the stack and its files are built, tested and reloaded in the meantime. With --ask, nothing is
+    tested: the command prints the sources on stderr, streams the answer to stdout, and exits. The server then uses any
+    free ports by default. With --ui, the URL of a page in the browser is printed as well.
     """
-    if ui and question is not None:
-        raise click.UsageError("--ask and --ui cannot be combined: --ask ends with the answer")
+    if (watched or ui) and question is not None:
+        other = "--watch" if watched else "--ui"
+        raise click.UsageError(f"{other} and --ask cannot be combined: --ask ends with the answer")
     if ui:
         needed()
     out = directory(out)
     loaded = load([stack], workspace(links))
     usual = Ports(0, 0, 0) if question is not None else USUAL
     ports = ports_or((http_port, grpc_port, metrics_port), usual)
-    chosen = ServeOptions(ports, runtime, llm_engine, timeout, release=release, log=log, verbose=verbose)
+    chosen = ServeOptions(
+        ports, runtime, llm_engine, timeout, release=release, log=log, verbose=verbose, watched=watched
+    )
     with stoppable(), up(loaded, out, chosen, asked=question is not None) as running:
         server, names = running.server, running.pipelines
         say(*banner(server, running.build.record, llm_engine), err=True)
         if question is not None:
             return ask(server.http, names, question)
-        if not _proven(prove(running)):
+        if not _proven(prove(running)) and not watched:
             return 1
         say(*urls(server))
         if names.answer:
             body = '{"query": "…", "stream": true}'
             say(f"try it   curl -N {server.http}/v2/models/{names.answer}/generate_stream -d '{body}'")
         with paged(server.endpoint, str(out), loaded.work) if ui else nullcontext():
-            return watch(server)
+            return watch(server, _rebuilding(running, chosen) if watched else lambda: None)
+
+
+def _rebuilding(running: Up, chosen: ServeOptions) -> Callable[[], None]:
+    """Return the function that builds and reloads what changed, and says so."""
+    from tritonrepo.flows.rebuilding import Rebuilding
+    from tritonrepo.flows.reloading import told
+
+    rebuilding = Rebuilding(running, chosen)
+
+    def rebuild() -> None:
+        done, results = rebuilding.changes()
+        for each in told(done):
+            tell(each)
+        if results:
+            _proven(results)
+
+    return rebuild
 
 
 def _proven(results: Sequence[Result]) -> bool:

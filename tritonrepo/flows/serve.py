@@ -7,12 +7,13 @@ import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.diagnostics import Diagnostic, Span, fatal
 from tritonrepo.flows.served_release import confirm, judge_first, named, wheel_of
 from tritonrepo.flows.target import completes, of_record, record_of
 from tritonrepo.flows.workspace import Workspace
@@ -67,6 +68,7 @@ class ServeOptions(NamedTuple):
     """The release whose server runs, if not the one of the installed wheel."""
     log: Path | None = None
     verbose: bool = False
+    watched: bool = False
     places: Mapping[str, Span] = NOWHERE
     """Where a stack declares the models."""
 
@@ -124,10 +126,32 @@ def serve(
     The repository is a path, or a bucket's URI, which is passed to the server unchanged. Its record is read unless
     given; the record's local sources are relative to `base`, or to the working directory.
     """
-    release = None if chosen.release is None else named(chosen.release)
     record = read_record(str(repository), work) if record is None else record
     for left in leftovers.sweep(Path(tempfile.gettempdir())):
         work.tell(Line(left) if isinstance(left, str) else left)
+    server = start(launch(repository, chosen, work, record, base), lambda said: _told(work, said))
+    if chosen.release is not None:
+        with ExitStack() as undo:
+            undo.callback(server.stop)
+            confirm(server.endpoint, named(chosen.release))
+            undo.pop_all()
+    return server
+
+
+def restart(server: Server, anew: Launch, work: Workspace) -> None:
+    """End a server and start it anew, at the same ports; raise Stop if it does not start."""
+    server.restart(replace(anew, ports=server.ports), lambda said: _told(work, said))
+
+
+def _told(work: Workspace, said: Diagnostic | str) -> None:
+    work.tell(Line(said) if isinstance(said, str) else said)
+
+
+def launch(
+    repository: Path | str, chosen: ServeOptions, work: Workspace, record: Record, base: Path | None = None
+) -> Launch:
+    """Return how a repository with this record is served on this machine."""
+    release = None if chosen.release is None else named(chosen.release)
     built_for = target(record=of_record(record, str(repository)))
     if release is not None:
         judge_first(str(repository), release, record, work, once=chosen.mode is Mode.ONCE)
@@ -139,11 +163,11 @@ def serve(
         environment["TRITONREPO_LOCAL_MODELS"] = json.dumps(
             _local_models(record, built_for, (base or Path.cwd(), Path(repository).parent), work)
         )
-    launch = Launch(
+    return Launch(
         repository,
         runtime,
         chosen.ports,
-        chosen.mode,
+        Mode.EXPLICIT if chosen.watched else chosen.mode,
         chosen.poll_s,
         auto_complete=completes(record),
         backends={name: here / name for name in STAND_INS},
@@ -158,14 +182,8 @@ def serve(
         places=chosen.places,
         log=chosen.log,
         whole=chosen.verbose,
+        watched=chosen.watched,
     )
-    server = start(launch, lambda said: work.tell(Line(said) if isinstance(said, str) else said))
-    if release is not None:
-        with ExitStack() as undo:
-            undo.callback(server.stop)
-            confirm(server.endpoint, release)
-            undo.pop_all()
-    return server
 
 
 def own_wheels(record: Record, built_for: WheelTag, here: WheelTag, cache: Cache) -> dict[str, File]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -53,13 +53,13 @@ def up(loaded: Loaded, out: Path | str, chosen: ServeOptions, *, asked: bool = F
         yield Up(server, build, names)
 
 
-def prove(running: Up) -> list[Result]:
-    """Test every model as `smoke` does, except for those that this machine cannot serve."""
+def prove(running: Up, only: Collection[str] = ()) -> list[Result]:
+    """Test every model, or those in `only`, as `smoke` does, except for those that this machine cannot serve."""
     build, server = running.build, running.server
     store, prefix = open_store(str(build.out), build.loaded.work.links)
     about = reading_from(of_stack(build.loaded, store.scan(prefix)), str(build.out), build.loaded.work)
     about = replace(about, left_out=server.left_out)
-    return list(smoke(replace(server.endpoint, timeout_s=SMOKE_S, whole_s=SMOKE_S), about))
+    return list(smoke(replace(server.endpoint, timeout_s=SMOKE_S, whole_s=SMOKE_S), about, only))
 
 
 def _prepared(loaded: Loaded, out: Path | str, *, asked: bool) -> tuple[Pipelines, Build]:

@@ -99,6 +99,14 @@ class Client:
         """Return the server's metadata: name, version, extensions."""
         return self._mapping(self._json("GET", "/v2"))
 
+    def load(self, model: str) -> None:
+        """Load a model, or load it again if its files changed, and wait for that; raise Stop with the reason if not."""
+        self._asked_for("load", model)
+
+    def unload(self, model: str) -> None:
+        """Unload a model."""
+        self._asked_for("unload", model)
+
     def metadata(self, model: str) -> dict[str, Any]:
         """Return a model's metadata: name, versions, platform, inputs, outputs."""
         return self._mapping(self._json("GET", _path(model, "")))
@@ -164,6 +172,13 @@ class Client:
             if response.status >= 400:  # noqa: PLR2004  a response with an error status but no error text
                 message = f"{model}: the response has HTTP status {response.status}"
                 raise failure("server-refused", self.url, message)
+
+    def _asked_for(self, what: str, model: str) -> None:
+        path = f"/v2/repository/models/{quote(model, safe='')}/{what}"
+        with self._asked("POST", path, b"{}") as response:
+            text = response.read()
+        if response.status != 200:  # noqa: PLR2004  HTTP's OK
+            raise self._refused(path, response, self._parsed(text))
 
     def _status(self, path: str) -> bool:
         with self._asked("GET", path) as response:

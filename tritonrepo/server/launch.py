@@ -55,6 +55,8 @@ class Launch:
     places: Mapping[str, Span] = field(default_factory=dict)
     log: Path | None = None
     whole: bool = False
+    watched: bool = False
+    """Whether models are reloaded as a private copy changes: all are loaded at the start, in explicit mode."""
 
     @property
     def remote(self) -> bool:
@@ -64,7 +66,7 @@ class Launch:
     @property
     def copied(self) -> bool:
         """Whether a private copy is served, not the directory itself, in which the server can see changes."""
-        return not self.remote and self.mode is Mode.ONCE
+        return not self.remote and (self.mode is Mode.ONCE or self.watched)
 
     def place(self, model: str) -> Span:
         """Return where a user finds a model; the repository if it has no name."""
@@ -108,6 +110,7 @@ def arguments(launch: Launch, ports: Ports, home: Path) -> list[str]:
         f"--model-load-thread-count={max(4, os.cpu_count() or 1)}",
         f"--model-control-mode={launch.mode}",
         *([f"--repository-poll-secs={launch.poll_s}"] if launch.mode is Mode.POLL else []),
+        *(["--load-model=*"] if launch.watched else []),
         *([] if launch.auto_complete else ["--disable-auto-complete-config"]),
         *launch.extra_args,
     ]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tritonrepo.packaged import facts
+from tritonrepo.shared import is_shared
 
 TELLING = 12
 LONGEST = 400
@@ -35,6 +36,9 @@ REASONS = (
 )
 """Refusals that the repository index lacks: core, src/model_repository_manager/model_repository_manager.cc."""
 
+
+IGNORED = re.compile(r"ignore version directory '(\d+)'")
+"""core, src/model_lifecycle.cc, GetModelVersions: of a number with leading zeros, as what versions share has."""
 
 WRAPPED = re.compile(
     r"(?:Failed to process the request\(s\) for model '[^']+', message: |failed to load '[^']+' version \d+: "
@@ -81,8 +85,11 @@ class Hang(NamedTuple):
 
 
 def harmless(message: str) -> bool:
-    """Return whether a healthy server without a GPU says this as well."""
-    return any(line["text"] in message for line in facts("harmless_log")["lines"])
+    """Return whether a healthy server without a GPU says this as well, or says it of what versions share."""
+    ignored = IGNORED.match(message)
+    return any(line["text"] in message for line in facts("harmless_log")["lines"]) or (
+        ignored is not None and is_shared(ignored[1])
+    )
 
 
 def named(message: str) -> str:

@@ -53,7 +53,7 @@ class Server:
         """Models that cannot be served on this machine, each with the reason."""
         self.loading = Loading()
         self._tail = Tail(log_path(leash.home, launch.log))
-        self._shown = Shown(launch.place, str(launch.repository))
+        self._shown = Shown(self.place, str(launch.repository))
 
     @property
     def http(self) -> str:
@@ -113,6 +113,14 @@ class Server:
         else:
             yield from self._shown.of("\n".join(lines))
 
+    def place(self, model: str) -> Span:
+        """Return where a user finds a model."""
+        return self.launch.place(model)
+
+    def reason(self, model: str) -> str:
+        """Return the last logged reason for a model that was refused before any version was tried; "" if none is."""
+        return logs.reasons(self.log()).get(model, "")
+
     def as_given(self, text: str) -> str:
         """Return a text from the server with the private copy's path replaced by the path that the user knows."""
         return text.replace(str(copy_path(self.home)), str(self.launch.repository))
@@ -120,6 +128,11 @@ class Server:
     def stop(self) -> None:
         """End the server and all it left behind, and wait for that; a second call does nothing."""
         self._leash.release()
+
+    def restart(self, launch: Launch, tell: Tell) -> None:
+        """End the server, and become one that is started in another way; raise Stop if that does not start."""
+        self.stop()
+        self.__dict__ |= vars(start(launch, tell))
 
     def __enter__(self) -> Self:
         return self
@@ -245,7 +258,7 @@ def decided(server: Server) -> tuple[tuple[Diagnostic, ...], dict[str, str]]:
     """
     launch = server.launch
     index = [state._replace(reason=server.as_given(state.reason)) for state in settled(server)]
-    explicit, log = launch.mode is Mode.EXPLICIT, server.log()
+    explicit, log = launch.mode is Mode.EXPLICIT and not launch.watched, server.log()
     within = str(launch.repository)
     found = tuple(
         replace(each, at=launch.place(each.at.path.removeprefix(f"{within}/")))
