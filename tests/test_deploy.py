@@ -278,6 +278,8 @@ def test_the_image_can_be_another(words: list[str], image: str) -> None:
     assert service["image"] == image
     assert (service.get("pull_policy") == "build") == ("build" in service) == Path("deploy/Dockerfile").exists()
     if "build" in service:
+        assert Path("deploy/compose.yaml").read_text("utf-8").count("build:") == 1
+        assert "pull_policy: never" in Path("deploy/compose.yaml").read_text("utf-8")
         done = subprocess.run([installed(HADOLINT), "deploy/Dockerfile"], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (0, "")
         assert docker("models", "--image", "py3", "--image", "mine:1") == 0

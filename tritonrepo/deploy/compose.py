@@ -95,6 +95,7 @@ def _platform(service: Service) -> Iterator[str]:
 
 
 def _command(service: Service) -> Iterator[str]:
+    """Yield the words of the command. Source: server, src/command_line_parser.cc, of r24.01 to r26.07."""
     yield "- tritonserver"
     yield f"- {quoted(f'--model-repository={service.reads.models}')}"
     yield from _control(service)
@@ -218,6 +219,7 @@ def _ports(service: Service) -> Iterator[str]:
 
 
 def _health(service: Service) -> Iterator[str]:
+    """Yield the health check, which asks with curl. Source: server, build.py, of r24.01 to r26.07, which installs it."""
     base, shown = "http://127.0.0.1:8000/v2", service.asked[:ASKED]
     if service.control.changes:
         yield from said(
@@ -248,12 +250,17 @@ def _rights() -> Iterator[str]:
 
 
 def _owner(service: Service) -> Iterator[str]:
+    """Yield the service that gives volumes to the server's user.
+
+    Of one image, only one service may have the build: two that export it at a time fail (docker/buildx#3576). The other
+    is not pulled either, and its container is made after all builds (compose, pkg/compose/pull.go, pullRequiredImages).
+    """
     places = {"cache": CACHE, "scratch": SCRATCH}
     yield from said("A new volume belongs to root. This runs once before the server, gives them to its user, and ends.")
     yield f"image: {quoted(service.runs.image)}"
     if service.runs.dockerfile:
-        yield from below("build:", ["context: .", "dockerfile: Dockerfile"])
-        yield "pull_policy: build"
+        yield from said("The server's own build makes it: Compose fails if two builds export one image at a time.")
+        yield "pull_policy: never"
     yield from _platform(service)
     yield f'entrypoint: [chown, "{USER}", {", ".join(places[name] for name in service.volumes)}]'
     yield from below("volumes:", [f"- {name}:{places[name]}" for name in service.volumes])
