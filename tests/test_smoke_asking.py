@@ -262,6 +262,15 @@ def test_a_wrong_answer_ends_the_tries() -> None:
     assert values(server) == [1, 2]
 
 
+def test_a_minor_flaw_is_a_warning_and_what_follows_is_asked() -> None:
+    minor = replace(tries(2), judge=lambda _: [Flaw("odd", minor=True)])
+    with asking(picky(2)) as (each, server):
+        assert rows([*each.run(minor)]) == [("answer", "http", "warning")]
+        assert each.standing.wrong == set()
+        assert rows([*each.run(tries(2, follows=True))]) == [("answer", "http", "passed")]
+    assert values(server) == [2, 2]
+
+
 def test_a_model_whose_process_is_gone_is_asked_once() -> None:
     """Each such request takes a second (python_backend, src/python_be.cc)."""
     with asking(picky(words="Stub process 'm_0_0' is not healthy.")) as (each, server):

@@ -120,6 +120,26 @@ def test_a_reply_has_what_its_config_promises(served: Served, rows: int, came: R
     assert [flaw.message for flaw in well_formed(served, rows)(came)] == messages
 
 
+LENIENT: dict[str, tuple[Served, int, Reply, list[bool]]] = {
+    "the last dimension, of size one": (BATCHED, 3, reply((x(1, 2, 3), y(*"abcdef", shape=(3, 2)))), [True]),
+    "of one row": (BATCHED, 1, reply((x(1), y(*"ab", shape=(1, 2)))), [True]),
+    "all dimensions": (ALONE, 1, reply((of_values("X", "FP32", [1], []), AB)), [True]),
+    "a dimension that is larger": (BATCHED, 1, reply((x(1), AB)), [True, False]),
+    "the batch": (BATCHED, 1, reply((x(1, shape=(1, 1)), AB)), [False]),
+    "rows in one": (BATCHED, 2, reply((x(1, 2, shape=(1, 2)), y(*"abcd", shape=(2, 2)))), [False]),
+    "a row": (BATCHED, 2, reply((x(1), y(*"abcd", shape=(2, 2)))), [False]),
+    "none, but one more": (ALONE, 1, reply((x(1, shape=(1, 1)), AB)), [False]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("served", "rows", "came", "minor"), LENIENT.values(), ids=LENIENT)
+def test_a_lost_last_dimension_of_one_is_a_warning_where_nothing_else_is_known(
+    served: Served, rows: int, came: Reply, minor: list[bool]
+) -> None:
+    assert [flaw.minor for flaw in well_formed(served, rows, strict=False)(came)] == minor
+    assert not any(flaw.minor for flaw in well_formed(served, rows)(came))
+
+
 def test_the_next_judge_is_asked_only_if_the_one_before_found_nothing() -> None:
     def finding(*messages: str) -> Iterator[Flaw]:
         return (Flaw(message) for message in messages)

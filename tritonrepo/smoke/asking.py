@@ -107,7 +107,7 @@ class Asking:
                 continue
             yield self.told(sent, protocol, answered)
             came[protocol] = answered
-            if answered.flaws and not case.guess:
+            if answered.wrong and not case.guess:
                 self.standing.wrong.add(version)
         yield from self._together(sent, came)
 
@@ -115,7 +115,7 @@ class Asking:
         """Record the responses over all protocols, and compare them."""
         if self.recorder is not None:
             self.recorder.single(case, came)
-        replies = [answered.reply for answered in came.values() if not answered.flaws]
+        replies = [answered.reply for answered in came.values() if not answered.wrong]
         if case.compared is not None and len(replies) == len(Protocol):
             yield _compared(case, replies)
 
@@ -160,7 +160,8 @@ class Asking:
             types = [output.datatype for output in self.outputs.get(request.model, ())]
             again = repeated(endpoint, case, protocol, types)
             hint = "\n".join(filter(None, [flaw.hint, sent, back, expected, again]))
-            diagnostics.append(found(case.check, Severity.ERROR, case.at, Flaw(message, hint), request.model))
+            severity = Severity.WARNING if flaw.minor else Severity.ERROR
+            diagnostics.append(found(case.check, severity, case.at, Flaw(message, hint), request.model))
         what = (request.model, request.version, case.check, case.what, str(protocol), answered.ms)
         return Result(*what, tuple(diagnostics))
 

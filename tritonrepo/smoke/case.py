@@ -73,13 +73,14 @@ class Reply(NamedTuple):
 class Flaw(NamedTuple):
     """What is wrong with a reply, in one line; the hint, and what was expected.
 
-    `refused`: the model refused the request, so that its values may be what is wrong.
+    `refused`: the model refused the request, so that its values may be what is wrong. `minor`: only a warning.
     """
 
     message: str
     hint: str = ""
     expected: str = ""
     refused: bool = False
+    minor: bool = False
 
 
 class Answered(NamedTuple):
@@ -88,6 +89,11 @@ class Answered(NamedTuple):
     reply: Reply
     flaws: Sequence[Flaw]
     ms: int
+
+    @property
+    def wrong(self) -> bool:
+        """Whether more than a warning was found."""
+        return any(not flaw.minor for flaw in self.flaws)
 
 
 Judge = Callable[[Reply], Iterable[Flaw]]

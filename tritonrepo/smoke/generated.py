@@ -67,7 +67,7 @@ def others(served: Served, words: Sequence[str] = (), form: Form = ONES) -> tupl
 
 
 def _case(served: Served, words: Sequence[str], form: Form, what: str, *, whole: bool = True) -> Case:
-    judge = well_formed(served, form.rows, whole=whole)
+    judge = well_formed(served, form.rows, whole=whole, strict=False)
     return Case(Check.ANSWER, made_up(served, form), judge, served.at, what, others=others(served, words, form))
 
 
@@ -103,7 +103,7 @@ def tried(
         asked = replace(case, request=requests[number])
         answered = answer(asked, protocol)
         if not answered.flaws or not all(flaw.refused for flaw in answered.flaws):
-            if not answered.flaws:
+            if not answered.wrong:
                 fits.setdefault(key, number)
             return asked, answered
         refused.append((asked, answered))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from tritonrepo.server.tensors import Tensor, Tensors
@@ -17,12 +18,26 @@ LONGEST = 80
 TENSORS = 8
 
 
-def well_formed(served: Served, rows: int = 1, *, whole: bool = True) -> Judge:
+SHORT = "Keep the last dimension, as in `values.reshape(-1, 1)`: clients that rely on the metadata expect it."
+
+
+class Shapes(Enum):
+    """How shapes are compared: not at all where they are unknown, or with a warning for lost last dimensions of one."""
+
+    STRICT = "strict"
+    LENIENT = "lenient"
+    UNKNOWN = "unknown"
+
+
+def well_formed(served: Served, rows: int = 1, *, whole: bool = True, strict: bool = True) -> Judge:
     """Return the judge of what a config promises, for a request with this number of rows.
 
-    Unless it is `whole`, with all optional inputs, the response may lack outputs, but not all of them.
+    Unless it is `whole`, with all optional inputs, the response may lack outputs, but not all of them. Unless `strict`,
+    last dimensions of size one may be missing from an output, with a warning: many models of others return [rows]
+    where their config says [rows, 1], and Triton passes that on.
     """
     batch = (rows,) if served.max_batch_size else ()
+    shapes = Shapes.STRICT if strict else Shapes.LENIENT
 
     def judge(reply: Reply) -> Iterator[Flaw]:
         if not served.decoupled:
@@ -35,7 +50,7 @@ def well_formed(served: Served, rows: int = 1, *, whole: bool = True) -> Judge:
             what = f"any output in its {count} event{'' if count == 1 else 's'}" if count else "a response"
             yield Flaw(f"the stream ended without {what}", hint)
         for response in reply.responses:
-            yield from _fitting(served, response, batch, flat=reply.flat)
+            yield from _fitting(served, response, batch, Shapes.UNKNOWN if reply.flat else shapes)
 
     return judge
 
@@ -64,23 +79,24 @@ def _complete(served: Served, response: Tensors) -> Iterator[Flaw]:
         )
 
 
-def _fitting(served: Served, response: Tensors, batch: tuple[int, ...], *, flat: bool) -> Iterator[Flaw]:
+def _fitting(served: Served, response: Tensors, batch: tuple[int, ...], shapes: Shapes) -> Iterator[Flaw]:
     declared = {tensor.name: tensor for tensor in served.outputs}
     for name, tensor in response.items():
         if name not in declared:
             yield Flaw(f"the response has output {name}, which the config does not declare")
             continue
-        yield from _fits(declared[name], tensor, batch, flat=flat)
+        yield from _fits(declared[name], tensor, batch, shapes)
 
 
-def _fits(declared: Declared, tensor: Tensor, batch: tuple[int, ...], *, flat: bool) -> Iterator[Flaw]:
+def _fits(declared: Declared, tensor: Tensor, batch: tuple[int, ...], shapes: Shapes) -> Iterator[Flaw]:
     if tensor.datatype != declared.datatype:
         yield Flaw(f"output {declared.name} is {tensor.datatype}, but the config declares {declared.datatype}")
     expected, shape = (*batch, *declared.dims), tensor.values.shape
-    if not flat and (
-        len(shape) != len(expected) or any(e not in {-1, n} for e, n in zip(expected, shape, strict=True))
-    ):
-        yield Flaw(f"output {declared.name} has shape {list(shape)}, but the config declares {list(expected)}")
+    alike = len(shape) <= len(expected) and all(e in {-1, n} for e, n in zip(expected, shape, strict=False))
+    if shapes is not Shapes.UNKNOWN and (len(shape) != len(expected) or not alike):
+        message = f"output {declared.name} has shape {list(shape)}, but the config declares {list(expected)}"
+        minor = shapes is Shapes.LENIENT and alike and set(expected[len(shape) :]) <= {1, -1}
+        yield Flaw(message, SHORT if minor else "", minor=minor)
     yield from _finite(tensor)
 
 

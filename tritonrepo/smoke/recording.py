@@ -121,7 +121,7 @@ def _input(tensor: Tensor) -> dict[str, Any]:
 
 def _expectation(case: Case, replies: Mapping[Protocol, Answered]) -> dict[str, Any]:
     """Return what is expected of a request: the first right response, else the wrong one and why it is wrong."""
-    right = [answered for answered in replies.values() if not answered.flaws]
+    right = [answered for answered in replies.values() if not answered.wrong]
     reply = (right or [*replies.values()])[0].reply
     varying = {name for one in right[1:] for name in differing(joined(reply), joined(one.reply), AGREED)}
     if case.streamed:
@@ -150,7 +150,7 @@ def _output(case: Case, reply: Reply, name: str, varying: set[str]) -> dict[str,
 
 def _repeats(case: Case, answered: Answered) -> dict[str, str]:
     """Return the text of a request that its streamed answer repeats, and must repeat again."""
-    if not case.streamed or answered.flaws:
+    if not case.streamed or answered.wrong:
         return {}
     said = "".join(text(value) for values in joined(answered.reply).values() for value in values.tolist())
     given = [text(v) for t in case.request.inputs if t.datatype == "BYTES" for v in t.values.ravel().tolist()]
