@@ -219,7 +219,7 @@ def _ports(service: Service) -> Iterator[str]:
 
 
 def _health(service: Service) -> Iterator[str]:
-    """Yield the health check, which asks with curl. Source: server, build.py, of r24.01 to r26.07, which has it."""
+    """Yield the health check. Source: server, build.py, of r24.01 to r26.07, which installs curl in the images."""
     base, shown = "http://127.0.0.1:8000/v2", service.asked[:ASKED]
     if service.control.changes:
         yield from said(
