@@ -18,6 +18,7 @@ from tritonrepo.cli import run
 from tritonrepo.diagnostics import Severity, Span, Stop
 from tritonrepo.server.tensors import Request, Tensor, of_values
 from tritonrepo.smoke import recording
+from tritonrepo.smoke.answers import SOURCES
 from tritonrepo.smoke.case import Answered, Case, Check, Flaw, Protocol, Reply
 from tritonrepo.smoke.judge import anything
 from tritonrepo.smoke.nearness import far
@@ -201,6 +202,10 @@ def test_what_is_expected_is_written_as_it_can_be_compared() -> None:
     counted = expected(case(streamed=True), answered(x([1], [1]), x([2], [1])))
     assert (counted["responses"], counted["outputs"][0]["data"]) == (2, [1.0, 2.0])
     assert expected(case(), answered(flaws=(Flaw("late"),))) == {"outputs": [], "wrong": "late"}
+
+
+def test_the_sources_of_an_answer_are_not_its_text() -> None:
+    assert recording.SOURCES == SOURCES
 
 
 def test_an_input_is_whole_or_its_case_is_left_out() -> None:
