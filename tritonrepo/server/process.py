@@ -6,9 +6,6 @@ the leash is released, whatever the exception.
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -116,10 +113,6 @@ class Server:
     def place(self, model: str) -> Span:
         """Return where a user finds a model."""
         return self.launch.place(model)
-
-    def reason(self, model: str) -> str:
-        """Return the last logged reason for a model that was refused before any version was tried; "" if none is."""
-        return logs.reasons(self.log()).get(model, "")
 
     def as_given(self, text: str) -> str:
         """Return a text from the server with the private copy's path replaced by the path that the user knows."""
@@ -266,7 +259,7 @@ def decided(server: Server) -> tuple[tuple[Diagnostic, ...], dict[str, str]]:
     )
     failed = any(each.severity is Severity.ERROR for each in found)
     if launch.mode is Mode.ONCE and (failed or (found and not any(state.state == "READY" for state in index))):
-        kept = f"Check the server's log: `{_kept_log(server)}`."
+        kept = f"Check the server's log: `{staging.kept_log(server.home, server.launch.log)}`."
         last = found[-1]
         hint = "\n".join(filter(None, [last.hint, kept]))
         raise Stop([*found[:-1], Diagnostic(last.rule, last.severity, last.at, last.message, hint)])
@@ -289,17 +282,6 @@ def settled(server: Server) -> list[ModelState]:
 
 def trouble(server: Server, rule: str, message: str, hint: str, at: Span | None = None) -> Stop:
     """Return the failing Stop with the relevant lines of the log; the whole log is kept at the path in the hint."""
-    kept = f"Check the server's log: `{_kept_log(server)}`."
+    kept = f"Check the server's log: `{staging.kept_log(server.home, server.launch.log)}`."
     lines = [hint, *logs.telling(server.log()), kept]
     return failure(rule, at or Span(str(server.launch.repository)), message, "\n".join(filter(None, lines)))
-
-
-def _kept_log(server: Server) -> Path:
-    """Return the path of a log that outlives the server: the user's, or a copy."""
-    if server.launch.log:
-        return server.launch.log
-    descriptor, path = tempfile.mkstemp(prefix="tritonrepo-server-", suffix=".log")
-    os.close(descriptor)
-    with suppress(FileNotFoundError):
-        shutil.copyfile(log_path(server.home, server.launch.log), path)
-    return Path(path)

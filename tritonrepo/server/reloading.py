@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop
-from tritonrepo.server import loading, staging
+from tritonrepo.server import loading, logs, staging
 from tritonrepo.server.client import Client
 from tritonrepo.server.launch import copy_path
 from tritonrepo.server.process import Server
@@ -69,7 +69,7 @@ def _refused(server: Server, name: str, stop: Stop) -> Diagnostic:
     """Return why a model was refused, as at a start."""
     said = server.as_given(stop.diagnostics[0].message.partition("load failed for model")[2].partition(" state: ")[2])
     if not said:
-        said = server.reason(name) or stop.diagnostics[0].message
+        said = logs.reasons(server.log()).get(name) or stop.diagnostics[0].message
     message, hint = loading.words(name, said.strip().rstrip(";").strip(), [], str(server.launch.repository))
     stays = "The version that was loaded before stays in service." if _serves(server, name) else ""
     hint = "\n".join(filter(None, [hint, stays]))

@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
+from tritonrepo.server.launch import log_path
 from tritonrepo.server.runtime import Runtime
 from tritonrepo.stores import open_store
 from tritonrepo.stores.beneath import Found
@@ -54,6 +57,17 @@ def emptied(log: Path) -> Path:
         message = f"the log cannot be written: {error.strerror or error}"
         raise fatal("server-log-file", str(log), message, "Use a path that this user can write.") from None
     return log
+
+
+def kept_log(home: Path, kept: Path | None = None) -> Path:
+    """Return the path of a log that outlives the server: where it is kept anyway, or a copy."""
+    if kept:
+        return kept
+    descriptor, path = tempfile.mkstemp(prefix="tritonrepo-server-", suffix=".log")
+    os.close(descriptor)
+    with suppress(FileNotFoundError):
+        shutil.copyfile(log_path(home), path)
+    return Path(path)
 
 
 SPECIAL = frozenset("\"'\\$`&;|<>(){}")
