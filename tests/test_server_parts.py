@@ -419,6 +419,22 @@ def test_a_copy_that_fails_says_where_to_put_it(tmp_path: Path, monkeypatch: pyt
     assert message.endswith(": [Errno 28] No space left on device")
 
 
+def test_backends_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    here = runtime.runtime(replace(GOOD, wheel=str(tmp_path / "site")))
+    with pytest.raises(Stop, match=r"cannot copy the Python backend to .*: \[Errno 2\] No such file") as stop:
+        staging.backends(here, {}, tmp_path / "backends")
+    assert [d.rule for d in stop.value.diagnostics] == ["server-copy"]
+    for path in (*here.backend_files, here.stub):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    ours = tmp_path / "ours"
+    ours.mkdir()
+    (ours / "model.py").touch()
+    (ours / "gone").symlink_to("nowhere")
+    with pytest.raises(Stop, match=r"cannot copy backend mine to .*: \[Errno 2\] No such file"):
+        staging.backends(here, {"mine": ours}, tmp_path / "again")
+
+
 def test_the_backends_directory_holds_pythons_and_ours(tmp_path: Path) -> None:
     site = tmp_path / "site"
     here = runtime.runtime(replace(GOOD, wheel=str(site)))

@@ -19,7 +19,7 @@ from tritonrepo.cli.output import last_words, say
 LIMIT_S = 1.5
 """How long a command may take to end in order. What is under way then ends as if the process was killed."""
 
-SERVER_LIMIT_S = 5.0
+SERVER_LIMIT_S = 4.5
 """How long a command may take to end the server that it runs."""
 
 KILL_S = 1.0

@@ -9,8 +9,8 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shlex import quote
 
@@ -63,11 +63,12 @@ def kept_log(home: Path, kept: Path | None = None) -> Path:
     """Return the path of a log that outlives the server: where it is kept anyway, or a copy."""
     if kept:
         return kept
-    descriptor, path = tempfile.mkstemp(prefix="tritonrepo-server-", suffix=".log")
-    os.close(descriptor)
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # there is none, or no space for it
+        descriptor, path = tempfile.mkstemp(prefix="tritonrepo-server-", suffix=".log")
+        os.close(descriptor)
         shutil.copyfile(log_path(home), path)
-    return Path(path)
+        return Path(path)
+    return log_path(home)
 
 
 SPECIAL = frozenset("\"'\\$`&;|<>(){}")
@@ -102,27 +103,35 @@ def copy(repository: Path, target: Path, links: Sequence[Path] = ()) -> None:
     tree = check(repository, links)
     if found := [problem(repository, path, entry) for path, entry in tree.items() if odd(entry)]:
         raise Stop(found)
-    target.mkdir()
-    try:
+    with copying("the repository", str(repository), target):
+        target.mkdir()
         for path, entry in tree.items():
             if isinstance(entry, Directory):
                 (target / path).mkdir(parents=True)
             elif isinstance(entry, Found):
                 (target / path).parent.mkdir(parents=True, exist_ok=True)
                 taken(entry, target / path)
+
+
+@contextmanager
+def copying(what: str, at: str, target: Path) -> Iterator[None]:
+    """Raise Stop if what is copied does not fit, or cannot be written for another reason."""
+    try:
+        yield
     except OSError as error:
-        hint = "Set TMPDIR to a directory on the repository's file system, where the copy takes no space."
-        message = f"cannot copy the repository to {target}: {error}"
-        raise fatal("server-copy", str(repository), message, hint) from error
+        first = error.args[0][0][2] if isinstance(error, shutil.Error) else error
+        hint = "Set TMPDIR to a directory with space, best on the repository's file system: the copy takes none there."
+        raise fatal("server-copy", at, f"cannot copy {what} to {target}: {first}", hint) from error
 
 
 def replace(copied: Path, files: Mapping[str, File]) -> None:
     """Replace files of the copy; what they are hard-linked to in the repository stays unchanged."""
     for path, file in files.items():
         place = copied / path
-        place.unlink(missing_ok=True)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(file.content())
+        with copying(path, path, place):
+            place.unlink(missing_ok=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(file.content())
 
 
 def odd(entry: Entry) -> bool:
@@ -165,11 +174,13 @@ def backends(runtime: Runtime, ours: Mapping[str, Path], target: Path) -> None:
     copied, so that an edit of the original never reaches a running server.
     """
     python = target / "python"
-    python.mkdir(parents=True)
-    for source in (*runtime.backend_files, runtime.stub):
-        place(source, python / source.name)
+    with copying("the Python backend", str(runtime.stub), python):
+        python.mkdir(parents=True)
+        for source in (*runtime.backend_files, runtime.stub):
+            place(source, python / source.name)
     for name, directory in ours.items():
         if not (directory / "model.py").is_file():
             hint = "Use the directory that contains the backend's model.py."
             raise fatal("server-backend", str(directory), f"backend {name} has no model.py in this directory", hint)
-        shutil.copytree(directory, target / name, ignore=shutil.ignore_patterns(WRITTEN_BY_PYTHON))
+        with copying(f"backend {name}", str(directory), target / name):
+            shutil.copytree(directory, target / name, ignore=shutil.ignore_patterns(WRITTEN_BY_PYTHON))
