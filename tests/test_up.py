@@ -158,8 +158,9 @@ def test_interrupted_at_any_moment_nothing_is_left(
     assert not any(inside.glob(".tritonrepo-*"))
 
 
-def test_serve_gives_its_urls_and_ends_by_sigterm(rag_repository: Path, mark: str) -> None:
-    with start(mark, "serve", str(rag_repository), *PORTS, "--llm-engine", "script") as process:
+def test_serve_gives_its_urls_and_ends_by_sigterm(rag_repository: Path, mark: str, tmp_path: Path) -> None:
+    log = ["-v", "--log", str(tmp_path / "log")]
+    with start(mark, "serve", str(rag_repository), *PORTS, "--llm-engine", "script", *log) as process:
         assert process.stdout is not None
         urls = dict(process.stdout.readline().decode().split() for _ in range(3))
         assert set(urls) == {"http", "grpc", "metrics"}
@@ -171,8 +172,10 @@ def test_serve_gives_its_urls_and_ends_by_sigterm(rag_repository: Path, mark: st
         with urllib.request.urlopen(urls["metrics"], timeout=60) as response:
             assert b"nv_inference_count" in response.read()
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        said = process.communicate(timeout=60)[1]
     assert process.returncode == 143
+    assert b"CudaDriverHelper has not been initialized" in said
+    assert b"CudaDriverHelper has not been initialized" in (tmp_path / "log").read_bytes()
     assert left(mark) == []
     assert not list(rag_repository.rglob("__pycache__"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +16,18 @@ from tests.processes import killed
 from tests.test_server import CODE, CONFIG, ENSEMBLE, model
 from tritonrepo.diagnostics import Diagnostic, Stop
 from tritonrepo.flows import reloading
-from tritonrepo.flows.rebuilding import fixed, inputs, words
+from tritonrepo.flows.rebuilding import Rebuilding, fixed, inputs, words
 from tritonrepo.flows.reloading import Made, Watch, metadata, repository_watch, told
 from tritonrepo.flows.serve import ServeOptions, read_record, serve
 from tritonrepo.flows.stack import load
+from tritonrepo.flows.up import up
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server import runtime
 from tritonrepo.server.client import Client
 from tritonrepo.server.reloading import Reloaded
+from tritonrepo.smoke.case import Outcome
+
+BROKEN = 'Path("/nowhere").read_text()'
 
 
 class Served(NamedTuple):
@@ -62,6 +67,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     place, heard = tmp_path_factory.mktemp("watched"), list[str]()
     models = place / "models"
     model(models, "echo")
+    model(models, "broken", BROKEN)
     (models / "pipe" / "1").mkdir(parents=True)
     (models / "pipe" / "config.pbtxt").write_text(ENSEMBLE.replace("STEP", "echo"), encoding="utf-8")
     chosen, work = ServeOptions(watched=True), workspace(place, heard)
@@ -76,6 +82,15 @@ def renamed(path: Path, text: str) -> None:
     beside.replace(path)
 
 
+def test_a_model_that_is_broken_from_the_start_is_reported_and_can_recover(served: Served) -> None:
+    (fault,) = served.watch.server.unavailable
+    assert fault.message.startswith("the server did not load broken version 1: FileNotFoundError")
+    assert served.answers("echo", "pipe") == ["a", "a"]
+    renamed(served.models / "broken" / "1" / "model.py", GOOD)
+    assert served.settled() == Reloaded(("broken",))
+    assert served.answers("broken") == ["a"]
+
+
 GOOD = CODE.replace("INITIALIZE", "pass")
 NEW = GOOD.replace("self.text(r))]", 'np.array([b"new"], dtype=np.object_))]')
 
@@ -87,7 +102,7 @@ def test_what_changes_is_reloaded_and_what_is_saved_again_is_not(served: Served)
     renamed(served.code, NEW)
     assert served.settled() == Reloaded(("echo",))
     assert served.answers("echo", "pipe") == ["new", "new"]
-    assert served.heard == [f"changed: {served.code}"]
+    assert served.heard[-1] == f"changed: {served.code}"
     assert served.watch.changes() is None
 
 
@@ -102,7 +117,7 @@ def test_a_bad_edit_leaves_the_server_as_it_is(served: Served) -> None:
     config.write_text(CONFIG, encoding="utf-8")
     assert served.settled() is None
     assert served.heard[-1] == "nothing to reload: the server has all of this"
-    renamed(served.code, GOOD.replace("pass", 'Path("/nowhere").read_text()'))
+    renamed(served.code, GOOD.replace("pass", BROKEN))
     done = served.settled()
     assert done is not None
     (refused,) = done.refused
@@ -131,9 +146,49 @@ def test_what_no_reload_can_change_restarts_the_server(served: Served, monkeypat
     monkeypatch.setattr(reloading, "restart", lambda *given: restarted.append(given[0]))
     renamed(served.code, GOOD + "\n")
     monkeypatch.setattr(served.watch.server, "launch", replace(served.watch.server.launch, auto_complete=False))
-    assert served.settled() == Reloaded(("echo", "pipe"))
+    assert served.settled() == Reloaded(("broken", "echo", "pipe"))
     assert restarted == [served.watch.server]
     assert served.heard[-1] == "restarting the server: its settings changed"
+
+
+STACK = """\
+name: one
+target: {release: "24.10", images: [py3], gpus: 0}
+models:
+  here:
+    backend: python
+    source: ./model.py
+    config:
+      input: [{name: IN, data_type: TYPE_STRING, dims: [1]}]
+      output: [{name: OUT, data_type: TYPE_STRING, dims: [1]}]
+      instance_group: [{kind: KIND_CPU}]
+smoke:
+  - {model: here, inputs: {IN: a}, expect: {OUT: {equals: a}}}
+"""
+
+
+@pytest.mark.usefixtures("served")
+def test_a_stack_is_built_reloaded_and_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    heard = list[str]()
+    stack = tmp_path / "s" / "tritonrepo.yaml"
+    stack.parent.mkdir()
+    stack.write_text(STACK, encoding="utf-8")
+    renamed(stack.with_name("model.py"), GOOD)
+    chosen = ServeOptions(watched=True)
+    with up(load([stack], workspace(tmp_path, heard)), tmp_path / "out", chosen) as running, killed(running.server):
+        rebuilding = Rebuilding(running, chosen)
+        stack.write_text(f"{STACK}# a comment\n", encoding="utf-8")
+        assert [rebuilding.changes(), rebuilding.changes()] == [(None, []), (None, [])]
+        stack.write_text(STACK.replace("backend:", "backemd:"), encoding="utf-8")
+        assert [rebuilding.changes(), rebuilding.changes()] == [(None, []), (None, [])]
+        assert f'{stack}:5:5: fatal: unknown key "backemd"' in heard[-2]
+        stack.write_text(STACK, encoding="utf-8")
+        renamed(stack.with_name("model.py"), NEW)
+        assert rebuilding.changes() == (None, [])
+        done, results = rebuilding.changes()
+        assert done == Reloaded(("here",))
+        assert {result.outcome for result in results} == {Outcome.FAILED, Outcome.PASSED}  # it no longer echoes
 
 
 def test_a_change_that_never_stops_is_acted_on_anyway(served: Served) -> None:
