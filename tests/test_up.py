@@ -218,8 +218,12 @@ def test_a_model_that_does_not_load_is_told_with_the_servers_reason(
         "class TritonPythonModel:\n    def initialize(self, args): raise ValueError('no weights')\n"
     )
     (version.parent / "config.pbtxt").write_text('backend: "python"\ninstance_group { kind: KIND_CPU }\n')
+    shutil.copytree(version.parent, tmp_path / "r" / "odd")
+    (tmp_path / "r" / "odd" / "config.pbtxt").write_text('backend: "python"\nmax_batch_size: -2\n')
     assert run(["serve", str(tmp_path / "r"), *PORTS]) == 1
-    assert "no weights" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no weights" in said
+    assert "`tritonrepo explain max-batch-size-negative` explains it" in said
 
 
 def test_of_models_that_no_cpu_can_serve_at_least_one_other_is_needed(

@@ -14,7 +14,7 @@ import pytest
 
 from tests.processes import killed
 from tests.test_server import CODE, CONFIG, ENSEMBLE, model
-from tritonrepo.diagnostics import Diagnostic, Stop
+from tritonrepo.diagnostics import Diagnostic, Stop, failure
 from tritonrepo.flows import reloading
 from tritonrepo.flows.rebuilding import Rebuilding, fixed, inputs, words
 from tritonrepo.flows.reloading import Made, Watch, metadata, repository_watch, told
@@ -149,6 +149,36 @@ def test_what_no_reload_can_change_restarts_the_server(served: Served, monkeypat
     assert served.settled() == Reloaded(("broken", "echo", "pipe"))
     assert restarted == [served.watch.server]
     assert served.heard[-1] == "restarting the server: its settings changed"
+    assert [served.watch.down] == [False]
+
+    def refused(*_: object) -> None:
+        raise failure("server-died", "s", "the server exited")
+
+    monkeypatch.setattr(reloading, "restart", refused)
+    renamed(served.code, GOOD)
+    assert served.settled() is None
+    assert [served.watch.down] == [True]
+    assert served.heard[-1] == "not reloaded: the server waits for a change that it can start with"
+    monkeypatch.undo()
+    monkeypatch.setattr(reloading, "restart", lambda *_: None)
+    renamed(served.code, GOOD + "\n")
+    assert served.settled()
+    assert [served.watch.down] == [False]
+
+
+def test_a_file_that_vanishes_while_it_is_read_is_told_and_looked_at_again(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "models/m")
+
+    renamed(served.code, NEW)
+    monkeypatch.setattr(reloading, "scan", gone)
+    assert served.settled() is None
+    assert served.heard[-1] == "not reloaded: the server keeps what it has"
+    monkeypatch.undo()
+    renamed(served.code, NEW)
+    assert served.settled() == Reloaded(("echo",))
 
 
 STACK = """\

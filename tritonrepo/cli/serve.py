@@ -81,17 +81,18 @@ def command(
         for fault in server.unavailable:
             say(*fault.lines, err=True)
         say(*urls(server))
-        return watch(server, _reloading(server, chosen, work) if watched else lambda: None)
+        return watch(server, _reloading(server, chosen, work) if watched else lambda: False)
 
 
-def _reloading(server: Server, chosen: ServeOptions, work: Workspace) -> Callable[[], None]:
+def _reloading(server: Server, chosen: ServeOptions, work: Workspace) -> Callable[[], bool]:
     """Return the function that reloads what changed, and says so."""
     from tritonrepo.flows.reloading import repository_watch, told
 
     watching = repository_watch(server, chosen, work)
 
-    def reload() -> None:
+    def reload() -> bool:
         for each in told(watching.changes()):
             tell(each)
+        return watching.down
 
     return reload

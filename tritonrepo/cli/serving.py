@@ -87,17 +87,17 @@ def urls(server: Server) -> list[str]:
 WATCH = click.option("--watch", "watched", is_flag=True, help="Reload what changes while the server runs.")
 
 
-def watch(server: Server, each: Callable[[], None] = lambda: None) -> int:
-    """Show what matters in the log until the server exits by itself, which is a fault; call `each` every time.
+def watch(server: Server, each: Callable[[], bool] = lambda: False) -> int:
+    """Show what matters in the log until the server exits by itself, which is a fault, unless `each` returns true.
 
+    `each` is called every time, and returns whether a server that has ended may yet be started again.
     Ctrl-C and SIGTERM leave by exception.
     """
     stubs = Stubs(server.session, server.launch.place) if server.launch.mode is Mode.ONCE else None
-    while server.alive():
+    while each() or server.alive():
         dead = stubs.dead() if stubs else ()
         for said in (*server.news(), *(dead if server.alive() else ())):
             tell(said)
-        each()
         time.sleep(GLANCE_S)
     tail = (f"  {line}" for line in server.log_tail(12).split("\n"))
     say(f"the server stopped unexpectedly with exit code {server.exit_code()}; the end of its log:", *tail, err=True)

@@ -101,22 +101,23 @@ def command(
             body = '{"query": "…", "stream": true}'
             say(f"try it   curl -N {server.http}/v2/models/{names.answer}/generate_stream -d '{body}'")
         with paged(server.endpoint, str(out), loaded.work) if ui else nullcontext():
-            return watch(server, _rebuilding(running, chosen) if watched else lambda: None)
+            return watch(server, _rebuilding(running, chosen) if watched else lambda: False)
 
 
-def _rebuilding(running: Up, chosen: ServeOptions) -> Callable[[], None]:
+def _rebuilding(running: Up, chosen: ServeOptions) -> Callable[[], bool]:
     """Return the function that builds and reloads what changed, and says so."""
     from tritonrepo.flows.rebuilding import Rebuilding
     from tritonrepo.flows.reloading import told
 
     rebuilding = Rebuilding(running, chosen)
 
-    def rebuild() -> None:
+    def rebuild() -> bool:
         done, results = rebuilding.changes()
         for each in told(done):
             tell(each)
         if results:
             _proven(results)
+        return rebuilding.down
 
     return rebuild
 

@@ -35,6 +35,11 @@ class Rebuilding:
         done = self._watch.changes()
         return done, prove(self._running, done.loaded) if done and done.loaded else []
 
+    @property
+    def down(self) -> bool:
+        """Whether the server was to be started anew, and did not start."""
+        return self._watch.down
+
     def _look(self) -> dict[str, tuple[int, ...]]:
         return metadata(inputs(self._loaded), (self._running.build.out, self._loaded.lock_path))
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, some
 from tritonrepo.flows.serve import ServeOptions, launch, restart
+from tritonrepo.flows.stack import reading
 from tritonrepo.flows.target import of_record, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import Target
@@ -59,6 +60,8 @@ class Watch:
         self._have = _digests(self._served())
         self._refused = False
         self._paths: list[str] = []
+        self.down = False
+        """Whether the server was to be started anew, and did not start."""
 
     def changes(self) -> Reloaded | None:
         """Reload what changed since the last call, once it has stopped changing; None if there is nothing to say.
@@ -77,12 +80,16 @@ class Watch:
         ]
         self._unsettled, self._acted = 0, now
         try:
-            return self._reloaded(self._make())
+            with reading():
+                return self._reloaded(self._make())
         except Stop as stop:
             self._refused = True
             for each in stop.diagnostics:
                 self._work.tell(each)
-            self._work.line("not reloaded: the server keeps what it has")
+            keeps = (
+                "the server waits for a change that it can start with" if self.down else "the server keeps what it has"
+            )
+            self._work.line(f"not reloaded: {keeps}")
         return None
 
     def _reloaded(self, made: Made) -> Reloaded | None:
@@ -90,10 +97,11 @@ class Watch:
         want = _digests(made.tree)
         paths = [path for path in changed(self._have, want) if "/" in path]
         running = self.server.launch
-        if any(getattr(made.launch, name) != getattr(running, name) for name in RESTARTING):
+        if self.down or any(getattr(made.launch, name) != getattr(running, name) for name in RESTARTING):
             self._work.line("restarting the server: its settings changed")
-            self._have = want
+            self._have, self.down = want, True
             restart(self.server, made.launch, self._work)
+            self.down = False
             return Reloaded(tuple(sorted({path.split("/")[0] for path in want if "/" in path})))
         refused, self._refused = self._refused, False
         self.server.launch = replace(running, places=made.launch.places)

@@ -13,12 +13,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Diagnostic, Span, fatal
+from tritonrepo.diagnostics import Diagnostic, Span, Stop, Verdict, fatal
 from tritonrepo.flows.served_release import confirm, judge_first, named, wheel_of
 from tritonrepo.flows.target import completes, of_record, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.releases import of_server
-from tritonrepo.repository import Target, target
+from tritonrepo.repository import Target, read, target
+from tritonrepo.rules import judge
 from tritonrepo.server import leftovers
 from tritonrepo.server.client import Client
 from tritonrepo.server.launch import Launch, Mode
@@ -51,6 +52,8 @@ ENGINES = {
     "script": "an echo of the prompt instead of vLLM: no model runs",
 }
 
+
+REFUSED = "server-model-unavailable"
 
 NOWHERE: Mapping[str, Span] = MappingProxyType({})
 
@@ -129,13 +132,35 @@ def serve(
     record = read_record(str(repository), work) if record is None else record
     for left in leftovers.sweep(Path(tempfile.gettempdir())):
         work.tell(Line(left) if isinstance(left, str) else left)
-    server = start(launch(repository, chosen, work, record, base), lambda said: _told(work, said))
+    try:
+        server = start(launch(repository, chosen, work, record, base), lambda said: _told(work, said))
+    except Stop as stop:
+        raise _explained(stop, str(repository), work, record) from None
     if chosen.release is not None:
         with ExitStack() as undo:
             undo.callback(server.stop)
             confirm(server.endpoint, named(chosen.release))
             undo.pop_all()
     return server
+
+
+def _explained(stop: Stop, repository: str, work: Workspace, record: Record) -> Stop:
+    """Return the Stop of a server that refused models, with the rules that know what the server says."""
+    refused = {each.model for each in stop.diagnostics if each.rule == REFUSED}
+    if not refused or is_remote(repository):
+        return stop
+    store, prefix = open_store(repository, work.links)
+    found = judge(read(store.scan(prefix), target(record=of_record(record, repository)))).verdicts
+    knows = {each.model: each for each in found if each.model in refused and each.server_reason}
+    return Stop(_with_rule(each, knows.get(each.model)) for each in stop.diagnostics)
+
+
+def _with_rule(said: Diagnostic, verdict: Verdict | None) -> Diagnostic:
+    """Return a diagnostic that names the rule of a verdict whose reason is in it."""
+    if verdict is None or verdict.server_reason.strip() not in f"{said.message}\n{said.hint}":
+        return said
+    hint = f"`tritonrepo explain {verdict.rule}` explains it, and `tritonrepo validate` shows its place."
+    return replace(said, hint="\n".join(filter(None, [said.hint, hint])))
 
 
 def restart(server: Server, anew: Launch, work: Workspace) -> None:

@@ -41,6 +41,7 @@ def unavailable(
             Severity.ERROR,
             Span(f"{repository}/{model}"),
             *words(model, reason, behind[model], repository),
+            model,
         )
         for model, reason in sorted(refused.items())
         if model in behind

@@ -262,7 +262,7 @@ def decided(server: Server) -> tuple[tuple[Diagnostic, ...], dict[str, str]]:
         kept = f"Check the server's log: `{staging.kept_log(server.home, server.launch.log)}`."
         last = found[-1]
         hint = "\n".join(filter(None, [last.hint, kept]))
-        raise Stop([*found[:-1], Diagnostic(last.rule, last.severity, last.at, last.message, hint)])
+        raise Stop([*found[:-1], replace(last, hint=hint)])
     return found, loading.left_out(index, log, launch.lacking)
 
 
