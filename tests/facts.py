@@ -12,7 +12,7 @@ from tritonrepo import shared
 from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.interrupts import LIMIT_S
 from tritonrepo.cli.serve import command as serve
-from tritonrepo.cli.serving import USUAL
+from tritonrepo.cli.serving import USUAL, patience
 from tritonrepo.cli.status import PAUSE_S
 from tritonrepo.flows.containers import POLL_S
 from tritonrepo.flows.prune import KEEP
@@ -118,6 +118,8 @@ FACTS: Mapping[str, str] = {
     "power-of-kB": f"{BYTES['KB']}",
     "power-of-KiB": f"{BYTES['KiB']}",
     "max-tokens": f"{MAX_TOKENS}",
+    "models-to-load-s": f"{patience(None, 'ort'):g}",
+    "vllm-to-load-s": f"{patience(None, 'vllm'):g}",
     "requests-of-a-pipeline": f"{THREADS}",
     "release-that-cancels": one(r"since ([\d.]+)", str(pipeline.TritonPythonModel.pieces.__doc__)),
     "lines-of-a-module": one(r"lines < (\d+)", HOUSE),

@@ -438,7 +438,7 @@ def test_a_model_that_is_not_decoupled_is_refused() -> None:
 
 def test_an_unknown_engine_is_told(model: TritonPythonModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITONREPO_LLM_ENGINE", "gpu")
-    with pytest.raises(ValueError, match="TRITONREPO_LLM_ENGINE must be ort or script, not 'gpu'"):
+    with pytest.raises(ValueError, match="TRITONREPO_LLM_ENGINE must be ort, script or vllm, not 'gpu'"):
         model.initialize(told(decoupled=True))
 
 

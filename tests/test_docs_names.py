@@ -145,8 +145,8 @@ def rows() -> dict[str, tuple[set[str], str]]:
 
 
 SERVES = {
-    *("--http-port", "--grpc-port", "--metrics-port", "--release", "--runtime", "--llm-engine", "--timeout"),
-    *("--log", "--verbose", "-v", "--allow-links", "--watch"),
+    *("--http-port", "--grpc-port", "--metrics-port", "--release", "--runtime", "--llm-engine"),
+    *("--llm-environment", "--timeout", "--log", "--verbose", "-v", "--allow-links", "--watch"),
 }
 """What the row of `up` calls serve's options."""
 
@@ -209,8 +209,8 @@ DEFAULTS = {
     ("status", "--timeout"): "30.0",
     ("status", "--metrics"): "/metrics at the second port after URL's",
     ("rollback", "--settle"): "30, or 5 with --server",
-    ("serve", "--timeout"): "120.0",
-    ("up", "--timeout"): "120.0",
+    **{(command, "--timeout"): "120, or 360 with --llm-engine vllm" for command in ("serve", "up")},
+    **{(command, "--llm-environment"): "TRITONREPO_VLLM, or vllm in the cache" for command in ("serve", "up")},
     ("smoke", "--timeout"): "30.0",
     ("smoke", "--parallel"): "1",
     ("smoke", "--tolerance"): "0.01",

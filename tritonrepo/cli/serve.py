@@ -10,7 +10,7 @@ import click
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.interrupts import stoppable
 from tritonrepo.cli.output import say
-from tritonrepo.cli.serving import USUAL, WATCH, options, ports_or, tell, urls, watch
+from tritonrepo.cli.serving import options, tell, urls, watch
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import allow_links
 from tritonrepo.flows.serve import ServeOptions, banner, read_record, serve
@@ -36,7 +36,6 @@ Examples:
     "--poll", type=click.IntRange(1), metavar="SECONDS", help="Check the repository for changes every SECONDS seconds."
 )
 @click.option("--explicit", is_flag=True, help="Load models only when a client requests it.")
-@WATCH
 @allow_links
 @options
 def command(
@@ -44,17 +43,8 @@ def command(
     *,
     poll: int | None,
     explicit: bool,
-    watched: bool,
     links: tuple[Path, ...],
-    http_port: int | None,
-    grpc_port: int | None,
-    metrics_port: int | None,
-    runtime: Path | None,
-    release: str | None,
-    llm_engine: str,
-    timeout: float,
-    log: Path | None,
-    verbose: bool,
+    chosen: ServeOptions,
 ) -> int:
     """Serve a model repository with the real Triton core on this machine's CPU, without Docker, a GPU or root.
 
@@ -68,20 +58,19 @@ def command(
     """
     if poll and explicit:
         raise click.UsageError("--poll and --explicit cannot be combined: Triton has one model control mode")
-    if watched and (poll or explicit or is_remote(repository)):
+    if chosen.watched and (poll or explicit or is_remote(repository)):
         raise click.UsageError("--watch is for a directory, and cannot be combined with --poll and --explicit")
     mode = Mode.POLL if poll else Mode.EXPLICIT if explicit else Mode.ONCE
-    ports = ports_or((http_port, grpc_port, metrics_port), USUAL)
     work = workspace(links)
     record = read_record(repository, work)
-    chosen = ServeOptions(ports, runtime, llm_engine, timeout, mode, poll or 5, release, log, verbose, watched)
+    chosen = chosen._replace(mode=mode, poll_s=poll or 5)
     where = repository if is_remote(repository) else Path(repository)
     with stoppable(), serve(where, chosen, work, record) as server:
-        say(*banner(server, record, llm_engine), err=True)
+        say(*banner(server, record, chosen.engine), err=True)
         for fault in server.unavailable:
             say(*fault.lines, err=True)
         say(*urls(server))
-        return watch(server, _reloading(server, chosen, work) if watched else lambda: False)
+        return watch(server, _reloading(server, chosen, work) if chosen.watched else lambda: False)
 
 
 def _reloading(server: Server, chosen: ServeOptions, work: Workspace) -> Callable[[], bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ import click
 from tritonrepo.cli.output import say
 from tritonrepo.cli.values import NAMED, PORT, WAIT
 from tritonrepo.diagnostics import Diagnostic
-from tritonrepo.flows.serve import ENGINES
+from tritonrepo.flows.serve import ENGINES, ServeOptions
 from tritonrepo.flows.served_release import named
 from tritonrepo.server.following import Stubs
 from tritonrepo.server.launch import Mode
@@ -34,19 +35,51 @@ def _known(_context: click.Context, _option: click.Parameter, name: str | None) 
     return None if name is None else named(name).name
 
 
-def options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that `serve` and `up` share."""
+def patience(timeout: float | None, engine: str) -> float:
+    """Return how long models may take to load, in seconds: vLLM itself starts several processes."""
+    return timeout if timeout is not None else 360 if engine == "vllm" else 120
+
+
+NAMES = ("runtime", "release", "llm_environment", "log", "verbose", "watched")
+
+
+def options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that `serve` and `up` share; the command receives them as `chosen`.
+
+    With a `question`, which needs no ports that anyone knows, the default is any free one.
+    """
+
+    @functools.wraps(command)
+    def with_chosen(*args: Any, **given: Any) -> int:  # noqa: ANN401  click's
+        usual = USUAL if given.get("question") is None else Ports(0, 0, 0)
+        ports = ports_or((given.pop("http_port"), given.pop("grpc_port"), given.pop("metrics_port")), usual)
+        engine, timeout = given.pop("llm_engine"), given.pop("timeout")
+        same = {name: given.pop(name) for name in NAMES}
+        chosen = ServeOptions(ports, engine=engine, deadline_s=patience(timeout, engine), **same)
+        return command(*args, chosen=chosen, **given)
+
     for option in (
+        click.option("--watch", "watched", is_flag=True, help="Reload what changes while the server runs."),
         click.option("-v", "--verbose", is_flag=True, help="Show the server's whole log on stderr."),
         click.option("--log", type=NAMED, metavar="FILE", help="Keep the server's whole log in FILE."),
         click.option(
-            "--timeout", type=WAIT, default=120.0, metavar="SECONDS", help="Maximum wait for all models to load."
+            "--timeout",
+            type=WAIT,
+            metavar="SECONDS",
+            help="Maximum wait for all models to load.  [default: 120, or 360 with --llm-engine vllm]",
+        ),
+        click.option(
+            "--llm-environment",
+            type=NAMED,
+            metavar="DIR",
+            help="Environment of the real vLLM.  [default: TRITONREPO_VLLM, or vllm in the cache]",
         ),
         click.option(
             "--llm-engine",
             type=click.Choice(list(ENGINES)),
             default="ort",
-            help="Stand-in for vLLM: ort runs the model, script echoes the prompt.",
+            help="Engine of generators: ort runs the model in place of vLLM, script echoes the prompt, vllm is vLLM"
+            " itself.",
         ),
         click.option(
             "--release",
@@ -70,8 +103,8 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--http-port", type=PORT, metavar="PORT", help="HTTP port, or 0 for any free port.  [default: 8000]"
         ),
     ):
-        command = option(command)
-    return command
+        with_chosen = option(with_chosen)
+    return with_chosen
 
 
 def tell(said: Diagnostic | str) -> None:
@@ -82,9 +115,6 @@ def tell(said: Diagnostic | str) -> None:
 def urls(server: Server) -> list[str]:
     """Return the lines that show the server's addresses."""
     return [f"http     {server.http}", f"grpc     {server.grpc}", f"metrics  {server.metrics}"]
-
-
-WATCH = click.option("--watch", "watched", is_flag=True, help="Reload what changes while the server runs.")
 
 
 def watch(server: Server, each: Callable[[], bool] = lambda: False) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -13,17 +12,14 @@ from tritonrepo.cli.asking import ask
 from tritonrepo.cli.interrupts import stoppable
 from tritonrepo.cli.output import say
 from tritonrepo.cli.paging import paged
-from tritonrepo.cli.results import gaps, summary
-from tritonrepo.cli.serving import USUAL, WATCH, options, ports_or, tell, urls, watch
+from tritonrepo.cli.proving import proven, rebuilding
+from tritonrepo.cli.serving import options, urls, watch
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import NAMED, allow_links
 from tritonrepo.flows.build import directory
 from tritonrepo.flows.serve import ServeOptions, banner
 from tritonrepo.flows.stack import load
-from tritonrepo.flows.up import Up, prove, up
-from tritonrepo.server.ports import Ports
-from tritonrepo.smoke.case import Outcome, Result
-from tritonrepo.smoke.causes import diagnosed
+from tritonrepo.flows.up import prove, up
 from tritonrepo.ui.serving import needed
 
 EPILOG = f"""\b
@@ -32,6 +28,7 @@ Examples:
   tritonrepo up examples/models/rag --ask "How do I roll a model back?"
   tritonrepo up examples/models/rag --ui
   tritonrepo up examples/models/rag --llm-engine script --http-port 0
+  tritonrepo up examples/models/rag --llm-engine vllm
 
 {EXIT_CODES}"""
 
@@ -48,7 +45,6 @@ Examples:
     help="Directory of the model repository.",
 )
 @click.option("--ui", is_flag=True, help="Also serve a page that asks the server, on any free port.")
-@WATCH
 @allow_links
 @options
 def command(
@@ -57,17 +53,8 @@ def command(
     question: str | None,
     ui: bool,
     out: Path,
-    watched: bool,
     links: tuple[Path, ...],
-    http_port: int | None,
-    grpc_port: int | None,
-    metrics_port: int | None,
-    runtime: Path | None,
-    release: str | None,
-    llm_engine: str,
-    timeout: float,
-    log: Path | None,
-    verbose: bool,
+    chosen: ServeOptions,
 ) -> int:
     """Go from a stack file to a running server in one command.
 
@@ -77,56 +64,23 @@ def command(
     tested: the command prints the sources on stderr, streams the answer to stdout, and exits. The server then uses any
     free ports by default. With --ui, the URL of a page in the browser is printed as well.
     """
-    if (watched or ui) and question is not None:
-        other = "--watch" if watched else "--ui"
+    if (chosen.watched or ui) and question is not None:
+        other = "--watch" if chosen.watched else "--ui"
         raise click.UsageError(f"{other} and --ask cannot be combined: --ask ends with the answer")
     if ui:
         needed()
     out = directory(out)
     loaded = load([stack], workspace(links))
-    usual = Ports(0, 0, 0) if question is not None else USUAL
-    ports = ports_or((http_port, grpc_port, metrics_port), usual)
-    chosen = ServeOptions(
-        ports, runtime, llm_engine, timeout, release=release, log=log, verbose=verbose, watched=watched
-    )
     with stoppable(), up(loaded, out, chosen, asked=question is not None) as running:
         server, names = running.server, running.pipelines
-        say(*banner(server, running.build.record, llm_engine), err=True)
+        say(*banner(server, running.build.record, chosen.engine), err=True)
         if question is not None:
             return ask(server.http, names, question)
-        if not _proven(prove(running)) and not watched:
+        if not proven(prove(running)) and not chosen.watched:
             return 1
         say(*urls(server))
         if names.answer:
             body = '{"query": "…", "stream": true}'
             say(f"try it   curl -N {server.http}/v2/models/{names.answer}/generate_stream -d '{body}'")
         with paged(server.endpoint, str(out), loaded.work) if ui else nullcontext():
-            return watch(server, _rebuilding(running, chosen) if watched else lambda: False)
-
-
-def _rebuilding(running: Up, chosen: ServeOptions) -> Callable[[], bool]:
-    """Return the function that builds and reloads what changed, and says so."""
-    from tritonrepo.flows.rebuilding import Rebuilding
-    from tritonrepo.flows.reloading import told
-
-    rebuilding = Rebuilding(running, chosen)
-
-    def rebuild() -> bool:
-        done, results = rebuilding.changes()
-        for each in told(done):
-            tell(each)
-        if results:
-            _proven(results)
-        return rebuilding.down
-
-    return rebuild
-
-
-def _proven(results: Sequence[Result]) -> bool:
-    """Print the result of the smoke test, and return whether no check failed."""
-    for diagnostic in diagnosed(results):
-        say(*diagnostic.lines, err=True)
-    for line in gaps(results):
-        say(line, err=True)
-    say(f"smoke: {summary(results)}", err=True)
-    return all(result.outcome is not Outcome.FAILED for result in results)
+            return watch(server, rebuilding(running, chosen) if chosen.watched else lambda: False)

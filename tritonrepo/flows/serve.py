@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import resources
@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Span, Stop, Verdict, fatal
+from tritonrepo.flows import real_vllm
 from tritonrepo.flows.served_release import confirm, judge_first, named, wheel_of
 from tritonrepo.flows.target import completes, of_record, record_of
 from tritonrepo.flows.workspace import Workspace
@@ -32,6 +33,7 @@ from tritonrepo.sources.package import WheelTag
 from tritonrepo.sources.resolve import resolve
 from tritonrepo.sources.stand_in import stand_in, wanted
 from tritonrepo.sources.vendored import differing, vendored
+from tritonrepo.sources.vllm_weights import vllm_weights
 from tritonrepo.spec.source import Local, parse_source
 from tritonrepo.stores import is_remote, open_store, server_environment
 from tritonrepo.stores.walk import is_in
@@ -50,6 +52,7 @@ HERE = frozenset({"python", "ensemble", *STAND_INS})
 ENGINES = {
     "ort": STAND_INS["vllm"],
     "script": "an echo of the prompt instead of vLLM: no model runs",
+    "vllm": "vLLM {} itself, on the CPU and in an environment of its own",
 }
 
 
@@ -69,6 +72,8 @@ class ServeOptions(NamedTuple):
     poll_s: int = 5
     release: str | None = None
     """The release whose server runs, if not the one of the installed wheel."""
+    llm_environment: Path | None = None
+    """The environment of the real vLLM, for the engine `vllm`."""
     log: Path | None = None
     verbose: bool = False
     watched: bool = False
@@ -184,10 +189,7 @@ def launch(
     runtime = find(chosen.runtime, ("onnxruntime", "tokenizers"), wheel)
     here = Path(str(resources.files("tritonrepo.server"))) / "backends"
     environment = {"TRITONREPO_LLM_ENGINE": chosen.engine, **server_environment(str(repository), work.environ)}
-    if chosen.engine == "ort":
-        environment["TRITONREPO_LOCAL_MODELS"] = json.dumps(
-            _local_models(record, built_for, (base or Path.cwd(), Path(repository).parent), work)
-        )
+    environment |= _engine(chosen, record, built_for, (base or Path.cwd(), Path(repository).parent), work)
     return Launch(
         repository,
         runtime,
@@ -225,8 +227,35 @@ def own_wheels(record: Record, built_for: WheelTag, here: WheelTag, cache: Cache
     }
 
 
-def _local_models(record: Record, built_for: Target, bases: tuple[Path, ...], work: Workspace) -> dict[str, str]:
-    """Return hub ID → directory of the graph that stands in for the model; build it if it is not in the cache."""
+Made = Callable[[dict[str, File], Span], Path]
+"""Returns the directory that an engine loads for the files of a local model."""
+
+
+def _engine(
+    chosen: ServeOptions, record: Record, built_for: Target, bases: tuple[Path, ...], work: Workspace
+) -> dict[str, str]:
+    """Return the variables of the language model's engine: its local models, and where the real vLLM is."""
+    by_class = not built_for.release.has("transformers-5")
+
+    def graph(files: dict[str, File], at: Span) -> Path:
+        return stand_in(files, work.cache, at, by_class=by_class)
+
+    if chosen.engine == "ort":
+        return _local_models(record, built_for, bases, work, graph)
+    if chosen.engine != "vllm":
+        return {}
+    there = real_vllm.found(chosen.llm_environment, work)
+
+    def weights(files: dict[str, File], at: Span) -> Path:
+        return vllm_weights(files, there.python, work.cache, at)
+
+    return _local_models(record, built_for, bases, work, weights) | real_vllm.settings(there)
+
+
+def _local_models(
+    record: Record, built_for: Target, bases: tuple[Path, ...], work: Workspace, made: Made
+) -> dict[str, str]:
+    """Return the variable with hub ID → directory of what is loaded for the model; what is not cached is made."""
     found = {}
     for model, text in record.local.items():
         source = parse_source(text)
@@ -237,9 +266,8 @@ def _local_models(record: Record, built_for: Target, bases: tuple[Path, ...], wo
             raise fatal("source-missing", text, f"the local file for {model} does not exist", hint)
         at = Span(str(base / records.NAME))
         weights = resolve(source, built_for.arch, work.cache, None, at, links=work.links, only=wanted(source)).files
-        by_class = not built_for.release.has("transformers-5")
-        found[model] = str(stand_in(weights, work.cache, at, by_class=by_class))
-    return found
+        found[model] = str(made(weights, at))
+    return {"TRITONREPO_LOCAL_MODELS": json.dumps(found)}
 
 
 def banner(server: Server, record: Record, engine: str) -> list[str]:
@@ -253,5 +281,7 @@ def banner(server: Server, record: Record, engine: str) -> list[str]:
     aimed = target(record=of_record(record, "")).release.name
     if record.target and (release is None or aimed != release.name):
         lines[0] += f"; the repository is for Triton {aimed}"
-    said = STAND_INS | {"vllm": ENGINES[engine]}
-    return lines + [f"stand-in: {said[name]}" for name in used]
+    said = {name: f"stand-in: {words}" for name, words in (STAND_INS | {"vllm": ENGINES[engine]}).items()}
+    if engine == "vllm":
+        said["vllm"] = f"engine: {ENGINES[engine].format(server.launch.environment.get(real_vllm.VERSION, ''))}"
+    return lines + [said[name] for name in used]

@@ -29,7 +29,7 @@ LEASH = 0
 CALLS_OFF = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where the stubs' regions are, not a place of ours
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-KILLED_S = 10
+KILLED_S, TRACKERS_S = 10, 1
 
 CLAIM = "keeper"
 """File in home that is locked as long as this process lives, and describes it; see `leftovers`."""
@@ -185,16 +185,26 @@ def end_orderly(server: int, home: Path, wake: int, grace_s: float) -> None:
 
 
 def end_all() -> None:
-    """Kill and reap every descendant; orphans become children of this process, so none escapes."""
-    deadline = time.monotonic() + KILLED_S
-    while (family := descendants(os.getpid())) and time.monotonic() < deadline:
-        for pid in family:
+    """Kill and reap every descendant; orphans become children of this process, so none escapes.
+
+    Python's trackers of shared memory end by themselves once nobody needs them, after they have removed what is left.
+    """
+    began = time.monotonic()
+    while (family := descendants(os.getpid())) and (lasted := time.monotonic() - began) < KILLED_S:
+        for pid in (each for each in family if lasted > TRACKERS_S or not is_tracker(each)):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         time.sleep(0.005)
+
+
+def is_tracker(pid: int) -> bool:
+    """Return whether a process is one of Python's that remove the shared memory of others (multiprocessing)."""
+    with suppress(OSError):
+        return b"multiprocessing.resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def descendants(ancestor: int) -> list[int]:

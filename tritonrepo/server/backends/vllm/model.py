@@ -1,7 +1,8 @@
-"""CPU stand-in for Triton's vLLM backend: the same tensors, model.json and streaming, without vLLM.
+"""CPU stand-in for Triton's vLLM backend: the same tensors, model.json and streaming.
 
-TRITONREPO_LLM_ENGINE chooses the engine: `ort` (the default; local weights on onnxruntime) or `script` (echoes the
-prompt). Source of the behaviour: vllm_backend, src/model.py, 24.10 to 26.01.
+TRITONREPO_LLM_ENGINE chooses the engine: `ort` (the default; local weights on onnxruntime), `script` (echoes the
+prompt) or `vllm` (the real one, in the environment of the Python that TRITONREPO_VLLM_PYTHON names). Source of the
+behaviour: vllm_backend, src/model.py, 24.10 to 26.01.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import os
 
 import triton_python_backend_utils as pb_utils
 import vllm_request
-from vllm_arguments import EngineArguments, read_arguments
+from vllm_arguments import EngineArguments, read_arguments, read_file
 from vllm_generation import Engine, Generation
-from vllm_ort import OrtEngine
+from vllm_ort import OrtEngine, listed
+from vllm_process import VllmProcess
 from vllm_sampling import LoraRefused, read_sampling
 from vllm_scheduler import Scheduler
 from vllm_script import ScriptEngine
@@ -34,6 +36,10 @@ class TritonPythonModel:
         pb_utils.get_output_config_by_name(config, "text_output")["data_type"]  # the real backend also fails here
         if not pb_utils.using_decoupled_model_transaction_policy(config):
             raise ValueError("vLLM Triton backend must be configured to use decoupled model transaction policy")
+        self.vllm = None
+        if os.environ.get("TRITONREPO_LLM_ENGINE") == "vllm":
+            self.vllm = start_vllm(pb_utils.get_model_dir(), args["model_instance_kind"])
+            return
         self.arguments = read_arguments(pb_utils.get_model_dir(), args["model_instance_kind"])
         self.engine = start_engine(self.arguments)
         self.scheduler = Scheduler(self.arguments.max_num_seqs, fail)
@@ -51,6 +57,9 @@ class TritonPythonModel:
         for request in requests:
             answer = vllm_request.Answer(request, self.name)
             try:
+                if self.vllm:
+                    self.vllm.submit(answer, answer.read())
+                    continue
                 given = read_sampling(answer.read(), self.arguments.max_logprobs, self.arguments.adapters)
                 self.scheduler.submit(Generation(self.engine, given, answer, self.arguments.seed))
             except Exception as error:
@@ -58,7 +67,23 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """Stop the engine; unfinished requests fail."""
-        self.scheduler.close()
+        if self.vllm:
+            self.vllm.close()
+        else:
+            self.scheduler.close()
+
+
+def start_vllm(directory: str, instance_kind: str) -> VllmProcess:
+    """Return the real vLLM for a version directory, once it is ready."""
+    given = read_file(directory, instance_kind)
+    weights, python = listed().get(str(given.get("model"))) or "", os.environ.get("TRITONREPO_VLLM_PYTHON") or ""
+    if not python:
+        raise ValueError("TRITONREPO_VLLM_PYTHON must be the Python interpreter of vLLM's environment")
+    started = VllmProcess(python, os.path.join(directory, "model.json"), weights, report)
+    pb_utils.Logger.log_info(f"[vllm] vLLM {started.version} on the CPU")
+    if started.left_out:
+        pb_utils.Logger.log_info(f"[vllm] engine arguments left out on this machine: {', '.join(started.left_out)}")
+    return started
 
 
 def start_engine(arguments: EngineArguments) -> Engine:
@@ -68,7 +93,7 @@ def start_engine(arguments: EngineArguments) -> Engine:
         return ScriptEngine(arguments.max_model_len)
     if kind == "ort":
         return OrtEngine(arguments.model, arguments.max_model_len)
-    raise ValueError(f"TRITONREPO_LLM_ENGINE must be ort or script, not '{kind}'")
+    raise ValueError(f"TRITONREPO_LLM_ENGINE must be ort, script or vllm, not '{kind}'")
 
 
 def fail(generation: Generation, error: Exception) -> None:

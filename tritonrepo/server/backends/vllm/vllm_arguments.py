@@ -89,8 +89,8 @@ class EngineArguments(NamedTuple):
     adapters: tuple[str, ...] | None = None
 
 
-def read_arguments(directory: str, instance_kind: str) -> EngineArguments:
-    """Return the engine arguments of the version directory; raise ValueError or TypeError if one is wrong."""
+def read_file(directory: str, instance_kind: str) -> dict[str, Any]:
+    """Return model.json of the version directory; raise ValueError or TypeError for what the real backend rejects."""
     path = Path(directory, "model.json")
     if not path.is_file():
         raise ValueError(f"'model.json' containing vllm engine args must be provided in '{directory}'")
@@ -99,7 +99,13 @@ def read_arguments(directory: str, instance_kind: str) -> EngineArguments:
     if not isinstance(given, dict):
         raise TypeError(f"model.json must hold a JSON object of vLLM's engine arguments, not a {type(given).__name__}")
     check_device(given, instance_kind)
-    adapters = read_adapters(given, path.with_name("multi_lora.json"))
+    return given
+
+
+def read_arguments(directory: str, instance_kind: str) -> EngineArguments:
+    """Return the engine arguments of the version directory; raise ValueError or TypeError if one is wrong."""
+    given = read_file(directory, instance_kind)
+    adapters = read_adapters(given, Path(directory, "multi_lora.json"))
     without_meaning = tuple(sorted(name for name in given if not is_honoured(name, given)))
     model = given.get("model")
     if not isinstance(model, str) or not model:

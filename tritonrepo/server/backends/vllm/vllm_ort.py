@@ -73,13 +73,18 @@ class OrtEngine:
         return self.tokenizer.decode(ids, skip_special_tokens=skip_special)
 
 
+def listed() -> dict[str, Any]:
+    """Return model in model.json → directory of its local weights."""
+    text = os.environ.get("TRITONREPO_LOCAL_MODELS") or "{}"
+    try:
+        return {**json.loads(text)}
+    except (TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"TRITONREPO_LOCAL_MODELS must be a JSON object of model → directory, not {text}") from error
+
+
 def find_weights(model: str) -> Path:
     """Return the directory of the local weights for a model in model.json; raise ValueError if one is missing."""
-    listed = os.environ.get("TRITONREPO_LOCAL_MODELS") or "{}"
-    try:
-        named = json.loads(listed).get(model)
-    except (AttributeError, json.JSONDecodeError) as error:
-        raise ValueError(f"TRITONREPO_LOCAL_MODELS must be a JSON object of model → directory, not {listed}") from error
+    named = listed().get(model)
     directory = Path(named or model)
     if not named and not directory.is_dir():
         raise ValueError(

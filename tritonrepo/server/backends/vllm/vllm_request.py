@@ -109,6 +109,15 @@ class Answer:
         if self.stream or delta.reason:
             self.send(delta.reason)
 
+    def take(self, said: dict[str, Any]) -> None:
+        """Add what one message of the real vLLM adds, which can be several tokens; see `vllm_worker`."""
+        self.pieces.append(said["text"])
+        self.count += said["tokens"]
+        if said["logprobs"] is not None:
+            self.cumulative, self.logprobs = said["cumulative"], [*(self.logprobs or []), *said["logprobs"]]
+        if self.stream or said["reason"]:
+            self.send(said["reason"])
+
     def send(self, reason: str | None) -> None:
         """Send what has accumulated since the last response; a reason to end makes it the final one."""
         text = (self.prompt if self.prepends else "") + "".join(self.pieces)

@@ -1,0 +1,22 @@
+"""The real vLLM for `serve --llm-engine vllm`: where its environment is, and what the server is told about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tritonrepo.flows.workspace import Workspace
+from tritonrepo.server.vllm_environment import Environment, environment
+
+VARIABLE = "TRITONREPO_VLLM"
+VERSION = "TRITONREPO_VLLM_VERSION"
+
+
+def found(named: Path | None, work: Workspace) -> Environment:
+    """Return vLLM's environment: as named, else of the variable, else in the cache; raise Stop if it is not usable."""
+    variable = work.environ.get(VARIABLE)
+    return environment((named or (Path(variable) if variable else work.cache.root / "vllm")).absolute())
+
+
+def settings(there: Environment) -> dict[str, str]:
+    """Return the server's variables."""
+    return {"TRITONREPO_VLLM_PYTHON": str(there.python), VERSION: there.version}
