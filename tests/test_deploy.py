@@ -178,6 +178,15 @@ def test_the_platform_is_the_processor_of_the_target(arch: str, platform: str) -
     assert "deploy" not in service
 
 
+@pytest.mark.parametrize("name", ["0", "1e3", "null", "on", "--"])
+def test_a_name_that_yaml_would_take_for_something_else_is_one(name: str) -> None:
+    one(root=name)
+    assert docker(f"./{name}") == 0
+    read()
+    written = yaml.safe_load(Path("deploy/compose.yaml").read_text("utf-8"))
+    assert written["name"] == (name if name != "--" else "triton")
+
+
 HOSTILE = {
     "quotes": "a\"b'c",
     "a variable": "${HOME}$x$$",

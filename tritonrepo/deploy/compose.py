@@ -31,7 +31,7 @@ def compose(service: Service) -> str:
         *said("Written by tritonrepo deploy docker. To change it, change the stack or the options and run"),
         *rows([service.again]),
         *said("A file that you edit by hand is kept. Check it: docker compose config. Start it: docker compose up -d"),
-        f"name: {service.name}",
+        f"name: {quoted(service.name)}",
         "",
         "services:",
         *_indented(below("triton:", _triton(service))),
