@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,17 @@ def test_what_is_expected_is_written_as_it_can_be_compared() -> None:
     counted = expected(case(streamed=True), answered(x([1], [1]), x([2], [1])))
     assert (counted["responses"], counted["outputs"][0]["data"]) == (2, [1.0, 2.0])
     assert expected(case(), answered(flaws=(Flaw("late"),))) == {"outputs": [], "wrong": "late"}
+
+
+def test_a_sequence_is_replayed_as_it_was_sent(tmp_path: Path) -> None:
+    recorder = Recorder(lambda text: text)
+    request = replace(REQUEST, sequence="a", ends=False)
+    both = answered(x([1], [1]), x([2], [1]))
+    recorder.single(replace(case(), request=request), {Protocol.HTTP: both})
+    ((sent,),) = [each.sent for each in plan_of(tmp_path / "p", recorder.plan({})).cases]
+    assert (sent.request.sequence, sent.request.begins, sent.request.ends) == ("a", True, False)
+    assert [*matches(sent.expect, 0)(both.reply)] == []
+    assert [*matches(sent.expect, 0)(Reply((x([1], [1]), x([3], [1]))))] != []
 
 
 def test_the_sources_of_an_answer_are_not_its_text() -> None:

@@ -198,7 +198,7 @@ def _sent(node: Node, model: str, version: str) -> Sent:
     outputs = tuple(map(_output, expect.maps("outputs", MOST)))
     responses = expect.get("responses", int, -1)
     return Sent(
-        Request(model, version, inputs, sequence),
+        Request(model, version, inputs, sequence, ends=node.get("ends", bool, default=True)),
         Expect(
             outputs,
             None if responses < 0 else responses,

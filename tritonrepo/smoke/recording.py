@@ -108,7 +108,8 @@ class Recorder:
 
 def _sent(request: Request) -> dict[str, Any]:
     inputs = [_input(tensor) for tensor in request.inputs]
-    return {"inputs": inputs, **({"sequence": request.sequence} if request.sequence else {})}
+    sequence = {"sequence": request.sequence} if request.sequence else {}
+    return {"inputs": inputs, **sequence, **({} if request.ends else {"ends": False})}
 
 
 def _input(tensor: Tensor) -> dict[str, Any]:
@@ -142,7 +143,7 @@ def _output(case: Case, reply: Reply, name: str, varying: set[str]) -> dict[str,
     head: dict[str, Any] = {"name": name, "datatype": tensor.datatype}
     if name in varying:
         return {**head, "varies": True, "empty": not any(text(value) for value in values.tolist())}
-    if not case.streamed:
+    if not case.streamed and len(reply.responses) == 1:
         head["shape"] = list(tensor.values.shape)
     every = max(1, math.ceil(values.size / MOST_KEPT))
     if every > 1:

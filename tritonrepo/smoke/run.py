@@ -85,6 +85,7 @@ def _asked(connection: Connection, causes: Causes, items: Iterator[Item], way: W
     models = groupby(items, _model)
     for result in arriving((partial(_tested, proof, list(each), pace) for _, each in models), pace.parallel):
         yield result if asking.standing.lost else causes.told(result)
+    asking.recorder = None  # what the proof sends is its own
     yield from proof.results()
 
 
