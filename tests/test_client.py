@@ -13,10 +13,11 @@ import pytest
 
 from tests.speaking import Asked, Said, arrays, inferred, plain, speaking
 from tritonrepo.diagnostics import Stop
-from tritonrepo.server.client import Client, ModelState, events
+from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.endpoint import Address, Endpoint
 from tritonrepo.server.rpc import Rpc
 from tritonrepo.server.tensors import Request, Tensor, of_values
+from tritonrepo.server.wire import events
 
 ADDRESSES: dict[str, tuple[str, Address]] = {
     "a host alone": ("triton.example", Address("triton.example", None, "", secure=False)),

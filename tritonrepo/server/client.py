@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import (
     BadStatusLine,
@@ -24,24 +23,19 @@ from urllib.parse import quote
 
 from tritonrepo.diagnostics import Stop, failure, fatal
 from tritonrepo.server import statistics
-from tritonrepo.server.denial import denied
+from tritonrepo.server.denial import admit
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.reaching import Cause, Port, cause
 from tritonrepo.server.tensors import Request, Tensor, packed
 from tritonrepo.server.unpacking import LARGEST, shortened, unpacked
+from tritonrepo.server.wire import events, shut_after
 
 JSON = {"Content-Type": "application/json"}
-
-DENIED = {401, 403}
-MOVED = {301, 302, 303, 307, 308}
 
 SEEN, SHOWN = 1 << 18, 200
 """How much of another service's response is looked at, and of one that makes no sense is quoted, in bytes."""
 
 CUT = "the connection closed before the end of the response"
-
-ASIDE = (b":", b"event:", b"id:", b"retry:")
-"""How lines of an event stream begin that are no data; a proxy sends comments to keep a connection open."""
 
 
 class ModelState(NamedTuple):
@@ -216,16 +210,6 @@ class Client:
         words = self.endpoint.without_secrets(str(said or f"HTTP {response.status}"))
         return failure("server-refused", self.url, shortened(f"{path}: {words}"))
 
-    def _admitted(self, response: HTTPResponse) -> None:
-        """Raise Stop if the server denies access, or sends the client elsewhere: nothing follows redirects."""
-        if response.status in DENIED:
-            said = response.getheader("WWW-Authenticate") or response.read(SHOWN).decode("utf-8", "replace")
-            raise denied(self.endpoint, self.url, f"HTTP {response.status}", said)
-        if response.status in MOVED:
-            place = self.endpoint.without_secrets(response.getheader("Location") or "another place")
-            message = f"the server redirects requests to {place} (HTTP {response.status})"
-            raise failure("server-answer", self.url, message, "Use the URL that it redirects to.")
-
     def _parsed(self, text: bytes) -> Any:  # noqa: ANN401  JSON
         try:
             return json.loads(text)
@@ -255,10 +239,10 @@ class Client:
             connected, self._wire = True, connection.sock
             if self._aborted:
                 raise ConnectionAbortedError("the request was cancelled")
-            with _shut_after(self.endpoint.whole_s, connection.sock):
+            with shut_after(self.endpoint.whole_s, connection.sock):
                 connection.request(method, self._address.path + path, body, {**head, **self.endpoint.headers})
                 with connection.getresponse() as response:
-                    self._admitted(response)
+                    admit(response, self.endpoint)
                     yield response
         except (OSError, HTTPException) as error:
             raise self._broken(error, connected=connected) from error
@@ -302,53 +286,3 @@ class Client:
 
 def _path(model: str, version: str) -> str:
     return f"/v2/models/{quote(model, safe='')}" + (f"/versions/{version}" if version else "")
-
-
-@contextmanager
-def _shut_after(seconds: float | None, wire: socket.socket) -> Iterator[None]:
-    """Shut a connection down at its deadline and raise TimeoutError: a response may drip in any of its parts."""
-    if seconds is None:
-        yield
-        return
-    late = threading.Event()
-
-    def shut() -> None:
-        late.set()
-        with suppress(OSError):
-            socket.socket.shutdown(wire, socket.SHUT_RDWR)  # below TLS, whose own would change what is being read
-
-    timer = threading.Timer(seconds, shut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except Exception as error:
-        if late.is_set():  # what was read so far made no sense
-            raise TimeoutError from error
-        raise
-    finally:
-        timer.cancel()
-    if late.is_set():
-        raise TimeoutError
-
-
-def events(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the data of server-sent events as they arrive; a body without events is yielded as one.
-
-    Comments and fields other than data are left out, as the HTML standard says (9.2.6, interpreting an event stream).
-    """
-    other: list[bytes] = []
-    held: list[bytes] = []
-    for piece in pieces:
-        held.append(piece)
-        if b"\n" not in piece:
-            continue
-        *lines, rest = b"".join(held).split(b"\n")
-        held = [rest]
-        for line in lines:
-            if line.startswith(b"data:"):
-                yield line.removeprefix(b"data:").strip()
-            elif not line.startswith(ASIDE):
-                other.append(line)
-    if last := b"".join([*other, *held]).strip():
-        yield last.removeprefix(b"data:")
