@@ -14,7 +14,7 @@ from tests.test_server_parts import GOOD
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.packaged import facts
 from tritonrepo.server import logs, staging
-from tritonrepo.server.following import KEPT, Loading, Shown, Stub, Stubs, Tail, still, stubs
+from tritonrepo.server.following import KEPT, PIECE, Loading, Shown, Stub, Stubs, Tail, still, stubs
 from tritonrepo.server.launch import Launch
 from tritonrepo.server.runtime import runtime
 
@@ -36,6 +36,10 @@ ROWS: dict[str, tuple[str, list[str]]] = {
     "a table": ("| m | 1 | UNAVAILABLE: error |", []),
     "an empty line": ("", []),
     "what a model prints": ("  step 7\t of 9", ["server: step 7\t of 9"]),
+    "a traceback of the import system": (
+        "At:\n  <frozen importlib._bootstrap>(241): _call\n/m.py(1): f",
+        ["server: /m.py(1): f"],
+    ),
     "a colour": ("\x1b[31mred", ["server: \x1b[31mred"]),
     "a warning": (f"W{HEAD[1:]}slow", ["/repo/: warning: slow [server-log]"]),
     "a fault of a model": (
@@ -51,6 +55,11 @@ ROWS: dict[str, tuple[str, list[str]]] = {
         ["stack.yaml:4:3: error: m: odd [server-log]"],
     ),
     "a dead stub": (f"{HEAD}\"Stub process 'm_0_0' is not healthy.\"", ["error: Stub process 'm_0_0' is not healthy."]),
+    "an endless line": ("x" * 5000, [f"server: {'x' * 400} …"]),
+    "many lines": (
+        f'{HEAD}"{"y" * 500}' + r"\nmore" * 30 + '"',
+        [f"/repo/: error: {'y' * 400} … [server-log]" + "\n  more" * 12],
+    ),
     "nothing but a kind": (f'{HEAD}"Internal: "', ["error: Internal"]),
 }
 
@@ -91,6 +100,9 @@ def test_a_growing_log_is_read_line_by_line(tmp_path: Path) -> None:
             assert tail.read() == lines
     log.write_bytes(b"new\n")
     assert tail.read() == ["new"]
+    with log.open("ab") as file:
+        file.write(b"x" * PIECE)
+    assert tail.read() == ["x" * PIECE]
 
 
 def test_the_log_says_what_is_being_loaded_and_since_when() -> None:

@@ -36,6 +36,8 @@ class Tail:
             new = file.read(PIECE)
             self._offset += len(new)
             *whole, self._rest = (self._rest + new).split(b"\n")
+            if len(self._rest) >= PIECE:  # it may never end
+                whole, self._rest = [*whole, self._rest], b""
             return [line.decode("utf-8", "replace") for line in whole]
         return []
 
@@ -87,7 +89,7 @@ class Shown:
     def of(self, text: str) -> Iterator[Diagnostic | str]:
         """Yield what is new in a piece of the log: what models print as it is, the rest filtered."""
         for level, message in logs.lines(text):
-            if level == "I" or logs.harmless(message):
+            if level == "I" or logs.harmless(message) or (not level and logs.inner(message)):
                 continue
             count = self._seen.pop((level, message), 0) + 1
             self._seen[level, message] = count
@@ -99,13 +101,13 @@ class Shown:
     def _told(self, level: str, message: str, count: int) -> Diagnostic | str:
         times = f" ({count:,} times by now)" if count > 1 else ""
         if not level:
-            return f"server: {message}{times}"
+            return f"server: {logs.cut(message)}{times}"
         model = logs.named(message)
         first, *more = [line.strip() for line in logs.reason(message).splitlines() if line.strip()] or [message]
         at = self._at(model)
         said = model in first or at.path.rpartition("/")[2] == model
-        text = first if said else f"{model}: {first}"
-        hint = "" if times else "\n".join(logs.shortened(more, self._within))
+        text = logs.cut(first if said else f"{model}: {first}")
+        hint = "" if times else "\n".join(map(logs.cut, logs.shortened(more, self._within)[: logs.TELLING]))
         return Diagnostic("server-log", SEVERITIES[level], at, text + times, hint)
 
 
@@ -138,8 +140,7 @@ class Stubs:
 
     def dead(self) -> Iterator[Diagnostic]:
         """Yield an error for each stub that has ended since the last call."""
-        living = {stub.pid for stub in stubs(self._session) if stub.state != "Z"}
-        for pid in [pid for pid in self._known if pid not in living]:
+        for pid in [pid for pid in self._known if _stub(pid, self._session) is None]:  # a zombie has no command
             model = self._known.pop(pid)
             message = (
                 f"the stub of {model}, process {pid}, has ended: every request to the model fails, though it is ready"
@@ -149,18 +150,22 @@ class Stubs:
 
 
 def stubs(session: int) -> list[Stub]:
-    """Return the stubs of a server's session. Source of the fields: proc(5)."""
-    found = []
-    tick, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError, IndexError):
-            fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
-            if int(fields[3]) != session:
-                continue
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            if words[0].endswith(b"triton_python_backend_stub"):
-                cpu_s = (int(fields[11]) + int(fields[12])) / tick
-                resident = int(fields[21]) * page
-                model = Path(os.fsdecode(words[1])).parts[-3]
-                found.append(Stub(model, int(entry.name), fields[0].decode(), cpu_s, resident))
-    return sorted(found)
+    """Return the stubs of a server's session."""
+    found = (_stub(int(entry.name), session) for entry in Path("/proc").glob("[0-9]*"))
+    return sorted(stub for stub in found if stub)
+
+
+def _stub(pid: int, session: int) -> Stub | None:
+    """Return a process of a session if it is a stub. Source of the fields: proc(5)."""
+    with suppress(OSError, ValueError, IndexError):
+        entry = Path("/proc", str(pid))
+        fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
+        if int(fields[3]) != session:
+            return None
+        words = (entry / "cmdline").read_bytes().split(b"\0")
+        if words[0].endswith(b"triton_python_backend_stub"):
+            cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            resident = int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+            model = Path(os.fsdecode(words[1])).parts[-3]
+            return Stub(model, pid, fields[0].decode(), cpu_s, resident)
+    return None

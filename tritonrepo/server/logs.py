@@ -84,6 +84,17 @@ class Hang(NamedTuple):
     hint: str
 
 
+def inner(line: str) -> bool:
+    """Return whether a line is of a traceback, but no place where anybody would look."""
+    frame = _frame(line)
+    return line == "At:" or (frame is not None and frame.path.startswith("<"))
+
+
+def cut(text: str) -> str:
+    """Return a text that is short enough for a line."""
+    return text if len(text) <= LONGEST else text[:LONGEST] + " …"
+
+
 def harmless(message: str) -> bool:
     """Return whether a healthy server without a GPU says this as well, or says it of what versions share."""
     ignored = IGNORED.match(message)
@@ -140,7 +151,7 @@ def telling(text: str) -> list[str]:
         trouble = level in {"E", "F", "W"} or (not level and RAW_TROUBLE.search(message))
         if trouble and not harmless(message):
             one = " ".join(message.split())
-            kept[one if len(one) <= LONGEST else one[:LONGEST] + " …"] = None
+            kept[cut(one)] = None
     return [*kept][-TELLING:]
 
 

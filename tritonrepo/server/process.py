@@ -49,6 +49,8 @@ class Server:
         self.left_out: Mapping[str, str] = {}
         """Models that cannot be served on this machine, each with the reason."""
         self.loading = Loading()
+        self.hangs: logs.Hang | None = None
+        """What the server waits for in vain, by what was read of its log."""
         self._tail = Tail(log_path(leash.home, launch.log))
         self._shown = Shown(self.place, str(launch.repository))
 
@@ -104,6 +106,7 @@ class Server:
     def news(self) -> Iterator[Diagnostic | str]:
         """Yield what is new in the log and worth showing, or all of it if the whole log is shown."""
         lines = [self.as_given(line) for line in self._tail.read()]
+        self.hangs = self.hangs or logs.hang("\n".join(lines))
         self.loading.heard(lines, time.monotonic())
         if self.launch.whole:
             yield from lines
@@ -203,12 +206,11 @@ def await_up(server: Server, tell: Tell = lambda _: None) -> None:
     while not listens(server.pid, server.ports):
         for each in mild(server):
             tell(each)
+        if found := server.hangs:
+            raise trouble(server, "server-hangs", found.message, found.hint, Span(found.path) if found.path else None)
         if time.monotonic() - began > told_s:
             told_s *= 2
             tell(server.loading.sentence(time.monotonic()))
-        log = server.log()
-        if found := logs.hang(log):
-            raise trouble(server, "server-hangs", found.message, found.hint, Span(found.path) if found.path else None)
         if (code := server.exit_code()) is not None:
             raise died(server, code)
         if time.monotonic() > deadline:
