@@ -211,9 +211,16 @@ def test_the_wheels_files_are_where_it_has_them() -> None:
         pytest.param("#!/bin/sh\necho broken >&2; exit 3\n", "broken", id="a program that fails"),
         pytest.param("#!/bin/sh\nexit 3\n", "it exited with code 3", id="a program that fails without a word"),
         pytest.param("#!/bin/sh\necho '{}'\n", "it does not respond as Python does", id="too short an answer"),
+        pytest.param("#!/bin/sh\nsleep 600 & sleep 600\n", "no response within 0.3 s", id="one that hangs"),
+        pytest.param("#!/bin/sh\nsleep 600 &\necho '[]'\n", "does not respond as Python does", id="one that forks"),
+        pytest.param("#!/bin/sh\nexec yes\n", "ended by signal 25|no response", id="one that never stops"),
+        pytest.param("#!/bin/sh\nprintf '\\377\\000[[['\n", "does not respond as Python does", id="garbage"),
+        pytest.param("", "Exec format error", id="an empty file"),
     ],
 )
-def test_what_is_no_python(tmp_path: Path, content: str | None, words: str) -> None:
+def test_what_is_no_python(tmp_path: Path, content: str | None, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if content and ("sleep 600\n" in content or "yes" in content):
+        monkeypatch.setattr(runtime, "ANSWER_S", 0.3)
     program = tmp_path / "python"
     if content is not None:
         program.write_text(content, encoding="utf-8")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple, Self
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
 from tritonrepo.server import probe
+from tritonrepo.server.bounded import heard
 
 MACHINE = "x86_64"
 """The processor of the wheel's server."""
@@ -28,7 +28,7 @@ GLIBC = (2, 35)
 PYTHONS = ((3, 10), (3, 11), (3, 12))
 """Where the stub was seen to work. The wheel also has one for 3.13, but NumPy 1 supports Python only up to 3.12."""
 
-ANSWER_S = 60
+ANSWER_S = 30.0
 INSTALL = "pip install 'tritonrepo[local]'"
 AGAIN = "Run `{} -m pip install --force-reinstall --no-deps nvidia-pytriton==0.7.0`."
 ELSEWHERE = "a wheel that is not installed"
@@ -110,17 +110,19 @@ def find(python: Path | None = None, needs: Collection[str] = (), wheel: Wheel |
 def ask(python: Path, needs: Collection[str] = ()) -> Facts:
     """Return the facts of another interpreter, which is started once to report them."""
     command = [str(python), probe.__file__, *sorted(needs)]
+    why = "it does not respond as Python does"
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_S, check=True, errors="replace")
-        return Facts.of(json.loads(done.stdout.splitlines()[-1]))
+        done = heard(command, ANSWER_S)
+        if not done.code:
+            return Facts.of(json.loads(done.out.splitlines()[-1]))
+        ended = f"it was ended by signal {-done.code}" if done.code < 0 else f"it exited with code {done.code}"
+        why = (done.err.strip().splitlines() or [ended])[-1]
+    except TimeoutError:
+        why = f"no response within {ANSWER_S:g} s"
     except OSError as error:
         why = error.strerror or str(error)
-    except subprocess.TimeoutExpired:
-        why = f"no response within {ANSWER_S} s"
-    except subprocess.CalledProcessError as error:
-        why = (error.stderr.strip().splitlines() or [f"it exited with code {error.returncode}"])[-1]
-    except (ValueError, LookupError, TypeError):
-        why = "it does not respond as Python does"
+    except (ValueError, LookupError, TypeError, RecursionError):
+        pass
     raise fatal("runtime-python", str(python), f"this is not a usable Python interpreter: {why}", ANOTHER)
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
+from tritonrepo.server.bounded import heard
 
 RULE = "runtime-vllm"
-ANSWER_S = 60
+ANSWER_S = 30.0
 NEEDED = ("gguf", "accelerate")
 """What transformers reads GGUF files with; vLLM itself does not install them."""
 
@@ -55,10 +55,9 @@ def ask(python: Path) -> dict[str, str]:
     code = ASKS.format(names=(*NEEDED, *IN_THE_WAY))
     try:
         command = [str(python), "-I", "-c", code]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_S, check=True, errors="replace")
-        found = json.loads(done.stdout.splitlines()[-1])
+        found = json.loads(heard(command, ANSWER_S).out.splitlines()[-1])
         return {str(name): str(version) for name, version in found.items()}
-    except (OSError, subprocess.SubprocessError, ValueError, LookupError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, AttributeError, RecursionError) as error:
         message = f"this is not a usable Python interpreter: {type(error).__name__}"
         raise fatal(RULE, str(python), message, "Create the environment again.") from error
 

@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 Say = Callable[[dict[str, Any]], None]
@@ -88,9 +89,14 @@ async def serve(engine: Any, say: Say) -> None:  # noqa: ANN401  vLLM's own
                 task.cancel()
             continue
         running[order["id"]] = task = asyncio.create_task(one(engine, order, say))
-        task.add_done_callback(lambda _, number=order["id"]: running.pop(number, None))
+        task.add_done_callback(partial(ended, running, order["id"]))
     for task in running.values():
         task.cancel()
+
+
+def ended(running: dict[int, asyncio.Task[None]], number: int, _: asyncio.Task[None]) -> None:
+    """Forget a request."""
+    running.pop(number, None)
 
 
 async def one(engine: Any, order: dict[str, Any], say: Say) -> None:  # noqa: ANN401
