@@ -41,6 +41,7 @@ class Speaking:
 
     url: str
     asked: list[Asked] = field(default_factory=list)
+    stop: Callable[[], None] = lambda: None
 
 
 @contextmanager
@@ -72,6 +73,12 @@ def speaking(answer: Callable[[Asked], Said]) -> Iterator[Speaking]:
         here.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
+
+        def stop() -> None:
+            server.shutdown()
+            server.server_close()
+
+        here.stop = stop
         try:
             yield here
         finally:
