@@ -111,6 +111,7 @@ def test_the_other_lines_of_shell_blocks_are_those_that_are_run_elsewhere() -> N
         "cp deploy/.env.example deploy/.env",
         CURL,
         "docker compose -f deploy/compose.yaml up --detach --wait",
+        "pip install -q '.[local,ui]'",
         "pip install -q '.[local]'",
         "pip install -q -e '.[all,test]'",
         "python -m pytest -q -n 2",

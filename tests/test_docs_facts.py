@@ -393,6 +393,7 @@ def test_every_command_is_a_function() -> None:
         "up": {"up", "prove"},
         "smoke": {"smoke", "known"},
         "ask": {"ask"},
+        "ui": {"ui"},
         "adopt": {"adopt"},
         "fit": {"fit"},
         "graph": {"graph"},

@@ -43,7 +43,7 @@ ABOUT = {
     "smoke": {"smoke", "status"},
 }
 ABOUT |= {
-    "ui": {"ask"},
+    "ui": {"ask", "ui", "up"},
     "smoke": {"smoke", "status"},
     "serve": {"serve", "up"},
     "gpu-server": {"deploy"},
@@ -190,6 +190,8 @@ DEFAULTS = {
     ("ask", "--format"): "text",
     ("ask", "--input"): "by config",
     ("ask", "--output"): "by config",
+    ("ui", "--port"): "0",
+    ("ui", "--timeout"): "120.0",
     ("build", "--output"): "model_repository",
     ("up", "--output"): "model_repository",
     ("diff", "--format"): "text",

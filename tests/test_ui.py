@@ -11,19 +11,23 @@ import sys
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection
 from importlib import resources
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from tests.conftest import EXAMPLE
+from tests.facts import PROJECT
 from tests.processes import unmeasured
 from tests.test_json import NOWHERE
 from tests.upstream import Upstream, upstream, work
 from tritonrepo.cli import run
 from tritonrepo.flows.asking import Passage
+from tritonrepo.flows.workspace import Workspace
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.ui import shown
-from tritonrepo.ui.serving import served
+from tritonrepo.ui.serving import served, ui
 
 pytest.importorskip("uvicorn")
 
@@ -223,6 +227,31 @@ def test_the_steps_of_a_python_model_are_those_of_its_repository(page: Page) -> 
     names, first = page.send("POST", "/api/steps", ASK).lines
     assert names == {"steps": ["embedder"], "alone": False}
     assert first["gave"][0]["tensor"] == "v"
+
+
+def test_the_steps_of_a_repository_are_those_of_the_page(page: Page, tmp_path: Path) -> None:
+    model = tmp_path / "r" / "rag" / "1"
+    model.mkdir(parents=True)
+    step = {"model": "embedder", "inputs": {"text": "query"}, "outputs": {"vector": "v"}}
+    (model / "settings.json").write_text(json.dumps({"steps": [step]}), "utf-8")
+    (model / "calls.json").write_text('{"embedder": 1}', "utf-8")
+    (model.parent / "config.pbtxt").write_text('backend: "python"', "utf-8")
+    with ui(Endpoint(page.server.here.url), tmp_path / "r", Workspace({})) as opened:
+        here = reached(opened.url, page.server)
+        names, first = here.send("POST", "/api/steps", ASK).lines
+    assert (names["steps"], first["step"]["version"]) == (["embedder"], "1")
+
+
+def test_an_answer_that_does_not_end_in_time_is_late(page: Page) -> None:
+    with ui(Endpoint(page.server.here.url, 0.3, 0.3), None, Workspace({})) as opened:
+        said = reached(opened.url, page.server).send("POST", "/api/ask", {"model": "slow", "text": "x"})
+    assert said.lines[-1]["error"]["rule"] == "server-late"
+
+
+def test_the_installation_of_the_page_has_what_it_needs() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert {re.split("[<>=]", each)[0] for each in extras["ui"]} == {"tritonrepo[server]", "starlette", "uvicorn"}
+    assert "ui" in extras["all"][0]
 
 
 def test_a_step_that_gets_too_little_is_told(page: Page) -> None:

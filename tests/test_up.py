@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,8 +18,10 @@ from typing import IO
 import pytest
 
 from tests.conftest import EXAMPLE
+from tests.documents import ROOT
 from tests.pages import DATA
 from tests.processes import MARK, left, marked, unmeasured
+from tests.servers.browser import chromium
 from tritonrepo import api
 from tritonrepo.cli import run
 from tritonrepo.flows.up import prove, up
@@ -180,10 +184,28 @@ def test_serve_gives_its_urls_and_ends_by_sigterm(rag_repository: Path, mark: st
     assert not list(rag_repository.rglob("__pycache__"))
 
 
-def test_up_stays_and_says_how_to_ask_it(inside: Path, mark: str) -> None:
-    with start(mark, "up", str(EXAMPLE), *PORTS, "--llm-engine", "script") as process:
+def test_the_path_from_the_installation_to_the_page(inside: Path, mark: str) -> None:
+    """Word by word what docs/ui.md says, but for the ports and the engine, and for the installation, which was done."""
+    pytest.importorskip("uvicorn")
+    blocks = re.findall(r"^```sh\n(.*?)```", (ROOT / "docs" / "ui.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    install, command = blocks[0].splitlines()
+    assert install == "pip install -q '.[local,ui]'"
+    _, *arguments = shlex.split(command)
+    (inside / "examples").symlink_to(ROOT / "examples")
+    links = ["--allow-links", str(ROOT / "examples")]
+    with start(mark, *arguments, *PORTS, *links, "--llm-engine", "script") as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline().decode() for _ in range(4)]
+        lines = [process.stdout.readline().decode() for _ in range(5)]
+        with chromium(inside / "profile") as tab:
+            tab.open(lines[4].removeprefix("page ").strip())
+            tab.until("document.querySelector('.models option')")
+            tab.write("How do I roll a model back?")
+            tab.press("Enter")
+            tab.until("/all after/.test(document.querySelector('.state').textContent)")
+            assert "Rolling back a model" in tab.run("document.querySelector('.sources').textContent")
+            tab.run("document.querySelector('.trace').click()")
+            tab.until("/^5 steps, /.test(document.querySelector('.state').textContent)")
+            assert tab.errors == []
         url = lines[0].split()[1]
         assert (
             lines[3]

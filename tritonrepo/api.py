@@ -52,6 +52,7 @@ from tritonrepo.sync.place import Place, open_place
 from tritonrepo.sync.revision import Revision
 from tritonrepo.sync.status import Status
 from tritonrepo.sync.telling import Began, Interrupted, Line, Sent, Waits
+from tritonrepo.ui.serving import ui
 
 __all__ = [
     "Accepted",
@@ -147,6 +148,7 @@ __all__ = [
     "smoke",
     "status",
     "target",
+    "ui",
     "up",
     "upgrade",
     "validate",

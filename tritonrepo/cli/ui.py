@@ -10,11 +10,10 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.connecting import Reach, over_http
 from tritonrepo.cli.interrupts import interruptible
 from tritonrepo.cli.output import say
-from tritonrepo.cli.paging import WHOLE_S, paged
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import PORT, WAIT, allow_links
 from tritonrepo.server.client import Client
-from tritonrepo.ui.serving import needed
+from tritonrepo.ui.serving import WHOLE_S, needed, ui
 
 GLANCE_S = 0.5
 
@@ -30,7 +29,7 @@ Examples:
 @click.command(epilog=EPILOG, short_help=COMMANDS["ui"])
 @click.argument("url")
 @click.argument("stack", metavar="[STACK|DIR|URI]", required=False)
-@click.option("--port", type=PORT, default=0, help="Port of the page, or 0 for any free port.")
+@click.option("--port", type=PORT, default=0, metavar="PORT", help="Port of the page, or 0 for any free port.")
 @over_http
 @click.option("--timeout", type=WAIT, default=WHOLE_S, metavar="SECONDS", help="Maximum wait for each whole answer.")
 @allow_links
@@ -45,7 +44,8 @@ def command(url: str, stack: str | None, *, port: int, reach: Reach, timeout: fl
     server = reach.endpoint(url, timeout, timeout)
     with interruptible():
         Client(server).index()
-        with paged(server, stack, workspace(links), port) as opened:
+        with ui(server, stack, workspace(links), port) as opened:
+            say(f"page     {opened.url}")
             while opened.alive():
                 opened.thread.join(GLANCE_S)
     say("the page ended unexpectedly", err=True)

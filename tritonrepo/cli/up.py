@@ -11,7 +11,6 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.asking import ask
 from tritonrepo.cli.interrupts import stoppable
 from tritonrepo.cli.output import say
-from tritonrepo.cli.paging import paged
 from tritonrepo.cli.proving import proven, rebuilding
 from tritonrepo.cli.serving import options, urls, watch
 from tritonrepo.cli.stack import workspace
@@ -21,6 +20,7 @@ from tritonrepo.flows.serve import ServeOptions, banner
 from tritonrepo.flows.stack import load
 from tritonrepo.flows.up import prove, up
 from tritonrepo.ui.serving import needed
+from tritonrepo.ui.serving import ui as page
 
 EPILOG = f"""\b
 Examples:
@@ -82,5 +82,7 @@ def command(
         if names.answer:
             body = '{"query": "…", "stream": true}'
             say(f"try it   curl -N {server.http}/v2/models/{names.answer}/generate_stream -d '{body}'")
-        with paged(server.endpoint, str(out), loaded.work) if ui else nullcontext():
+        with page(server.endpoint, out, loaded.work) if ui else nullcontext() as shown:
+            if shown is not None:
+                say(f"page     {shown.url}")
             return watch(server, rebuilding(running, chosen) if chosen.watched else lambda: False)

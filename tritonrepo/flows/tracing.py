@@ -68,7 +68,9 @@ def _called(client: Client, step: Step, made: Mapping[str, Tensor]) -> Traced:
             lacking.append(port.tensor)
     if lacking:
         message = f'the step "{step.model}" needs the tensor "{lacking[0]}", which nothing has made'
-        raise failure("ask-inputs", client.url, message, "Ask the pipeline itself, or give it this input.")
+        raise failure(
+            "ask-inputs", client.url, message, "Ask the pipeline itself: it may make this tensor in another way."
+        )
     begun = time.perf_counter()
     found, responses = _answer(client, step, config, got)
     ms = (time.perf_counter() - begun) * 1000

@@ -5,10 +5,15 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tritonrepo.diagnostics import fatal
+from tritonrepo.flows.graph import drawable
+from tritonrepo.flows.workspace import Workspace
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.ports import HOST, listener
 from tritonrepo.ui.work import Work
 
@@ -16,6 +21,9 @@ if TYPE_CHECKING:
     import uvicorn
 
 CONNECTIONS = 64
+WHOLE_S = 120.0
+"""Maximum wait for a whole answer, unless the endpoint has another."""
+
 END_S = 1.0
 """How long the end of the page waits for its thread."""
 
@@ -44,6 +52,19 @@ def served(work: Work, port: int = 0) -> Iterator[Page]:
         finally:
             server.should_exit = server.force_exit = True
             thread.join(END_S)
+
+
+def ui(server: Endpoint, where: Path | str | None, work: Workspace, port: int = 0) -> AbstractContextManager[Page]:
+    """Serve the page of a server as long as the context lasts; port 0 means any free port.
+
+    `where` is the stack or repository that the server serves, if it is known: it has the steps of Python models. Raise
+    Stop if it cannot be read, if the port is taken, or if a library is missing.
+    """
+    needed()
+    known = {} if where is None else {each.name: each for each in drawable(where, work)}
+    if server.whole_s is None:
+        server = replace(server, timeout_s=WHOLE_S, whole_s=WHOLE_S)
+    return served(Work(server, known), port)
 
 
 def needed() -> None:
