@@ -21,13 +21,10 @@ import pytest
 from tests.conftest import EXAMPLE
 from tests.documents import blocks
 from tests.processes import killed
-from tests.test_export import encoder
 from tests.test_json import checked
 from tritonrepo import spec
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span
-from tritonrepo.export.heads import Pool, Pooling
-from tritonrepo.export.weights import safetensors
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.smoke import smoke as smoked
 from tritonrepo.flows.workspace import Workspace
@@ -187,63 +184,6 @@ def test_one_model_over_http_alone(rag_server: Server, capsys: pytest.CaptureFix
     assert lines[3].split()[:5] == ["search", "1", "answer", "http", "passed"]
     assert lines[5].startswith("not checked: files of search: nothing to compare with")
     assert lines[-1] == "1 models, 3 checks: 2 passed, 1 not checked"
-
-
-def test_a_wrong_pooling_is_found_by_the_stored_vectors(
-    tmp_path: Path, rag_repository: Path, minilm_dir: Path, smoke: Smoke
-) -> None:
-    place = excerpt(rag_repository, tmp_path / "m", "embedder", "embedder_model")
-    graph = place / "embedder_model" / "1" / "model.onnx"
-    graph.unlink()
-    config = json.loads((minilm_dir / "config.json").read_text("utf-8"))
-    weights = safetensors(minilm_dir / "model.safetensors")
-    graph.write_bytes(encoder(config, weights, Pooling(Pool("cls"), normalize=True)))
-    with launched(place) as server:
-        found = smoke(server, rag_repository, "--only", "embedder", "--only", "embedder_model")
-    assert (found.code, found.failed()) == (1, {("embedder", "reference")})
-    said = found.said("embedder", "smoke-reference")
-    assert 'the vector of passage "model-repository-layout" has a cosine of 0.' in said
-    assert "8 of 8 vectors differ" in said
-    assert "Compare pooling" in said
-    assert 'Sent over grpc: text BYTES[1, 1] ["A model repository is a directory' in said
-    assert "Received: embedding FP32[1, 384] [" in said
-
-
-def test_swapped_outputs_of_a_pipeline_are_found(tmp_path: Path, rag_repository: Path, smoke: Smoke) -> None:
-    place = excerpt(
-        rag_repository,
-        tmp_path / "m",
-        *(model for model in MODELS if model not in {"rag", "generator", "generator_prompt"}),
-    )
-    swaps = [('value: "passages"', "SWAP"), ('value: "ids"', 'value: "passages"'), ("SWAP", 'value: "ids"')]
-    edit(place / "search" / "config.pbtxt", *swaps)
-    with launched(place) as server:
-        found = smoke(server, place)
-    assert (found.code, found.failed()) == (1, {("search", "ranking")})
-    said = found.said("search", "smoke-ranking")
-    assert 'returned the id "A model repository is a directory' in said
-    assert "Check whether the outputs ids and passages are swapped." in said
-
-
-def test_swapped_outputs_of_a_retriever_are_found(tmp_path: Path, rag_repository: Path, smoke: Smoke) -> None:
-    changes = {
-        "ids": [(r"self\.passages\[b", "SWAP"), (r"self\.ids\[b", "self.passages[b"), ("SWAP", "self.ids[b")],
-        "order": [(r'\("scores", scores\)', '("scores", scores[:, ::-1])')],
-        "beside": [(r"self\.passages\[best\]", "self.passages[best[:, ::-1]]")],
-    }  # fmt: skip
-    for name, swaps in changes.items():
-        excerpt(rag_repository, tmp_path / "one", "retriever")
-        (tmp_path / "one" / "retriever").rename(tmp_path / name)
-        edit(tmp_path / name / "config.pbtxt", ('"retriever"', f'"{name}"'))
-        edit(tmp_path / name / "1" / "model.py", *swaps)
-        (tmp_path / name).rename(tmp_path / "one" / name)
-    with launched(tmp_path / "one") as server:
-        found = smoke(server, tmp_path / "one")
-    assert (found.code, found.failed()) == (1, {(name, "search") for name in changes})
-    assert "Check whether the outputs ids and passages are swapped." in found.said("ids", "smoke-search")
-    assert "scores that are not in descending order: " in found.said("order", "smoke-search")
-    said = found.said("beside", "smoke-search")
-    assert 'a passage for id "model-repository-layout" that is not the stored one' in said
 
 
 def test_a_version_that_is_not_loaded_is_found(

@@ -251,14 +251,14 @@ def npy(array: NDArray[np.float32]) -> bytes:
     return buffer.getvalue()
 
 
-def repository(search: str = SEARCH, **settings: object) -> dict[str, expected.Expected]:
+def repository(search: str = SEARCH, reranker: str = "", **settings: object) -> dict[str, expected.Expected]:
     lines = "".join(json.dumps({"id": id_, "text": text}) + "\n" for id_, text in zip(IDS[:6], TEXTS, strict=False))
     files = {
         "search/config.pbtxt": search,
         "search/1/.keep": "",
         "r/config.pbtxt": 'output { name: "ids" data_type: TYPE_STRING dims: [ 4 ] }',
         "r/1/passages.jsonl": lines,
-        "k/config.pbtxt": "",
+        "k/config.pbtxt": reranker,
         "k/1/calls.json": "{}",
         "k/1/settings.json": json.dumps({"score": "sigmoid", "top_k": 2} | settings),
     }
@@ -343,3 +343,44 @@ def test_a_reranker_is_asked_for_passages_of_the_index_and_made_up_ones_without_
 def test_a_reranker_whose_settings_are_broken_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match=r"settings\.json is not a JSON object with a top_k"):
         ranking.candidates(repository(top_k="many"), "k", "1")
+
+
+RERANKER = "".join(
+    f'{kind} {{ name: "{name}" data_type: TYPE_{type_} dims: [ {dims} ] }}\n'
+    for kind, name, type_, dims in (
+        ("input", "query", "STRING", 1),
+        ("input", "passages", "STRING", -1),
+        ("input", "ids", "STRING", -1),
+        ("output", "ids", "STRING", -1),
+        ("output", "passages", "STRING", -1),
+        ("output", "scores", "FP32", -1),
+    )
+)
+BY_ITSELF: dict[str, tuple[list[float], str]] = {
+    "the same": ([0.9, 0.1], ""),
+    "nearly": ([0.91, 0.1], ""),
+    "another": ([0.9, 0.3], '"p4" has a score of 0.3000, but k by itself returns 0.1000 for this query'),
+}
+
+
+@pytest.mark.parametrize(("scores", "message"), BY_ITSELF.values(), ids=BY_ITSELF)
+def test_a_pipeline_must_pass_its_query_to_its_reranker(scores: list[float], message: str) -> None:
+    models = repository(reranker=RERANKER)
+    alone, one, _ = ranking.searches(pipeline(), models, links.reranked(models)["search"])
+    assert isinstance(alone, Case)
+    assert isinstance(one, Case)
+    assert (alone.request.model, alone.request.version, alone.what) == ("k", "1", "for search")
+    sent = {tensor.name: [value.decode() for value in tensor.values.tolist()] for tensor in alone.request.inputs}
+    assert (sent["query"], sorted(sent["ids"])) == ([TEXTS[0]], sorted(candidates_of_first()))
+    right = found(["p5", "p4"], [0.9, 0.1])
+    assert [flaw.message for flaw in one.judge(found(["p5", "p4"], [0.5, 0.2]))] == []  # nothing is known yet
+    assert not [*alone.judge(right)]
+    assert [flaw.message for flaw in one.judge(found(["p5", "p4"], scores))] == ([message] if message else [])
+
+
+def test_a_reranker_that_reads_something_else_is_not_compared() -> None:
+    other = SEARCH.replace('input_map { key: "query" value: "query" }', 'input_map { key: "query" value: "vector" }')
+    models = repository(other, reranker=RERANKER)
+    assert links.ranker(models, "search") is None
+    assert links.ranker(models, "r") is None
+    assert links.ranker(repository(SEARCH.replace('"k" model_version: 1', '"k"')), "search") == ("k", "1")

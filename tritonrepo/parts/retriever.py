@@ -17,7 +17,7 @@ from tritonrepo.generate.own import own
 from tritonrepo.indexing import chunks, files
 from tritonrepo.indexing.vectors import EMBEDDINGS, MISSING, PASSAGES
 from tritonrepo.parts import recognition
-from tritonrepo.smoke import answers, links, search, sources
+from tritonrepo.smoke import answers, links, reranks, search, sources, wholes
 from tritonrepo.smoke.case import Case, Crowd
 from tritonrepo.smoke.judge import anything, both
 from tritonrepo.smoke.plan import Known
@@ -146,7 +146,11 @@ def _cases(served: Served, known: Known) -> Iterator[Case | Crowd]:
     found = search.stored(models, pipeline.searches, pipeline.version)
     if served.decoupled:
         judge = sources.listed(found.index, links.listing(models, served.name)) if pipeline.listed else anything
-        yield answers.stream(served, pipeline.query, found.index.texts[0], judge)
+        alone = reranks.alone(models, served.name, found, 0, served.at) if pipeline.listed else None
+        if alone is not None:
+            yield alone.case
+            judge = both(judge, alone.judge)
+        yield from wholes.compared(served, answers.stream(served, pipeline.query, found.index.texts[0], judge))
         for crowd in answers.echoes(served, pipeline.query):
             cases = (replace(case, judge=both(case.judge, sources.cited)) for case in crowd.cases)
             yield replace(crowd, cases=tuple(cases)) if pipeline.listed else crowd

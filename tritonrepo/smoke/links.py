@@ -77,6 +77,21 @@ def reranked(models: Mapping[str, Expected]) -> dict[str, Reranked]:
     return found
 
 
+def ranker(models: Mapping[str, Expected], name: str) -> tuple[str, str] | None:
+    """Return the reranker, and its version, that a pipeline gives its query and what its search finds; None without."""
+    pipeline, rankers = pipelines(models).get(name), {*reranking(models)}
+    if pipeline is None:
+        return None
+    search = next(step for step in _steps(models[name]) if step.get("model_name") == pipeline.searches)
+    for step in _steps(models[name]):
+        takes, model = step.get("input_map", {}), str(step.get("model_name"))
+        feeds = takes.get("ids") == search.get("output_map", {}).get("ids", "")
+        if model in rankers and feeds and takes.get("query") == pipeline.query:
+            version = int(step.get("model_version", -1))
+            return model, str(version) if version > 0 else models[model].versions[-1]
+    return None
+
+
 def listing(models: Mapping[str, Expected], name: str) -> Listing:
     """Return what the sources of a pipeline must be: only what a search or a reranker of the stack gave is known."""
     model = models[name]

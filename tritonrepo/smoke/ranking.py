@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.server.tensors import Tensors
-from tritonrepo.smoke import links, search
+from tritonrepo.smoke import links, reranks, search
 from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Judge, Reply
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.judge import both, text, well_formed
@@ -226,7 +226,12 @@ def searches(served: Served, models: Mapping[str, Expected], pipeline: links.Rer
     top_k = links.limit(model, pipeline.version or model.versions[-1])
     rows = found.index.sample(LISTS)
     alone = [_searched(served, pipeline.search.query, found, row, top_k) for row in rows]
-    yield from alone[:1]
+    ranker = reranks.alone(models, served.name, found, rows[0], served.at)
+    if ranker is not None:
+        yield ranker.case
+        yield replace(alone[0], judge=both(alone[0].judge, ranker.judge))
+    else:
+        yield alone[0]
     if len(alone) > 1:
         yield Crowd(tuple(alone), served.joins)
 
