@@ -459,6 +459,7 @@ def test_a_module_that_the_documents_run_is_there_and_does_what_they_say() -> No
         "benchmarks.soak.pushes",
         "benchmarks.soak.record",
         "benchmarks.soak.release_verdicts",
+        "benchmarks.soak.sabotages",
         "benchmarks.soak.store_faults",
         "benchmarks.soak.store_sizes",
         "scripts.docs",
