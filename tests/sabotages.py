@@ -1,6 +1,6 @@
 """Sabotages of a served RAG: each is done to the directory of one model, and one check must fail and name the cause.
 
-Those of CHOSEN are tried by test_sabotage.py, all of them by `benchmarks.soak.sabotages`.
+Some are tried by test_sabotage.py, all of them by `benchmarks.soak.sabotages`.
 """
 
 from __future__ import annotations
@@ -518,15 +518,3 @@ OWN = {
 """What else a team suffers."""
 
 SABOTAGES: dict[str, Sabotage] = {**MEANING, **RANKED, **STREAMED, **FORMS, **SERVED, **OWN}
-
-CHOSEN = (
-    "two passages in each other's place, with their ids",
-    "rows of a search swapped between the requests of one batch",
-    "the reranker reversed, with its scores",
-    "the system message dropped",
-    "special tokens missing",
-    "another pooling",
-    "sources in another order than in the prompt",
-    "an additional output",
-)
-"""Eight that are quick and unlike each other."""

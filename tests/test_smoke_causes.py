@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.repository import read, target
 from tritonrepo.smoke import expected
-from tritonrepo.smoke.case import Check, Flaw, Outcome, Result, found
-from tritonrepo.smoke.causes import Causes, diagnosed
+from tritonrepo.smoke.case import Check, Flaw, Result, found
+from tritonrepo.smoke.causes import called, diagnosed, explained
 from tritonrepo.smoke.served import Served, of_config
 from tritonrepo.tree import of_text
 
@@ -35,44 +37,43 @@ def served() -> list[Served]:
 
 
 @pytest.fixture
-def causes() -> Causes:
+def below() -> dict[str, frozenset[str]]:
     files = {"embedder/config.pbtxt": 'backend: "python"', "embedder/1/calls.json": '{"graph": 1}'}
     tree = {path: of_text(text) for path, text in files.items()}
-    return Causes(expected.of(read(tree, target()), "r"), served())
+    return called(expected.of(read(tree, target()), "r"), served())
 
 
-def failed(model: str, check: Check = Check.ANSWER) -> Result:
-    flaw = Flaw("wrong", "Check it.")
-    return Result(model, "1", check, diagnostics=(found(check, Severity.ERROR, AT, flaw, model),))
+Failing = Callable[..., Result]
 
 
-def test_what_is_called_is_tested_first(causes: Causes) -> None:
-    order = [one.name for one in causes.first()]
-    assert [order.index(name) for name in ("graph", "embedder", "search", "all")] == sorted(
-        order.index(name) for name in ("graph", "embedder", "search", "all")
-    )
-    assert causes.below("all") == {"search", "embedder", "graph", "retriever", "writer"}
-    assert causes.below("loop") == {"pool"}
+@pytest.fixture
+def failed(below: dict[str, frozenset[str]]) -> Failing:
+    def made(model: str, check: Check = Check.ANSWER) -> Result:
+        told = found(check, Severity.ERROR, AT, Flaw("wrong", "Check it."), model)
+        return Result(model, "1", check, diagnostics=(told,), calls=below[model])
+
+    return made
 
 
-def test_a_consequence_names_the_deepest_cause_and_is_told_last(causes: Causes) -> None:
-    told = [causes.told(each) for each in (failed("graph"), failed("retriever"), failed("search"), failed("all"))]
-    told += [causes.told(failed("writer", Check.STREAM)), causes.told(Result("embedder", "1", Check.ANSWER))]
-    assert [each.cause for each in told] == ["", "", "graph", "graph", "", ""]
-    assert told[-1].outcome is Outcome.PASSED
-    said = [*diagnosed(reversed(told))]
-    assert [each.model for each in said] == ["writer", "retriever", "graph", "all", "search"]
+def test_what_a_model_calls_is_known_by_its_config_and_its_files(below: dict[str, frozenset[str]]) -> None:
+    assert below["all"] == {"search", "embedder", "graph", "retriever", "writer"}
+    assert [sorted(below[name]) for name in ("embedder", "loop", "graph")] == [["graph"], ["pool"], []]
+
+
+def test_a_consequence_names_the_deepest_cause_and_is_told_last(failed: Failing) -> None:
+    passed = Result("embedder", "1", Check.ANSWER, calls=frozenset({"graph"}))
+    results = [failed("all"), failed("search"), failed("graph"), passed, failed("retriever", Check.SEARCH)]
+    assert [each.cause for each in explained(results)] == ["graph", "graph", "", "", ""]
+    said = diagnosed(results)
+    assert [each.model for each in said] == ["graph", "retriever", "all", "search"]
     hint = (
-        "This may be a consequence: search calls graph (answer) and retriever (answer), which failed. Fix that first."
+        "This may be a consequence: search calls graph (answer) and retriever (search), which failed. Fix that first."
     )
-    assert said[-1].hint == f"{hint}\nCheck it."
-    assert said[0].hint == "Check it."
+    assert [each.hint for each in said if each.model in {"search", "graph"}] == [
+        "Check it.",
+        f"{hint}\nCheck it.",
+    ]
 
 
-def test_what_is_known_without_a_request_is_told_together(causes: Causes) -> None:
-    noted = causes.note([failed("all", Check.VERSIONS), failed("writer", Check.LOADED), failed("loop")])
-    assert [each.cause for each in noted] == ["writer", "", ""]
-
-
-def test_models_that_call_each_other_are_told_like_others(causes: Causes) -> None:
-    assert [causes.told(failed(name)).cause for name in ("loop", "pool", "loop")] == ["", "loop", "pool"]
+def test_models_that_call_each_other_are_told_like_others(failed: Failing) -> None:
+    assert [each.cause for each in explained([failed("loop"), failed("pool")])] == ["pool", "loop"]

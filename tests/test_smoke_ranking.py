@@ -366,9 +366,10 @@ BY_ITSELF: dict[str, tuple[list[float], str]] = {
 @pytest.mark.parametrize(("scores", "message"), BY_ITSELF.values(), ids=BY_ITSELF)
 def test_a_pipeline_must_pass_its_query_to_its_reranker(scores: list[float], message: str) -> None:
     models = repository(reranker=RERANKER)
-    alone, one, _ = ranking.searches(pipeline(), models, links.reranked(models)["search"])
-    assert isinstance(alone, Case)
+    one, _ = ranking.searches(pipeline(), models, links.reranked(models)["search"])
     assert isinstance(one, Case)
+    alone = one.before
+    assert alone is not None
     assert (alone.request.model, alone.request.version, alone.what) == ("k", "1", "for search")
     sent = {tensor.name: [value.decode() for value in tensor.values.tolist()] for tensor in alone.request.inputs}
     assert (sent["query"], sorted(sent["ids"])) == ([TEXTS[0]], sorted(candidates_of_first()))

@@ -16,7 +16,7 @@ from tritonrepo.report.github import commands
 from tritonrepo.report.junit import junit
 from tritonrepo.report.table import table
 from tritonrepo.smoke.case import Result
-from tritonrepo.smoke.causes import diagnosed
+from tritonrepo.smoke.causes import diagnosed, explained
 
 FORMS = ("text", "json", "github")
 
@@ -47,7 +47,7 @@ class Output(NamedTuple):
                 say("", line)
             say("", summary(results))
         if self.junit is not None:
-            write(self.junit, junit(self.url, junit_rows(results)))
+            write(self.junit, junit(self.url, junit_rows(explained(results))))
 
     def interrupted(self, results: Sequence[Result]) -> None:
         """Print what was found up to Ctrl-C, and write it."""

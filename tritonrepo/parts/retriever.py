@@ -147,10 +147,9 @@ def _cases(served: Served, known: Known) -> Iterator[Case | Crowd]:
     if served.decoupled:
         judge = sources.listed(found.index, links.listing(models, served.name)) if pipeline.listed else anything
         alone = reranks.alone(models, served.name, found, 0, served.at) if pipeline.listed else None
-        if alone is not None:
-            yield alone.case
-            judge = both(judge, alone.judge)
-        yield from wholes.compared(served, answers.stream(served, pipeline.query, found.index.texts[0], judge))
+        judge = judge if alone is None else both(judge, alone.judge)
+        streamed = answers.stream(served, pipeline.query, found.index.texts[0], judge)
+        yield from wholes.compared(served, streamed if alone is None else replace(streamed, before=alone.case))
         for crowd in answers.echoes(served, pipeline.query):
             cases = (replace(case, judge=both(case.judge, sources.cited)) for case in crowd.cases)
             yield replace(crowd, cases=tuple(cases)) if pipeline.listed else crowd

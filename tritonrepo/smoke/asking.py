@@ -91,6 +91,8 @@ class Asking:
         if case.follows and version in self.standing.wrong:
             yield from self._unsent(case)
             return
+        if case.before is not None:
+            yield from self.run(case.before)
         came: dict[Protocol, Answered] = {}
         sent = case
         protocols = [p for p in case.protocols if p is Protocol.HTTP or self.connection.rpc is not None]

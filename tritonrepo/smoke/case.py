@@ -105,7 +105,8 @@ class Case:
 
     `what` distinguishes cases of one check; `compared`: the severity if the protocols do not return the same.
     `others`: requests with other made-up values, which are sent in turn while the model refuses them. `guess`: nothing
-    is wrong if it refuses them all. `follows`: not sent if another response of this version was wrong.
+    is wrong if it refuses them all. `follows`: not sent if another response of this version was wrong. `before` is run
+    first: its judge keeps what this one needs.
     """
 
     check: Check
@@ -119,6 +120,7 @@ class Case:
     others: tuple[Request, ...] = ()
     guess: bool = False
     follows: bool = False
+    before: Case | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +147,8 @@ class Outcome(StrEnum):
 class Result:
     """One row of the report; `ms` is its duration in milliseconds. `unchecked` says why nothing was checked.
 
-    `seen` is what was observed where that is worth telling although it passed. `cause` is a model that this one calls
-    and that failed before; empty if there is none.
+    `seen` is what was observed where that is worth telling although it passed. `calls` are the models that this one
+    calls, also through others; `cause` is one of them that failed.
     """
 
     model: str
@@ -158,6 +160,7 @@ class Result:
     diagnostics: tuple[Diagnostic, ...] = ()
     unchecked: str = ""
     seen: str = ""
+    calls: frozenset[str] = frozenset()
     cause: str = ""
 
     @property

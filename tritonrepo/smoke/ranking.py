@@ -228,8 +228,7 @@ def searches(served: Served, models: Mapping[str, Expected], pipeline: links.Rer
     alone = [_searched(served, pipeline.search.query, found, row, top_k) for row in rows]
     ranker = reranks.alone(models, served.name, found, rows[0], served.at)
     if ranker is not None:
-        yield ranker.case
-        yield replace(alone[0], judge=both(alone[0].judge, ranker.judge))
+        yield replace(alone[0], judge=both(alone[0].judge, ranker.judge), before=ranker.case)
     else:
         yield alone[0]
     if len(alone) > 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -16,7 +16,7 @@ from tritonrepo.server.recognizing import recognized
 from tritonrepo.smoke import crowd, identity, replay
 from tritonrepo.smoke.asking import Asking
 from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Outcome, Result, found
-from tritonrepo.smoke.causes import Causes
+from tritonrepo.smoke.causes import called
 from tritonrepo.smoke.connection import Connection
 from tritonrepo.smoke.pace import Clock, Pace, again, arriving
 from tritonrepo.smoke.plan import Known, cases, named
@@ -57,10 +57,12 @@ def run(connection: Connection, known: Known, only: frozenset[str], way: Way = S
     only = _selected(only, sorted({state.name for state in index} | known.models.keys()))
     served: list[Served] = []
     loaded = list(_surveyed(connection.http, index, only, way.clock, served))
-    causes = Causes(known.models, served)
+    below = called(known.models, served)
     refused = {result.model for result in loaded if result.outcome is Outcome.FAILED}
-    yield from causes.note([*loaded, *named(known, served, only, refused)])
-    yield from _asked(connection, causes, cases(known, causes.first(), only), way)
+    yield from _calling(below, [*loaded, *named(known, served, only, refused)])
+    first = sorted(served, key=lambda one: len(below[one.name]))
+    asking = _asking(connection, served, way)
+    yield from _asked(asking, below, served, cases(known, first, only), way.pace)
     if way.recorder is not None:
         way.recorder.served = served
 
@@ -71,21 +73,32 @@ def replayed(connection: Connection, plan: Plan, only: frozenset[str], way: Way,
     only = _selected(only, sorted(plan.names))
     served: list[Served] = []
     loaded = list(_surveyed(connection.http, index, only, way.clock, served))
-    causes = Causes({}, served)
-    yield from causes.note([*loaded, *replay.versions(plan, served, only)])
-    yield from _asked(connection, causes, replay.cases(plan, causes.first(), only, tolerance), way)
+    below = called({}, served)
+    yield from _calling(below, [*loaded, *replay.versions(plan, served, only)])
+    asking = _asking(connection, served, way)
+    yield from _asked(asking, below, served, replay.cases(plan, served, only, tolerance), way.pace)
 
 
-def _asked(connection: Connection, causes: Causes, items: Iterator[Item], way: Way) -> Iterator[Result]:
-    served, pace = causes.served, way.pace
+def _calling(below: Mapping[str, frozenset[str]], results: Iterable[Result]) -> Iterator[Result]:
+    """Yield results with the models that theirs call, by which a failure may be explained."""
+    return (replace(result, calls=below.get(result.model, frozenset())) for result in results)
+
+
+def _asking(connection: Connection, served: Sequence[Served], way: Way) -> Asking:
     batched = {one.name for one in served if one.max_batch_size}
     asking = Asking(connection, {one.name: one.outputs for one in served}, batched, way.clock)
     asking.recorder = way.recorder
+    return asking
+
+
+def _asked(
+    asking: Asking, below: Mapping[str, frozenset[str]], served: Sequence[Served], items: Iterator[Item], pace: Pace
+) -> Iterator[Result]:
+    """Yield the results of the cases, and what the server's counts prove; if the server is gone, that is the cause."""
     proof = Proof(asking, served)
     models = groupby(items, _model)
     for result in arriving((partial(_tested, proof, list(each), pace) for _, each in models), pace.parallel):
-        yield result if asking.standing.lost else causes.told(result)
-    asking.recorder = None  # what the proof sends is its own
+        yield from [result] if asking.standing.lost else _calling(below, [result])
     yield from proof.results()
 
 

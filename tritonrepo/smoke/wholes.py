@@ -41,7 +41,7 @@ def compared(served: Served, streamed: Case) -> Iterator[Case]:
     others = [tensor for tensor in streamed.request.inputs if tensor.name not in {"stream", ECHO}]
     request = ask(served, [*others, given(served, "stream", False), given(served, ECHO, True)])  # noqa: FBT003  the tensors' values
     protocol = Protocol.HTTP if streams_over_http(request) else Protocol.GRPC
-    yield replace(streamed, request=request, judge=judge, what=WHAT, protocols=(protocol,), compared=None)
+    yield replace(streamed, request=request, judge=judge, what=WHAT, protocols=(protocol,), compared=None, before=None)
 
 
 def _answer(reply: Reply) -> str:
