@@ -397,6 +397,24 @@ def test_what_cannot_be_deployed_is_told_and_nothing_is_written(
     assert sorted(Path().rglob("*")) == before
 
 
+LACKING = {
+    "another image has it": ("onnxruntime", ["--image", "vllm-python-py3"], "`--image vllm-python-py3 --image py3`"),
+    "an earlier release has it": ("tensorflow", [], "Use Triton 25.02, or an image of your own"),
+    "none has it": ("rapids-identity", [], "Name an image of your own that has it, as in `--image my-triton:1`."),
+}
+
+
+@pytest.mark.parametrize(("backend", "words", "hint"), LACKING.values(), ids=LACKING)
+def test_a_backend_that_the_image_lacks_is_looked_for(
+    backend: str, words: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one(PYTHON.replace("python", backend) % (0, 4, 4))
+    assert docker("models", *words) == 1
+    assert hint in capsys.readouterr().err
+    made("models", {f"a/libtriton_{backend}.so": ""})
+    assert docker("models", *words) == 0
+
+
 def test_another_kind_of_server_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["deploy", "k9s"]) == 2
     assert 'unknown kind of server "k9s". Use `tritonrepo deploy docker`.' in capsys.readouterr().err

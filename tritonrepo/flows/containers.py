@@ -104,12 +104,22 @@ def _runs(source: Source, name: str) -> Runs:
         raise _stop(source, message, "Name the image with --image, or an earlier release with --release.")
     if found.absent:
         message = f"no image of the target has the backend {' or '.join(map(_quoted, found.absent))}"
-        raise _stop(source, message, "Name an image of your own that has it, as in `--image my-triton:1`.")
+        raise _stop(source, message, _elsewhere(source, frozenset(found.absent)))
     if not found.runs_ensembles and any(model.is_ensemble for model in source.found.models.values()):
         first = min(name for name, each in RELEASES.items() if "ensemble" in each.images.get(found.base, ()))
         message = f"the server in image {found.base} of Triton {release.name} does not run ensembles"
         raise _stop(source, message, f"Use Triton {first} or later.")
     return _of_triton(found, name, needed)
+
+
+def _elsewhere(source: Source, absent: frozenset[str]) -> str:
+    """Return the hint for backends that no image of the target has."""
+    target, own = source.target, "an image of your own that has it, as in `--image my-triton:1`"
+    if here := [image for image, has in target.release.images.items() if absent <= {*has}]:
+        images = " ".join(f"--image {image}" for image in (*target.images, here[0]))
+        return f"Combine the images with `{images}`."
+    last = max((name for name, each in RELEASES.items() if absent <= each.backends(tuple(each.images))), default="")
+    return f"Use Triton {last}, or {own}." if last else f"Name {own}."
 
 
 def _quoted(text: str) -> str:
