@@ -21,6 +21,8 @@ import pytest
 from tests.conftest import EXAMPLE
 from tests.documents import blocks
 from tests.processes import killed
+from tests.terminating import terminated
+from tests.test_endpoint import Certificates
 from tests.test_json import checked
 from tritonrepo import spec
 from tritonrepo.cli import run
@@ -184,6 +186,23 @@ def test_one_model_over_http_alone(rag_server: Server, capsys: pytest.CaptureFix
     assert lines[3].split()[:5] == ["search", "1", "answer", "http", "passed"]
     assert lines[5].startswith("not checked: files of search: nothing to compare with")
     assert lines[-1] == "1 models, 3 checks: 2 passed, 1 not checked"
+
+
+def test_a_server_behind_tls_is_tested_over_both_protocols(
+    rag_server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "hunter22-hunter22")
+    made = Certificates(tmp_path)
+    pair = (tmp_path / "server.pem", tmp_path / "server.key")
+    ports = [int(address.rpartition(":")[2]) for address in (rag_server.http, rag_server.grpc)]
+    with terminated(ports[0], *pair, ["http/1.1"]) as http, terminated(ports[1], *pair, ["h2"]) as grpc:
+        secure = ["smoke", f"https://127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}", "--ca", str(made.tls.ca)]
+        assert run([*secure, "--token-env", "TOKEN", "--only", "search", "--only", "rag", "--format", "json"]) == 0
+        rows = json.loads(capsys.readouterr().out)["results"]
+        assert run([*secure[:4], "--only", "search"]) == 2
+    asked = {(row["model"], row["protocol"]) for row in rows if row["protocol"]}
+    assert asked == {(model, protocol) for model in ("search", "rag") for protocol in BOTH}
+    assert "is not signed by an authority that this machine trusts" in capsys.readouterr().err
 
 
 def test_a_version_that_is_not_loaded_is_found(

@@ -157,10 +157,19 @@ def test_no_secret_is_recorded(smoked: Smoked, inside: Path, monkeypatch: pytest
         token = asked.head["authorization"]
         return plain({"error": f"bad {token}"}, 400)
 
-    smoked(echo, "--token-env", "TOKEN", "--record", "plan.json", "--junit", "x.xml")
-    texts = [path.read_text("utf-8") for path in inside.iterdir()]
-    assert len(texts) == 3
-    assert not [text for text in texts if "hunter22" in text]
+    def output(asked: Asked) -> Said:
+        token = asked.head["authorization"]
+        if asked.path.endswith("config"):
+            return plain({"name": token, "input": [{"name": "A", **FP32}], "output": [{"name": token, **FP32}]})
+        if asked.path.endswith("index"):
+            return plain([{"name": token, "version": "1", "state": "READY", "reason": token}])
+        return inferred(**{token: np.ones(2)}) if asked.path.endswith("infer") else model(right)(asked)
+
+    for server in (echo, output):
+        _, document = smoked(server, "--token-env", "TOKEN", "--record", "plan.json", "--junit", "x.xml")
+        texts = [json.dumps(document), *(path.read_text("utf-8") for path in inside.iterdir())]
+        assert len(texts) == 4
+        assert not [text for text in texts if "hunter22" in text]
 
 
 REQUEST = Request("m", "1", (of_values("A", "FP32", [1, 2], [2]),))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from tritonrepo import repository
-from tritonrepo.diagnostics import Faults, Span, fatal
+from tritonrepo.diagnostics import Diagnostic, Faults, Span, Stop, fatal
 from tritonrepo.flows import target as targets
 from tritonrepo.flows.stack import DEFAULT, Loaded, drafted, is_stack, load, reading
 from tritonrepo.flows.workspace import Workspace
@@ -83,17 +83,33 @@ def replay(
 @contextmanager
 def _connected(server: Endpoint, way: Way) -> Iterator[Connection]:
     http = Connection(Client(server), None).within(way.clock.left()).http
-    with nullcontext() if server.grpc == NO_GRPC else Rpc(http.endpoint) as rpc:
-        yield Connection(http, rpc)
+    safe = server.without_secrets
+    try:
+        with nullcontext() if server.grpc == NO_GRPC else Rpc(http.endpoint) as rpc:
+            yield Connection(http, rpc)
+    except Stop as stop:
+        raise Stop(_told(each, safe) for each in stop.diagnostics) from None
 
 
 def _safe(result: Result, server: Endpoint) -> Result:
-    """Return a result without the secrets of the headers, which a server or a model may have repeated."""
+    """Return a result without the secrets of the headers, which a server or a model may have repeated anywhere."""
     if not server.headers:
         return result
     safe = server.without_secrets
-    found = (replace(d, message=safe(d.message), hint=safe(d.hint)) for d in result.diagnostics)
-    return replace(result, diagnostics=tuple(found), unchecked=safe(result.unchecked), seen=safe(result.seen))
+    return replace(
+        result,
+        model=safe(result.model),
+        what=safe(result.what),
+        diagnostics=tuple(_told(each, safe) for each in result.diagnostics),
+        unchecked=safe(result.unchecked),
+        seen=safe(result.seen),
+        cause=safe(result.cause),
+    )
+
+
+def _told(found: Diagnostic, safe: Callable[[str], str]) -> Diagnostic:
+    at = replace(found.at, path=safe(found.at.path))
+    return replace(found, at=at, message=safe(found.message), hint=safe(found.hint), model=safe(found.model))
 
 
 def known(where: Path | str, work: Workspace, reads: Path | str | None = None) -> Known:

@@ -74,7 +74,7 @@ class Recorder:
         models = [{"name": one.name, "version": one.version, "config": one.config} for one in self.served]
         cases = sorted(self._cases.values(), key=lambda case: (str(case["model"]), int(case["version"])))
         whole = {"schema": SCHEMA, "server": server, "models": models, "cases": cases, "left_out": self._left}
-        return json.dumps(whole, indent=1, allow_nan=False) + "\n"
+        return self._safe(json.dumps(whole, indent=1, allow_nan=False)) + "\n"
 
     @property
     def count(self) -> int:
