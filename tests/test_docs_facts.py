@@ -402,6 +402,7 @@ def test_every_command_is_a_function() -> None:
         "init": {"init"},
         "show": {"show"},
         "releases": {"releases"},
+        "doctor": {"doctor"},
     }
     assert set(COMMANDS) - of_command.keys() == {"explain"}
     assert set().union(*of_command.values()) <= set(api.__all__)

@@ -45,7 +45,7 @@ ABOUT = {
 ABOUT |= {
     "ui": {"ask", "ui", "up"},
     "smoke": {"smoke", "status"},
-    "serve": {"serve", "up"},
+    "serve": {"serve", "up", "doctor"},
     "gpu-server": {"deploy"},
     "stack": {"build", "show"},
     "sources": {"build", "lock"},
@@ -206,6 +206,7 @@ DEFAULTS = {
     ("rollback", "--timeout"): "600.0",
     ("rollback", "--format"): "text",
     ("releases", "--format"): "text",
+    ("doctor", "--format"): "text",
     ("status", "--format"): "text",
     ("status", "--last"): "10",
     ("status", "--timeout"): "30.0",

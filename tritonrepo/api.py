@@ -9,9 +9,11 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, Verd
 from tritonrepo.flows.adopt import Adopted, adopt
 from tritonrepo.flows.asking import Found, Passage, Pipelines, answer, ask, passages, pipelines
 from tritonrepo.flows.build import apply_build, plan_build
+from tritonrepo.flows.checks import Check
 from tritonrepo.flows.containers import DeployOptions
 from tritonrepo.flows.deploy import Deployment, apply_deploy, plan_deploy
 from tritonrepo.flows.differences import Compared, diff
+from tritonrepo.flows.doctor import Examination, doctor
 from tritonrepo.flows.events import Built, Busy, Event, Indexed
 from tritonrepo.flows.fit import fit
 from tritonrepo.flows.graph import graph
@@ -63,12 +65,14 @@ __all__ = [
     "Built",
     "Busy",
     "Change",
+    "Check",
     "Compared",
     "DeployOptions",
     "Deployment",
     "Diagnostic",
     "Endpoint",
     "Event",
+    "Examination",
     "Fit",
     "Found",
     "Image",
@@ -120,6 +124,7 @@ __all__ = [
     "apply_unlock",
     "ask",
     "diff",
+    "doctor",
     "fit",
     "graph",
     "image",

@@ -22,6 +22,7 @@ COMMANDS = {
     "build": "Build the model repository that a stack file declares.",
     "deploy": "Write the files that run a repository on a GPU server.",
     "diff": "Print what differs between a repository and what is published.",
+    "doctor": "Check what commands need on this machine.",
     "explain": "Explain a rule, or another name that a command reports.",
     "fit": "Show whether models fit the memory of their GPUs.",
     "graph": "Draw the pipelines of a stack or a repository.",

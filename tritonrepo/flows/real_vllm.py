@@ -12,9 +12,14 @@ VERSION = "TRITONREPO_VLLM_VERSION"
 
 
 def found(named: Path | None, work: Workspace) -> Environment:
-    """Return vLLM's environment: as named, else of the variable, else in the cache; raise Stop if it is not usable."""
+    """Return vLLM's environment; raise Stop if it is not usable."""
+    return environment(directory(named, work))
+
+
+def directory(named: Path | None, work: Workspace) -> Path:
+    """Return where vLLM's environment is looked for: as named, else of the variable, else in the cache."""
     variable = work.environ.get(VARIABLE)
-    return environment((named or (Path(variable) if variable else work.cache.root / "vllm")).absolute())
+    return (named or (Path(variable) if variable else work.cache.root / "vllm")).absolute()
 
 
 def settings(there: Environment) -> dict[str, str]:

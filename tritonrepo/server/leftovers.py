@@ -54,6 +54,18 @@ def sweep(place: Path) -> Iterator[Diagnostic | str]:
                     os.close(lock)
 
 
+def dead(place: Path) -> Iterator[tuple[Path, list[int]]]:
+    """Yield the directories of dead runs, each with the processes that it left; nothing is removed."""
+    for home in sorted(path for path in place.glob("tritonrepo-*") if HOME.fullmatch(path.name)):
+        with suppress(OSError):
+            if (lock := _opened(home)) is not None:
+                try:
+                    if _run(os.pread(lock, 1 << 16, 0)) is not None and _taken(lock):
+                        yield home, processes(home)
+                finally:
+                    os.close(lock)
+
+
 def remove(home: Path) -> None:
     """Kill what a dead keeper's server left, and remove its directory and its shared memory."""
     deadline = time.monotonic() + KILLED_S

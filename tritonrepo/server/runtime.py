@@ -95,7 +95,7 @@ def find(python: Path | None = None, needs: Collection[str] = (), wheel: Wheel |
     `needs` are modules that models will import in it, such as `onnxruntime`. With `wheel`, the server is that of this
     wheel, which is unpacked if another version is installed, and nothing else prevents serving.
     """
-    facts = ask(python, needs) if python else Facts.of(probe.facts(sorted(needs)))
+    facts = asked(python, needs)
     if wheel is None or wheel.version == facts.wheel_version:
         found = [*problems(facts)] or [*absent_files(facts, AGAIN.format(quote(facts.executable)))]
     else:
@@ -105,6 +105,11 @@ def find(python: Path | None = None, needs: Collection[str] = (), wheel: Wheel |
     if found:
         raise Stop(found)
     return runtime(facts)
+
+
+def asked(python: Path | None, needs: Collection[str] = ()) -> Facts:
+    """Return the facts of this interpreter or of `python`."""
+    return ask(python, needs) if python else Facts.of(probe.facts(sorted(needs)))
 
 
 def ask(python: Path, needs: Collection[str] = ()) -> Facts:
