@@ -111,7 +111,7 @@ ROWS = "for row in rows]"
 MADE = 'pb_utils.Tensor("prompt", np.array([prompt.encode()], dtype=object))'
 ENDS = "asked.sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)"
 FINDS = 'queries = [pb_utils.get_input_tensor_by_name(r, "embedding").as_numpy() for r in requests]'
-SHORT = ("--timeout", "3")
+SHORT = ("--timeout", "6")
 
 
 def vector(change: str) -> Damage:
@@ -120,8 +120,8 @@ def vector(change: str) -> Damage:
 
 
 def slow(condition: str) -> Damage:
-    """Return the damage to a search that takes 6 s under a condition on its `queries`."""
-    return step((FINDS, f"{FINDS}; {condition} and __import__('time').sleep(6)"))
+    """Return the damage to a search that takes 9 s under a condition on its `queries`."""
+    return step((FINDS, f"{FINDS}; {condition} and __import__('time').sleep(9)"))
 
 
 MEANING = {
@@ -271,9 +271,9 @@ RANKED = {
     ),
     "scores of other passages": Sabotage(
         "reranker",
-        step((LISTS, f'{LISTS}; found["scores"] = lists["scores"][..., :top_k]')),
+        step((LISTS, f'{LISTS}; found["scores"] = np.linspace(1, 0.5, top_k, dtype=np.float32) + 0 * found["scores"]')),
         "ranking",
-        "has a score of",
+        "in another place of the same list",
     ),
 }
 """The same of what belongs to a passage, and of a reranker."""
@@ -289,7 +289,7 @@ STREAMED = {
         "rag",
         step((ENDS, "pass")),
         "stream",
-        "the stream's final flag did not arrive within 3 s",
+        "the stream's final flag did not arrive within 6 s",
         options=SHORT,
     ),
     "half a stream": Sabotage(
@@ -406,12 +406,12 @@ SERVED = {
         "config",
         "dynamic_batching.max_queue_delay_microseconds: the repository says 1000, but the server serves 250000",
     ),
-    "slow": Sabotage("retriever", slow("True"), "search", "no response arrived within 3 s", options=SHORT),
+    "slow": Sabotage("retriever", slow("True"), "search", "no response arrived within 6 s", options=SHORT),
     "slow only at batch 8": Sabotage(
         "retriever",
         slow("sum(map(len, queries)) >= 8"),
         "search",
-        "no response arrived within 3 s",
+        "no response arrived within 6 s",
         options=SHORT,
     ),
 }

@@ -67,7 +67,7 @@ def labels(bench: Bench) -> Iterator[Asked]:
     """Serve the labels of another build."""
     edit(bench.place / "classes" / "labels.txt", ("versions\nspeed\n", "speed\nversions\n"))
     bench.load("classes")
-    yield bench.asked()
+    yield bench.asked("--repository", "SERVED")
     bench.restore("classes")
 
 
@@ -193,7 +193,7 @@ WIRES = {
         newer, "retriever", "versions", "the server serves version 1, but the repository selects version 2"
     ),
     "a version not loaded": Wire(refused, "retriever", "loaded", "embeddings.npy"),
-    "label file swapped": Wire(labels, "classes", "labels", "labels.txt"),
+    "label file swapped": Wire(labels, "classes", "files", "labels.txt differs"),
     "another language model": Wire(language_model, "generator", "files", "1/model.json"),
     "a killed stub": Wire(
         signalled("retriever", signal.SIGKILL), "retriever", "search", "Stub process 'retriever_0_0' is not healthy"
@@ -202,9 +202,9 @@ WIRES = {
         signalled("embedder", signal.SIGKILL, 1), "embedder", "reference", "is not healthy"
     ),
     "a stub frozen": Wire(
-        signalled("retriever", signal.SIGSTOP), "retriever", "search", "no response arrived within 3 s"
+        signalled("retriever", signal.SIGSTOP), "retriever", "search", "no response arrived within 6 s"
     ),
-    "the server frozen": Wire(frozen, "", "server-unreachable", "the server sent nothing for 3 s"),
+    "the server frozen": Wire(frozen, "", "server-unreachable", "the server sent nothing for 6 s"),
     "a wrong port: gRPC's": Wire(grpc_port, "", "server-answer", "not gRPC's"),
     "a wrong port: nobody's": Wire(closed_port, "", "server-unreachable", "Connection refused"),
     "TLS mismatch": Wire(tls, "", "server-unreachable", "For a port without TLS, use `http://`"),
