@@ -18,7 +18,6 @@ from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows.questions import AskOptions, Question, of_config, value
 from tritonrepo.plain import escaped
-from tritonrepo.server.process import Server
 
 Config = Mapping[str, Any]
 
@@ -238,9 +237,3 @@ def test_a_stream_that_does_not_end_in_time_is_late(capsys: pytest.CaptureFixtur
         1,
         ("a\n", f"{here.url}: error: the response was not complete within 0.2 s [server-late]\n"),
     )
-
-
-def test_the_served_example_answers(rag_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    for model, wanted in (("rag", "version_policy"), ("search", "[1] Rolling back a model"), ("generator", "back?")):
-        assert run(["ask", rag_server.http, model, "How do I roll a model back?"]) == 0
-        assert wanted in capsys.readouterr().out

@@ -22,6 +22,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from tests import reference
 from tests.conftest import EXAMPLE
+from tritonrepo.cli import run
 from tritonrepo.export.weights import safetensors
 from tritonrepo.server.process import Server
 
@@ -345,3 +346,9 @@ def test_the_real_model_answers_from_the_passage(rag_server_answering: Server) -
     assert len(pieces) > 10
     assert "version_policy" in answer
     assert "<|im_" not in answer
+
+
+def test_the_served_example_answers(rag_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    for model, wanted in (("rag", "version_policy"), ("search", "[1] Rolling back a model"), ("generator", "back?")):
+        assert run(["ask", rag_server.http, model, "How do I roll a model back?"]) == 0
+        assert wanted in capsys.readouterr().out
