@@ -202,9 +202,9 @@ WIRES = {
         signalled("embedder", signal.SIGKILL, 1), "embedder", "reference", "is not healthy"
     ),
     "a stub frozen": Wire(
-        signalled("retriever", signal.SIGSTOP), "retriever", "search", "no response arrived within 6 s"
+        signalled("retriever", signal.SIGSTOP), "retriever", "search", "is not healthy"
     ),
-    "the server frozen": Wire(frozen, "", "server-unreachable", "the server sent nothing for 6 s"),
+    "the server frozen": Wire(frozen, "", "server-late", "within 6 s"),
     "a wrong port: gRPC's": Wire(grpc_port, "", "server-answer", "not gRPC's"),
     "a wrong port: nobody's": Wire(closed_port, "", "server-unreachable", "Connection refused"),
     "TLS mismatch": Wire(tls, "", "server-unreachable", "For a port without TLS, use `http://`"),
