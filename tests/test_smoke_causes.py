@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -74,3 +75,9 @@ def test_a_consequence_names_the_deepest_cause_and_is_told_last(failed: Failing)
 
 def test_models_that_call_each_other_are_told_like_others(failed: Failing) -> None:
     assert [each.cause for each in explained([failed("loop"), failed("pool")])] == ["pool", "loop"]
+
+
+def test_what_was_not_asked_any_more_is_no_consequence_and_no_cause(failed: Failing) -> None:
+    told = found(Check.ANSWER, Severity.ERROR, AT, Flaw("grpc: not tested, because the server stopped"), "search")
+    unasked = replace(failed("search"), diagnostics=(told,))
+    assert [each.cause for each in explained([failed("graph"), unasked, failed("all")])] == ["", "", "graph"]

@@ -201,9 +201,7 @@ WIRES = {
     "one of two stubs killed": Wire(
         signalled("embedder", signal.SIGKILL, 1), "embedder", "reference", "is not healthy"
     ),
-    "a stub frozen": Wire(
-        signalled("retriever", signal.SIGSTOP), "retriever", "search", "is not healthy"
-    ),
+    "a stub frozen": Wire(signalled("retriever", signal.SIGSTOP), "retriever", "search", "is not healthy"),
     "the server frozen": Wire(frozen, "", "server-late", "within 6 s"),
     "a wrong port: gRPC's": Wire(grpc_port, "", "server-answer", "not gRPC's"),
     "a wrong port: nobody's": Wire(closed_port, "", "server-unreachable", "Connection refused"),

@@ -12,6 +12,9 @@ from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.served import Served
 from tritonrepo.tree import File
 
+UNASKED = ": not tested, because "
+"""What the message says of a case that was not asked any more."""
+
 
 def called(models: Mapping[str, Expected], served: Iterable[Served]) -> dict[str, frozenset[str]]:
     """Return the models that each model calls, also through others: by steps of ensembles, and by a calls.json."""
@@ -40,15 +43,20 @@ def explained(results: Iterable[Result]) -> list[Result]:
     results = list(results)
     failed: dict[str, Result] = {}
     for result in results:
-        if result.outcome is Outcome.FAILED:
+        if _answered(result):
             failed.setdefault(result.model, result)
     return [_explained(result, failed) for result in results]
+
+
+def _answered(result: Result) -> bool:
+    """Return whether a check failed by its own, and not because the server was gone before."""
+    return result.outcome is Outcome.FAILED and not all(UNASKED in each.message for each in result.diagnostics)
 
 
 def _explained(result: Result, failed: Mapping[str, Result]) -> Result:
     broken = result.calls & failed.keys()
     causes = sorted(name for name in broken if not failed[name].calls & broken)
-    if not causes or result.outcome is not Outcome.FAILED:
+    if not causes or not _answered(result):
         return result
     named = " and ".join(f"{name} ({failed[name].check})" for name in causes)
     hint = f"This may be a consequence: {result.model} calls {named}, which failed. Fix that first."

@@ -61,8 +61,7 @@ def run(connection: Connection, known: Known, only: frozenset[str], way: Way = S
     refused = {result.model for result in loaded if result.outcome is Outcome.FAILED}
     yield from _calling(below, [*loaded, *named(known, served, only, refused)])
     first = sorted(served, key=lambda one: len(below[one.name]))
-    asking = _asking(connection, served, way)
-    yield from _asked(asking, below, served, cases(known, first, only), way.pace)
+    yield from _calling(below, _asked(connection, served, cases(known, first, only), way))
     if way.recorder is not None:
         way.recorder.served = served
 
@@ -75,8 +74,7 @@ def replayed(connection: Connection, plan: Plan, only: frozenset[str], way: Way,
     loaded = list(_surveyed(connection.http, index, only, way.clock, served))
     below = called({}, served)
     yield from _calling(below, [*loaded, *replay.versions(plan, served, only)])
-    asking = _asking(connection, served, way)
-    yield from _asked(asking, below, served, replay.cases(plan, served, only, tolerance), way.pace)
+    yield from _calling(below, _asked(connection, served, replay.cases(plan, served, only, tolerance), way))
 
 
 def _calling(below: Mapping[str, frozenset[str]], results: Iterable[Result]) -> Iterator[Result]:
@@ -84,21 +82,14 @@ def _calling(below: Mapping[str, frozenset[str]], results: Iterable[Result]) -> 
     return (replace(result, calls=below.get(result.model, frozenset())) for result in results)
 
 
-def _asking(connection: Connection, served: Sequence[Served], way: Way) -> Asking:
+def _asked(connection: Connection, served: Sequence[Served], items: Iterator[Item], way: Way) -> Iterator[Result]:
+    """Yield the results of the cases, and what the server's counts prove."""
     batched = {one.name for one in served if one.max_batch_size}
     asking = Asking(connection, {one.name: one.outputs for one in served}, batched, way.clock)
     asking.recorder = way.recorder
-    return asking
-
-
-def _asked(
-    asking: Asking, below: Mapping[str, frozenset[str]], served: Sequence[Served], items: Iterator[Item], pace: Pace
-) -> Iterator[Result]:
-    """Yield the results of the cases, and what the server's counts prove; if the server is gone, that is the cause."""
-    proof = Proof(asking, served)
+    proof, pace = Proof(asking, served), way.pace
     models = groupby(items, _model)
-    for result in arriving((partial(_tested, proof, list(each), pace) for _, each in models), pace.parallel):
-        yield from [result] if asking.standing.lost else _calling(below, [result])
+    yield from arriving((partial(_tested, proof, list(each), pace) for _, each in models), pace.parallel)
     yield from proof.results()
 
 
