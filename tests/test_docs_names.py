@@ -452,6 +452,8 @@ def test_a_module_that_the_documents_run_is_there_and_does_what_they_say() -> No
     assert run == {
         "benchmarks.retrieval",
         "benchmarks.streams",
+        "benchmarks.engine",
+        "benchmarks.soak.streams",
         "benchmarks.soak.endings",
         "benchmarks.soak.kills",
         "benchmarks.soak.mutation",

@@ -218,8 +218,11 @@ ASKED: dict[str, tuple[str, list[tuple[str, ...]]]] = {
     ),
     "embedder_model": ("", []),
     "generator": ("", []),
-    "generator_prompt": ("generator", [("prompt", '"Which gauge of hall 0 is read first?"'), ("crowd", "8")]),
-    "rag": ("retriever", [("stream", ""), ("crowd", "4")]),
+    "generator_prompt": (
+        "generator",
+        [*(("prompt", f'"Which gauge of hall {hall} is read first?"') for hall in (0, 1)), ("crowd", "8")],
+    ),
+    "rag": ("retriever", [("stream", ""), ("stream", "in one piece"), ("crowd", "4")]),
     "retriever": (
         "retriever",
         [
