@@ -142,6 +142,14 @@ def test_a_model_is_asked_alone_with_all_inputs_and_in_batches(
     assert [one.follows for one in asked] == [bool(one.what) for one in asked]
 
 
+def test_a_stream_about_which_nothing_is_known_may_lack_its_last_dimension_of_one() -> None:
+    outputs = [tensor("OUT", "FP32", 1)]
+    on = served(tensor("IN", "FP32", 1), output=outputs, max_batch_size=2, **DECOUPLED)
+    came = Reply(({"OUT": of_values("OUT", "FP32", [1], [1])},))
+    (known,) = [one for one in cases(Known(), [on]) if isinstance(one, Case)]
+    assert [[flaw.minor for flaw in case.judge(came)] for case in (known, stream(on))] == [[True], [False]]
+
+
 def test_strings_are_also_the_names_of_other_models() -> None:
     models = [served(tensor("IN", "STRING", 1), name=name) for name in "abcdefg"]
     (case,) = [one for one in cases(Known(), models) if isinstance(one, Case) and one.request.model == "b"]

@@ -23,12 +23,17 @@ TALKS = 4
 
 
 def stream(
-    served: Served, query: str = "", question: str = "Which passage was given?", judge: Judge = anything
+    served: Served,
+    query: str = "",
+    question: str = "Which passage was given?",
+    judge: Judge = anything,
+    *,
+    strict: bool = True,
 ) -> Case:
     """Return the case of a decoupled model: responses arrive, and then the stream ends.
 
     One with vLLM's control inputs gets a request for few tokens and must return text, the same over both protocols.
-    `judge` is for what else it returns.
+    `judge` is for what else it returns, `strict` for its shapes (`well_formed`).
     """
     request = made_up(served)
     if query:
@@ -37,7 +42,7 @@ def stream(
     return Case(
         Check.STREAM,
         request,
-        both(well_formed(served), *([_speaks] if talks else []), judge),
+        both(well_formed(served, strict=strict), *([_speaks] if talks else []), judge),
         served.at,
         protocols=tuple(Protocol) if streams_over_http(request) else (Protocol.GRPC,),
         streamed=True,

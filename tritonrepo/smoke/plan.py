@@ -118,7 +118,7 @@ def _impossible(served: Served, check: Check, flaw: Flaw) -> Result:
 def plain(served: Served, names: Sequence[str] = ()) -> Iterator[Case]:
     """Yield the cases of a model about which nothing else is known; a model may want the name of another one."""
     if served.decoupled:
-        case, others = answers.stream(served), generated.others(served, names)
+        case, others = answers.stream(served, strict=False), generated.others(served, names)
         over_http = len(case.protocols) > 1
         yield replace(case, others=tuple(one for one in others if not over_http or streams_over_http(one)))
     else:
