@@ -391,7 +391,7 @@ def test_every_command_is_a_function() -> None:
         "unlock": {"plan_unlock", "apply_unlock"},
         "serve": {"serve"},
         "up": {"up", "prove"},
-        "smoke": {"smoke", "known"},
+        "smoke": {"smoke", "known", "recording", "recorded", "replay"},
         "ask": {"ask"},
         "ui": {"ui"},
         "adopt": {"adopt"},
@@ -417,6 +417,7 @@ HAVE = {
     "Verdict": {"model", "verdict"},
     "Server": {"endpoint"},
     "Endpoint": {"url", "grpc", "headers", "tls", "variables", "timeout_s", "whole_s"},
+    "Pace": {"parallel", "repeat", "deadline_s"},
     "Tls": {"ca", "certificate", "key"},
     "Indexed": {"name", "passages"},
 }

@@ -45,6 +45,8 @@ def test_a_flaky_check_fails_and_says_how_often() -> None:
     assert repeated(FAILED)[0].diagnostics[0].message == "wrong"
     assert repeated(PASSED, WARNED)[0].diagnostics[0].message == "wrong"
     assert repeated(PASSED, PASSED)[0].outcome == "passed"
+    (gone,) = again(lambda: [FAILED], 30, lambda: True)
+    assert gone.diagnostics[0].message == "wrong"
 
 
 def test_models_at_once_keep_the_order_within_each_and_hold_up_no_other() -> None:

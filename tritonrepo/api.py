@@ -31,7 +31,7 @@ from tritonrepo.flows.rollback import plan_rollback
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.server_status import server_status, server_watch
 from tritonrepo.flows.show import show
-from tritonrepo.flows.smoke import known, smoke
+from tritonrepo.flows.smoke import known, recorded, recording, replay, smoke
 from tritonrepo.flows.stack import Loaded, load
 from tritonrepo.flows.status import status
 from tritonrepo.flows.unlock import Lock, apply_unlock, plan_unlock
@@ -50,6 +50,7 @@ from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.server.standing import ServerStatus
 from tritonrepo.smoke.case import Outcome, Result
+from tritonrepo.smoke.pace import Pace
 from tritonrepo.sync.place import Place, open_place
 from tritonrepo.sync.revision import Revision
 from tritonrepo.sync.status import Status
@@ -85,6 +86,7 @@ __all__ = [
     "Locked",
     "Mode",
     "Outcome",
+    "Pace",
     "Passage",
     "Pipelines",
     "Place",
@@ -145,7 +147,10 @@ __all__ = [
     "plan_rollback",
     "plan_unlock",
     "prove",
+    "recorded",
+    "recording",
     "releases",
+    "replay",
     "serve",
     "server_status",
     "server_watch",

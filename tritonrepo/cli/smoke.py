@@ -20,7 +20,6 @@ from tritonrepo.cli.values import allow_links, metrics_address
 from tritonrepo.flows.smoke import NOTHING, known, recording, replay, smoke
 from tritonrepo.smoke.case import Outcome, Result
 from tritonrepo.smoke.pace import Pace
-from tritonrepo.smoke.recorded import read
 
 EPILOG = f"""\b
 Examples:
@@ -83,7 +82,7 @@ def command(
         server = replace(reach.endpoint(url, timeout, timeout), metrics=metrics)
         recorder = None if plans.record is None else recording(server)
         if plans.replay is not None:
-            found = replay(server, read(plans.replay), only, pace, plans.tolerance)
+            found = replay(server, plans.replay, only, pace, plans.tolerance)
         else:
             about = NOTHING if stack is None else known(stack, workspace(links), repository)
             found = smoke(server, about, only, pace, recorder)

@@ -22,7 +22,7 @@ from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.nearness import TOLERANCE
 from tritonrepo.smoke.pace import Clock, Pace
 from tritonrepo.smoke.plan import Known
-from tritonrepo.smoke.recorded import Plan
+from tritonrepo.smoke.recorded import read
 from tritonrepo.smoke.recording import Recorder
 from tritonrepo.smoke.run import USUAL, Way, replayed, run
 from tritonrepo.spec.stack import Stack
@@ -65,18 +65,19 @@ def recorded(recorder: Recorder, server: Endpoint) -> str:
 
 def replay(
     server: Endpoint,
-    plan: Plan,
+    plan: Path | str,
     only: Collection[str] = (),
     pace: Pace = USUAL,
     tolerance: float = TOLERANCE,
 ) -> Iterator[Result]:
-    """Send the requests of a recorded plan to a server, and yield whether each response is as it was.
+    """Send the requests of a recorded plan, a file, to a server, and yield whether each response is as it was.
 
     Numbers may differ by `tolerance`, as a part of the largest of their tensor. Raise Stop as `smoke` does.
     """
+    known_plan = read(Path(plan))
     way = Way(pace, Clock(pace.deadline_s))
     with _connected(server, way) as connection:
-        for result in replayed(connection, plan, frozenset(only), way, tolerance):
+        for result in replayed(connection, known_plan, frozenset(only), way, tolerance):
             yield _safe(result, server)
 
 

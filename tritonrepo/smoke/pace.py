@@ -109,8 +109,11 @@ def _next(works: Iterator[Work], turn: threading.Lock) -> Work | None:
         return next(works, None)
 
 
-def again(work: Work, times: int) -> Iterator[Result]:
-    """Yield the results of work that is done several times: of each check, the worst, and how often it failed."""
+def again(work: Work, times: int, over: Callable[[], bool] = lambda: False) -> Iterator[Result]:
+    """Yield the results of work that is done several times: of each check, the worst, and how often it failed.
+
+    It is done once more only while it is not `over`.
+    """
     if times == 1:
         yield from work()
         return
@@ -118,6 +121,8 @@ def again(work: Work, times: int) -> Iterator[Result]:
     for _ in range(times):
         for result in work():
             found.setdefault((str(result.check), result.what, result.protocol), []).append(result)
+        if over():
+            break
     for results in found.values():
         yield _worst(results)
 
@@ -127,6 +132,6 @@ def _worst(results: Sequence[Result]) -> Result:
     others = [result for result in results if result.outcome is not Outcome.PASSED]
     worst = next(iter([*failed, *others, *results]))
     ms = round(sum(result.ms for result in results) / len(results))
-    count = f"failed {len(failed)} of {len(results)} times: "
+    count = f"failed {len(failed)} of {len(results)} times: " if len(results) > 1 else ""
     told = (replace(d, message=count + d.message) if failed else d for d in worst.diagnostics)
     return replace(worst, ms=ms, diagnostics=tuple(told))

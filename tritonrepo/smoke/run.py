@@ -107,7 +107,8 @@ def _tested(proof: Proof, items: Sequence[Item], pace: Pace) -> Iterator[Result]
     """Yield the results of one model."""
     with proof.asking.apart() if pace.parallel > 1 else nullcontext(proof.asking) as own:
         for item in items:
-            for result in again(partial(_one, own, item), 1 if isinstance(item, Result) else pace.repeat):
+            times = 1 if isinstance(item, Result) else pace.repeat
+            for result in again(partial(_one, own, item), times, lambda: own.standing.lost is not None):
                 proof.note(item, result)
                 yield result
         for (model, version), case in _versions(items).items():
