@@ -300,7 +300,7 @@ def test_up_names_what_no_cpu_can_serve_and_tests_the_rest(inside: Path) -> None
         results = prove(running)
     (warning,) = (str(each) for each in told if "is not served here" in str(each))
     assert warning.startswith(
-        "tritonrepo.yaml:11:3: warning: elsewhere is not served here: this server has no pytorch backend"
+        "tritonrepo.yaml:11:14: warning: elsewhere is not served here: this server has no pytorch backend"
     )
     unchecked = {result.model: result.unchecked for result in results if result.unchecked}
     assert unchecked["elsewhere"] == "this server has no pytorch backend"
