@@ -89,6 +89,12 @@ def test_a_repeated_message_is_shown_at_powers_of_ten() -> None:
     assert len(news._seen) == KEPT  # noqa: SLF001  the memory of a server that runs for weeks
 
 
+def test_the_usage_after_a_wrong_option_is_not_shown() -> None:
+    news = Shown(place, "/repo")
+    assert [*news.of("unrecognized option\nUsage: tritonserver [options]\n  --help")] == ["server: unrecognized option"]
+    assert [*news.of("  --id <string>")] == []
+
+
 def test_a_growing_log_is_read_line_by_line(tmp_path: Path) -> None:
     log = tmp_path / "log"
     tail = Tail(log)

@@ -84,10 +84,15 @@ class Shown:
     def __init__(self, at: Callable[[str], Span], within: str) -> None:
         self._at = at
         self._within = within
+        self._over = False
         self._seen: dict[tuple[str, str], int] = {}
 
     def of(self, text: str) -> Iterator[Diagnostic | str]:
         """Yield what is new in a piece of the log: what models print as it is, the rest filtered."""
+        if self._over:
+            return
+        text, usage, _ = text.partition(logs.USAGE)
+        self._over = bool(usage)  # hundreds of lines follow, and the end of the server
         for level, message in logs.lines(text):
             if level == "I" or logs.harmless(message) or (not level and logs.inner(message)):
                 continue
