@@ -81,3 +81,11 @@ def test_what_was_not_asked_any_more_is_no_consequence_and_no_cause(failed: Fail
     told = found(Check.ANSWER, Severity.ERROR, AT, Flaw("grpc: not tested, because the server stopped"), "search")
     unasked = replace(failed("search"), diagnostics=(told,))
     assert [each.cause for each in explained([failed("graph"), unasked, failed("all")])] == ["", "", "graph"]
+
+
+def test_a_second_server_explains_everything(failed: Failing) -> None:
+    told = found(Check.AGREEMENT, Severity.ERROR, AT, Flaw("HTTP and gRPC reach different servers"), "writer")
+    other = replace(failed("writer", Check.AGREEMENT), diagnostics=(told,))
+    results = [failed("all"), failed("graph"), failed("writer"), other]
+    assert [each.cause for each in explained(results)] == ["writer", "writer", "writer", ""]
+    assert diagnosed(results)[0].message == "HTTP and gRPC reach different servers"

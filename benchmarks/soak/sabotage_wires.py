@@ -15,6 +15,7 @@ from tests.proxy import Forward, Reply, Request, proxy
 from tests.sabotages import SHORT
 from tests.test_smoke import edit
 from tritonrepo.server.process import Server
+from tritonrepo.smoke.causes import ELSEWHERE
 
 Act = Callable[[Bench], AbstractContextManager[Asked]]
 """Does it, gives how the server is then tested, and undoes it."""
@@ -124,12 +125,12 @@ def frozen(bench: Bench) -> Iterator[Asked]:
 
 @contextmanager
 def dying(bench: Bench) -> Iterator[Asked]:
-    """Let the server die of the tenth request to the search."""
+    """Let the server die of the third request to the search."""
     edit(
         bench.version("retriever") / "model.py",
         (
             r'( +)("""Answer all requests with one search;.*)',
-            r"\1\2\n\1self.n = getattr(self, 'n', 0) + 1\n\1if self.n > 9: os.kill(os.getppid(), 9)",
+            r"\1\2\n\1self.n = getattr(self, 'n', 0) + 1\n\1if self.n > 2: os.kill(os.getppid(), 9)",
         ),
     )
     bench.load("retriever")
@@ -203,11 +204,11 @@ WIRES = {
     ),
     "a stub frozen": Wire(signalled("retriever", signal.SIGSTOP), "retriever", "search", "is not healthy"),
     "the server frozen": Wire(frozen, "", "server-late", "within 6 s"),
-    "a wrong port: gRPC's": Wire(grpc_port, "", "server-answer", "not gRPC's"),
-    "a wrong port: nobody's": Wire(closed_port, "", "server-unreachable", "Connection refused"),
-    "TLS mismatch": Wire(tls, "", "server-unreachable", "For a port without TLS, use `http://`"),
-    "an expired token": Wire(token, "", "server-refused", "token"),
-    "another server behind gRPC's URL": Wire(another(copy=False), "", "server", "another server"),
-    "a copy of the server behind gRPC's URL": Wire(another(copy=True), "", "server", "another server"),
+    "a wrong port: gRPC's": Wire(grpc_port, "", "server-unreachable", "the port speaks gRPC, not HTTP"),
+    "a wrong port: nobody's": Wire(closed_port, "", "server-unreachable", "nothing listens on port 1"),
+    "TLS mismatch": Wire(tls, "", "server-unreachable", "the port speaks HTTP without TLS"),
+    "an expired token": Wire(token, "", "server-denied", "The access token expired"),
+    "another server behind gRPC's URL": Wire(another(copy=False), "classes", "agreement", ELSEWHERE),
+    "a copy of the server behind gRPC's URL": Wire(another(copy=True), "classes", "agreement", ELSEWHERE),
     "the server dies mid-run": Wire(dying, "retriever", "search", "the server stopped responding"),
 }

@@ -26,6 +26,7 @@ from typing import NamedTuple
 from benchmarks.soak.sabotage_bench import Asked, Bench, Found, smoke
 from benchmarks.soak.sabotage_wires import WIRES, Wire
 from tests.sabotages import SABOTAGES, Sabotage
+from tritonrepo.smoke.causes import ELSEWHERE, UNASKED
 
 
 class Row(NamedTuple):
@@ -82,13 +83,11 @@ def judged(name: str, wire: Wire, found: Found, seconds: float) -> Row:
         key = next((key for key in failed if key[1] == wire.check), None)
     else:
         key = (wire.model, wire.check) if (wire.model, wire.check) in failed else None
-    others = [other for other in failed if other != key]
+    others = [other for other, said in failed.items() if other != key and UNASKED not in said]
+    right = key is not None and wire.cause in failed[key] and found.code == (1 if wire.model else 2)
     allowed = CALLERS.get(wire.model, set())
-    lost = "stopped responding" in wire.cause
-    right = (
-        key is not None and wire.cause in failed[key] and found.code == (2 if wire.check.startswith("server-") else 1)
-    )
-    right = right and all(model in allowed or lost for model, _ in others) and next(iter(failed)) == key
+    right = right and (wire.cause == ELSEWHERE or all(model in allowed for model, _ in others))
+    right = right and next(iter(failed)) == key
     said = failed[key].split("\n")[0] if key else "MISSED"
     said = said if key is None or wire.cause in failed[key] else f"NOT ITS CAUSE: {said}"
     others_said = ", ".join(f"{model} {check}" for model, check in others)

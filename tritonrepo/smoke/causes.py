@@ -16,6 +16,10 @@ UNASKED = ": not tested, because "
 """What the message says of a case that was not asked any more."""
 
 
+ELSEWHERE = "reach different servers"
+"""What the message says if one of the two addresses is that of another server: then any check may fail."""
+
+
 def called(models: Mapping[str, Expected], served: Iterable[Served]) -> dict[str, frozenset[str]]:
     """Return the models that each model calls, also through others: by steps of ensembles, and by a calls.json."""
     direct: dict[str, set[str]] = {}
@@ -43,9 +47,24 @@ def explained(results: Iterable[Result]) -> list[Result]:
     results = list(results)
     failed: dict[str, Result] = {}
     for result in results:
-        if _answered(result):
-            failed.setdefault(result.model, result)
+        if _answered(result) and (result.model not in failed or _is_elsewhere(result)):
+            failed[result.model] = result
+    cause = next((result for result in failed.values() if _is_elsewhere(result)), None)
+    if cause is not None:
+        return [result if result is cause else _elsewhere(result, cause) for result in results]
     return [_explained(result, failed) for result in results]
+
+
+def _is_elsewhere(result: Result) -> bool:
+    return any(ELSEWHERE in each.message for each in result.diagnostics)
+
+
+def _elsewhere(result: Result, cause: Result) -> Result:
+    """Return a result; its failure may have no other cause than a second server."""
+    if result.outcome is not Outcome.FAILED:
+        return result
+    hint = "This may be a consequence: HTTP and gRPC reach different servers. Fix that first."
+    return replace(result, cause=cause.model, diagnostics=tuple(_hinted(each, hint) for each in result.diagnostics))
 
 
 def _answered(result: Result) -> bool:
