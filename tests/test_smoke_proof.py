@@ -7,7 +7,8 @@ src/metric_model_reporter.cc).
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +17,18 @@ import pytest
 
 from tests.speaking import Asked, Said, arrays, index, inferred, plain, speaking
 from tests.test_metrics import ONE, TWO
-from tritonrepo.diagnostics import Stop
+from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
-from tritonrepo.smoke.case import Result
+from tritonrepo.smoke.asking import Asking
+from tritonrepo.smoke.case import Case, Check, Crowd, Result
 from tritonrepo.smoke.connection import Connection
+from tritonrepo.smoke.pace import Clock
 from tritonrepo.smoke.plan import Known
+from tritonrepo.smoke.plan import plain as plain_cases
+from tritonrepo.smoke.proof import EQUAL, Proof
 from tritonrepo.smoke.run import run
+from tritonrepo.smoke.served import of_config
 
 GPU = ({"kind": "KIND_GPU", "count": 1, "gpus": [0, 1]},)
 CPU = ({"kind": "KIND_CPU", "count": 2},)
@@ -30,8 +36,7 @@ MODEL = ({"kind": "KIND_MODEL", "count": 1},)
 BOTH = (*GPU, *CPU)
 
 
-ALONE = 3
-"""How many requests of one, two and eight rows are sent one after the other."""
+ALONE = 5
 
 
 @dataclass
@@ -52,8 +57,10 @@ class Serving:
     counts_metrics: bool = True
     restarted: bool = False
     joins: bool = True
+    cached: bool = False
     status: int = 200
     asked: int = 0
+    looks: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, asked: Asked) -> Said:
@@ -61,6 +68,7 @@ class Serving:
             with self.lock:
                 self.asked += 1
             return inferred(X=arrays(asked)["A"].astype(np.float32))._replace(status=self.status)
+        self.looks += asked.path.endswith(("stats", "metrics"))
         said = {
             "index": index([("m", "1", "READY", "")]),
             "stats": plain({"model_stats": [self._stats()]}),
@@ -80,8 +88,10 @@ class Serving:
 
     @property
     def executions(self) -> int:
-        alone = min(self.asked, ALONE)
-        return alone + -(-(self.asked - alone) // self.sharing)
+        if self.cached:
+            return 0
+        together = max(self.asked - ALONE, 0)  # what is sent one after the other shares nothing
+        return min(self.asked, ALONE) - -together // self.sharing
 
     def _stats(self) -> dict[str, Any]:
         before = 0 if self.restarted and self.asked else 7
@@ -97,11 +107,11 @@ class Serving:
         }  # fmt: skip
 
     def _metrics(self) -> str:
-        ran = self.executions if self.counts_metrics else 0
+        ran = 7 + (self.executions if self.counts_metrics else 0)
         lines = ["nv_cpu_utilization 0.5"]
         for number, uuid in enumerate(self.gpus):
             label = f'gpu_uuid="{uuid}",' if uuid else ""
-            count = ran if number == 0 else 0
+            count = ran if number == 0 else 7
             lines.append(f'nv_inference_exec_count{{{label}model="{self.metrics_of}",version="1"}} {count}')
         for reason, count in self.failing.items():
             label = f'model="m",reason="{reason}",version="1"'
@@ -128,13 +138,13 @@ IDLE = (
     f"whether it computes on its GPU is not proven: none of them was seen busy: {ONE} (1.0 GiB used before and after)"
 )
 HARDWARE: dict[str, tuple[Serving, str, str]] = {
-    "a CPU": (Serving(), "passed", "3 executions on the CPU; there is no GPU to see; a request waits 2.0 ms"),
+    "a CPU": (Serving(), "passed", "N on the CPU; there is no GPU to see; a request waits 2.0 ms"),
     "a CPU beside a GPU": (
-        Serving(memory={ONE: (GIB, GIB)}), "passed", "3 executions on the CPU; a request waits 2.0 ms and is",
+        Serving(memory={ONE: (GIB, GIB)}), "passed", "N on the CPU; a request waits 2.0 ms and is",
     ),
     "a GPU that works": (
         Serving(GPU, gpus=[ONE, TWO], memory={ONE: (GIB, 2 * GIB), TWO: (GIB, GIB)}, busy={ONE: 0.25, TWO: 0}),
-        "passed", f"3 executions on {ONE} (2.0 GiB of 80.0 GiB used, +1.0 GiB, up to 25% busy); a request",
+        "passed", f"N on {ONE} (2.0 GiB of 80.0 GiB used, +1.0 GiB, up to 25% busy); a request",
     ),
     "a GPU that is busy with what it had": (
         Serving(GPU, gpus=[ONE], memory={ONE: (GIB, GIB)}, busy={ONE: 0.5}), "passed", f"on {ONE} (1.0 GiB of 80.0 GiB",
@@ -142,23 +152,24 @@ HARDWARE: dict[str, tuple[Serving, str, str]] = {
     "a GPU that was never busy, and whose memory stayed": (
         Serving(GPU, gpus=[ONE], memory={ONE: (GIB, GIB)}, busy={ONE: 0}), "not checked", IDLE,
     ),
-    "a GPU without metrics of its own": (Serving(GPU, gpus=[ONE]), "passed", f"3 executions on {ONE}; a request"),
+    "a GPU without metrics of its own": (Serving(GPU, gpus=[ONE]), "passed", f"N on {ONE}; a request"),
     "a GPU in the config and none in the metrics": (
         Serving(GPU), "warning", "version 1: the config says KIND_GPU, but the server shows no GPU",
     ),
     "a GPU in the config and others in the metrics": (
         Serving(GPU, memory={ONE: (0, 0), TWO: (0, 0)}), "warning", "KIND_GPU, but the server shows 2 other GPUs",
     ),
-    "instances on both": (Serving(BOTH), "passed", "3 executions on the CPU"),
+    "instances on both": (Serving(BOTH), "passed", "N on the CPU"),
     "a model that chooses": (
         Serving(MODEL, memory={ONE: (GIB, GIB)}, busy={ONE: 0.5}), "passed",
-        f"3 executions of the model, which chooses its devices itself; {ONE} (1.0 GiB of 80.0 GiB used, up to",
+        f"N of the model, which chooses its devices itself; {ONE} (1.0 GiB of 80.0 GiB used, up to",
     ),
     "a model that chooses, and no GPU": (Serving(MODEL), "passed", "itself; there is no GPU to see"),
     "metrics of another server": (Serving(metrics_of="n"), "not checked", "/metrics do not name this version"),
     "metrics of another server with the same models": (
         Serving(counts_metrics=False), "not checked", "did not count its executions: they may be of another server",
     ),
+    "nothing but cached responses": (Serving(cached=True), "not checked", "it was not executed"),
     "a restart in between": (Serving(restarted=True), "not checked", "the counts went back while it was tested"),
 }  # fmt: skip
 
@@ -169,7 +180,9 @@ def test_where_a_model_ran_is_told_from_the_metrics(serving: Serving, outcome: s
     found = results(serving)
     result = found["hardware"]
     assert (result.outcome, "batching" in found) == (outcome, False)
-    assert said in "\n".join([result.seen, result.unchecked, *(d.message for d in result.diagnostics)])
+    executed = f"{serving.executions} execution{'' if serving.executions == 1 else 's'}"
+    seen = result.seen.replace(executed, "N", 1)
+    assert said in "\n".join([seen, result.unchecked, *(d.message for d in result.diagnostics)])
     assert all("--gpus all" in d.hint for d in result.diagnostics)
 
 
@@ -191,18 +204,45 @@ def test_metrics_that_were_asked_for_must_be_there(monkeypatch: pytest.MonkeyPat
 def test_a_batch_is_proven_by_equal_requests_at_once() -> None:
     serving = Serving(sharing=4)
     found = results(serving)
-    assert (found["batching"].outcome, found["batching"].seen) == (
-        "passed",
-        "11 requests in 5 executions, batches of 4",
-    )
-    assert serving.asked == 11  # three by themselves, and one wave of eight
+    shared = f"{serving.asked} requests in {serving.executions} executions, batches of 4"
+    assert (found["batching"].outcome, found["batching"].seen) == ("passed", shared)
+    assert EQUAL < serving.asked < 2 * EQUAL
 
 
 def test_that_no_batch_was_formed_is_told() -> None:
     serving = Serving()
     found = results(serving)
-    assert (found["batching"].outcome, serving.asked) == ("not checked", 43)
+    assert found["batching"].outcome == "not checked"
     assert found["batching"].unchecked == "8 requests were sent at once, 5 times, but no two of them shared a batch"
+    assert 5 * EQUAL < serving.asked < 6 * EQUAL
+
+
+@contextmanager
+def proving(serving: Serving, clock: Clock | None = None) -> Iterator[tuple[Proof, Case]]:
+    """Yield what proves something of this server, and a case of its model."""
+    with speaking(serving.answer) as server:
+        client = Client(Endpoint(server.url, 30, 30, metrics=f"{server.url}/metrics"))
+        served = of_config(client.config("m"), "1", Span("at"))
+        proof = Proof(Asking(Connection(client, None), {}, clock=clock), [served])
+        yield proof, next(iter(plain_cases(served)))
+
+
+def test_a_model_that_was_asked_at_once_is_not_asked_so_again() -> None:
+    with proving(serving := Serving()) as (proof, case):
+        proof.note(case, Result("m", "1", case.check, protocol="http"))
+        proof.note(Crowd((case,), batched=True), Result("m", "1", Check.AT_ONCE))
+        (batching, _) = proof.results()
+    assert (batching.outcome, batching.unchecked) == (
+        "not checked",
+        "it was not asked",
+    )
+    assert serving.asked == 0
+
+
+def test_after_the_deadline_nothing_is_proven() -> None:
+    with proving(serving := Serving(), Clock(0)) as (proof, _):
+        assert [*proof.results()] == []
+    assert serving.looks == 0
 
 
 FAILURES = {
@@ -229,4 +269,5 @@ def test_failures_that_a_test_saw_are_not_told_again() -> None:
 def test_a_model_whose_answers_are_wrong_is_not_asked_for_batches() -> None:
     serving = Serving(status=500)
     found = results(serving, failing=True)
-    assert (found["batching"].outcome, serving.asked) == ("not checked", 1)
+    assert found["batching"].outcome == "not checked"
+    assert serving.asked < EQUAL

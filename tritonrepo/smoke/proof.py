@@ -54,21 +54,26 @@ class Proof:
 
     def __init__(self, asking: Asking, served: Sequence[Served]) -> None:
         self.asking, self._served = asking, served
-        self._client = asking.connection.http
         self._before = self._first()
         self._good: dict[Version, Case] = {}
         self._crowded: set[Version] = set()
         self._failed = False
 
+    def _client(self) -> Client:
+        return self.asking.connection.within(self.asking.clock.left()).http
+
     def _first(self) -> Moment:
-        try:
-            return moment(self._client)
-        except Stop:
-            time.sleep(PATIENCE_S)
-        try:
-            return moment(self._client)
-        except Stop as stop:
-            raise stop.of(Severity.FATAL) from None
+        clock = self.asking.clock
+        for more in (True, False):
+            if clock.over:
+                break
+            try:
+                return moment(self._client())
+            except Stop as stop:
+                if not (more or clock.over):
+                    raise stop.of(Severity.FATAL) from None
+            time.sleep(min(PATIENCE_S, clock.left()))
+        return Moment(None, None, clock.why)
 
     def note(self, case: Case | Crowd | Result, result: Result) -> None:
         """Remember a case that a model answered well, and whether anything failed."""
@@ -83,6 +88,7 @@ class Proof:
         """Yield what the counts prove, and what they cannot; nothing if the server is gone."""
         if self.asking.standing.lost or self.asking.clock.over:
             return
+        self.asking.recorder = None
         now = self._now()
         for one in self._served:
             if one.joins:
@@ -98,7 +104,7 @@ class Proof:
 
     def _now(self) -> Moment:
         try:
-            return moment(self._client)
+            return moment(self._client())
         except Stop as stop:  # it was there before the run
             return Moment(None, None, f"the metrics can no longer be read: {stop.diagnostics[0].message}")
 
@@ -129,7 +135,7 @@ class Proof:
             return Result(one.name, one.version, Check.BATCHING, unchecked=later)
         of = f"{_count(later.requests, 'request')} in {_count(later.executions, 'execution')}"
         if later.shared <= 0:
-            why = why or f"{of}: no two of them shared one"
+            why = why or (f"{of}: no two of them shared one" if later.requests else "it was not asked")
             return Result(one.name, one.version, Check.BATCHING, unchecked=why)
         sizes = some([str(size) for size in sorted(later.batches)], FEW)
         seen = f"{of}{f', batches of {sizes}' if sizes else ''}"
