@@ -5,6 +5,7 @@ No GPU is here: the metrics of GPUs have the names, labels and forms that Triton
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from tests.speaking import Asked, Said, Speaking, plain, speaking
 from tests.test_json import checked
 from tests.test_metrics import ONE, TWO, stats
 from tritonrepo.cli import run
+from tritonrepo.cli.output import Guarded
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows import server_status as flow
 from tritonrepo.flows.server_status import server_status, server_watch
@@ -58,12 +60,15 @@ class Served:
     ready: bool = True
     about: object = field(default_factory=lambda: {"name": "triton", "version": "2.51.0", "extensions": ["statistics"]})
     config: Said = CONFIG
+    closed: frozenset[str] = frozenset()
 
     def becomes(self, **changes: object) -> None:
         for name, value in changes.items():
             setattr(self, name, value)
 
     def answer(self, asked: Asked) -> Said:
+        if asked.path in self.closed:
+            return plain({"error": "This API is restricted, expecting header 'x-key'"}, 403)
         if asked.path.endswith("/config"):
             return self.config
         return {
@@ -137,7 +142,6 @@ def test_without_metrics_it_is_said_what_is_not_shown(capsys: Capture) -> None:
     assert "the response has HTTP status 404 [server-metrics]" in capsys.readouterr().err
 
 
-REASONS = "reasons since it was loaded: BACKEND: 2, CANCELED: 1"
 FAIL = {"fail": {"count": 3, "ns": 9}}
 STATES: dict[str, tuple[Served, list[tuple[str, str, str]]]] = {
     "all is well": (Served(), []),
@@ -157,7 +161,7 @@ STATES: dict[str, tuple[Served, list[tuple[str, str, str]]]] = {
     ),
     "a process that has died": (
         Served(stats=[stats(0, 0, **FAIL)], metrics=GPU),
-        [("status-failures", "error", f"m version 1: all requests failed since it was loaded ({REASONS})")],
+        [("status-failures", "error", "m version 1: all requests failed since it was loaded (BACKEND: 2)")],
     ),
     "some that failed": (
         Served(stats=[stats(9, 9, **FAIL)]),
@@ -187,6 +191,35 @@ def test_what_is_wrong_is_told(served: Served, found: list[tuple[str, str, str]]
     assert not [line for line in capsys.readouterr().out.splitlines() if line.startswith("::")]
 
 
+INDEX, STATISTICS = "/v2/repository/index", "/v2/models/stats"
+
+
+@pytest.mark.parametrize(
+    ("closed", "what", "requests"),
+    [(INDEX, "models that are not loaded", 12), (STATISTICS, "counts and times", None)],
+    ids=["the index", "the statistics"],
+)
+def test_what_a_server_restricts_is_told_and_the_rest_is_shown(
+    closed: str, what: str, requests: int | None, capsys: Capture
+) -> None:
+    with serving(Served(closed=frozenset([closed]))) as server:
+        assert run(["status", server.url, "--metrics", "none", "--format", "json"]) == 0
+        document = checked("status-server", capsys.readouterr().out)
+        assert run(["status", server.url, "--metrics", "none"]) == 0
+    (said,) = document["closed"]
+    assert said.startswith(f"{what}: the server denies access without credentials: HTTP 403: ")
+    assert f"not shown: {what}: " in capsys.readouterr().out
+    (model,) = document["models"]
+    assert (model["name"], model["state"], model["backend"]) == ("m", "READY", "python")
+    assert (model["since_load"] and model["since_load"]["requests"]) == requests
+
+
+def test_a_server_that_restricts_everything_ends_with_code_2(capsys: Capture) -> None:
+    with serving(Served(closed=frozenset([INDEX, STATISTICS]))) as server:
+        assert run(["status", server.url, "--metrics", "none"]) == 2
+    assert "[server-denied]" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("about", "shown"),
     [
@@ -208,6 +241,8 @@ ENDED = {
     "metrics of another form": (lambda url: [url, "--metrics", "ftp://x"], "server-url"),
     "a bucket's option": (lambda url: [url, "--all"], "--all is for a bucket, not a server"),
     "a server's option": (lambda _: ["s3://models/prod", "--watch"], "--watch is for a server, by its URL"),
+    "a header for a bucket": (lambda _: ["s3://models/prod", "--header", "a: b"], "--header is for a server"),
+    "TLS for none": (lambda url: [url, "--ca", __file__], "--ca is for TLS"),
     "no pause": (lambda url: [url, "--watch", "0"], "is not in the range x>0"),
 }
 
@@ -234,6 +269,25 @@ def test_a_server_that_says_nothing_is_late(capsys: Capture) -> None:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         assert run(["status", url, "--timeout", "0.05"]) == 2
     assert "the response was not complete within 0.05 s [server-late]" in capsys.readouterr().err
+
+
+def test_a_token_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv("TRITON_TOKEN", "hush-hush-1")
+    refused = {**READY, "state": "UNAVAILABLE", "reason": "Bearer hush-hush-1 is no file"}
+    served = Served(index=[refused], about={"name": "hush-hush-1"}, metrics="hush-hush-1")
+    with serving(served) as server:
+        at = ["status", server.url, "--token-env", "TRITON_TOKEN", "--metrics"]
+        assert [run([*at, "none"]), run([*at, server.url]), run([*at, "none", "--format", "json"])] == [1, 2, 1]
+    said = capsys.readouterr()
+    assert "hush" not in said.out + said.err
+    assert "m version 1 is UNAVAILABLE: Bearer $TRITON_TOKEN is no file" in said.out
+    assert {asked.head["authorization"] for asked in server.asked} == {"Bearer hush-hush-1"}
+
+
+def test_the_port_of_the_metrics_is_recognized(capsys: Capture) -> None:
+    with speaking(lambda asked: Said(GPU.encode(), 200 if asked.path == "/metrics" else 404)) as server:
+        assert run(["status", server.url]) == 2
+    assert "fatal: this is the metrics port of a Triton server [server-answer]" in capsys.readouterr().err
 
 
 class Clock:
@@ -290,6 +344,54 @@ def test_a_watch_tells_what_happened_in_between(monkeypatch: pytest.MonkeyPatch,
     ]
 
 
+def vllm(prompt: int, answer: int, first_s: float, gaps: int) -> str:
+    """Return the metrics of Triton's vLLM backend: vllm_backend, src/utils/metrics.py of 25.01 and later."""
+    label = '{model="m",version="1"}'
+    values: dict[str, float] = {"prompt_tokens_total": prompt, "generation_tokens_total": answer}
+    for name, total, count in (("time_to_first_token", first_s, 2), ("time_per_output_token", gaps * 0.01, gaps)):
+        values |= {f"{name}_seconds_sum": total, f"{name}_seconds_count": count}
+    return "".join(f"vllm:{name}{label} {value}\n" for name, value in values.items())
+
+
+def test_tokens_of_a_language_model_are_shown(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    served = Served(metrics=vllm(100, 40, 0.5, 38))
+    patched(
+        monkeypatch,
+        lambda: served.becomes(stats=[stats(14, 5)], metrics=vllm(300, 140, 0.5, 138)),
+        lambda: served.becomes(stats=[stats(15, 6)], metrics=vllm(10, 4, 0.1, 0)),
+        stop,
+    )
+    with serving(served) as server:
+        at = ["status", server.url, "--metrics", server.url]
+        assert run([*at, "--watch", "10"]) == 130
+        lines = capsys.readouterr().out.splitlines()
+        assert run([*at, "--format", "json"]) == 0
+    spoken = [re.sub(".*(?:; |m 1: )(?=[0-9,.]+ tokens)", "", line) for line in lines if " tokens of prompts" in line]
+    assert spoken == [
+        "100 tokens of prompts and 40 of answers, the first after 250.0 ms, 10.0 ms between two",
+        "20.0 tokens of prompts and 10.0 of answers a second, 10.0 ms between two",
+        "1.0 tokens of prompts and 0.4 of answers a second, the first after 50.0 ms",
+    ]
+    (model,) = checked("status-server", capsys.readouterr().out)["models"]
+    assert model["tokens"] == {"prompt": 10, "answer": 4, "first_ms": 50, "gap_ms": None}
+
+
+def test_a_watch_leaves_out_what_was_canceled_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons = 'nv_inference_request_failure{{model="m",reason="CANCELED",version="1"}} {}\n'
+    reasons += 'nv_inference_request_failure{{model="m",reason="OTHER",version="1"}} {}\n'
+    served = Served(stats=[stats(9, 9, fail={"count": 4, "ns": 1})], metrics=reasons.format(3, 1))
+    now = {"stats": [stats(12, 12, fail={"count": 6, "ns": 1})], "metrics": reasons.format(4, 2)}
+    patched(monkeypatch, lambda: served.becomes(**now), lambda: None)
+    with serving(served) as server:
+        looks = server_watch(of(server, served), 1)
+        messages = [[found.message for found in next(looks).found] for _ in range(3)]
+    assert messages == [
+        ["m version 1: 1 of 13 requests failed since it was loaded (OTHER: 1)"],
+        ["m version 1: 1 of 5 requests failed since the last look (OTHER: 1)"],
+        [],
+    ]
+
+
 def test_a_watch_ends_with_code_1_when_the_server_is_gone(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     served = Served()
     patched(monkeypatch, lambda: served.becomes(about=[]))
@@ -320,6 +422,15 @@ def test_a_terminal_is_drawn_anew(monkeypatch: pytest.MonkeyPatch, capsys: Captu
     _, first, second = capsys.readouterr().out.split("\x1b[H\x1b[2J")
     assert "a second, over the last" not in first
     assert "a second, over the last 2.0 s; times are means of a request in ms\n" in second
+
+
+def test_a_watch_ends_when_nobody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    patched(monkeypatch, lambda: None, lambda: None)
+    with os.fdopen(writes, "w") as stream, serving(Served()) as server:
+        monkeypatch.setattr("sys.stdout", Guarded(stream))
+        assert run(["status", server.url, "--metrics", "none", "--watch"]) == 0
 
 
 def test_a_stop_at_first_is_fatal() -> None:

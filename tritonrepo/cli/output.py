@@ -116,6 +116,7 @@ class Patient:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self.left = False
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  all else is the stream's
         return getattr(self._stream, name)
@@ -138,9 +139,15 @@ class Patient:
     def _drop(self, error: OSError) -> None:
         if error.errno not in GONE:
             raise error
+        self.left = True
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
+
+
+def unread() -> bool:
+    """Return whether the reader of stdout is known to have left, so that what goes on only to print may end."""
+    return isinstance(sys.stdout, Guarded) and (sys.stdout.left or sys.stdout.patient.left)
 
 
 class Guarded(Patient):

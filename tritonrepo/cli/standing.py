@@ -13,6 +13,7 @@ from tritonrepo.report.table import table
 from tritonrepo.server.look import Group
 from tritonrepo.server.standing import Fare, Gpu, Machine, ServerStatus
 from tritonrepo.server.statistics import Counted
+from tritonrepo.server.tokens import Tokens
 from tritonrepo.tree import amount
 
 PARTS = {
@@ -44,9 +45,11 @@ def text(status: ServerStatus, *, verbose: bool = False) -> Iterator[str]:
     if status.models:
         rows = [(*_model(fare), *_counts(fare, status.seconds)) for fare in status.models]
         yield from ("", *table((*MODELS, *COUNTS), rows).split("\n"))
+    if spoken := [*_spoken(status)]:
+        yield from ("", *spoken)
     if status.gpus:
         yield from ("", *table(GPUS, [_gpu(gpu) for gpu in status.gpus]).split("\n"))
-    yield from ("", printable(_machine(status)))
+    yield from ("", printable(_machine(status)), *(printable(f"not shown: {what}") for what in status.closed))
     for diagnostic in status.found:
         yield from ("", *diagnostic.lines)
 
@@ -63,6 +66,7 @@ def changes(before: ServerStatus | None, now: ServerStatus) -> Iterator[str]:
             spent = ", ".join(f"{name} {told[name]}" for name in PARTS if name != "ms")
             more = f", batches {told['batches']}" if told["batches"] else ""
             more += f", {told['pending']} pending" if told["pending"] else ""
+            more += f"; {_tokens(fare.tokens, now.seconds)}" if fare.tokens and fare.tokens.answer else ""
             rate = f"{told['requests']} requests and {told['failed']} failed a second"
             yield printable(f"{_called(fare)}: {rate}, {told['ms']} ms ({spent}){more}")
     yield from (printable(f"{' '.join(gone)}: no longer in the index") for gone in states)
@@ -90,9 +94,23 @@ def document(status: ServerStatus | None, url: str, found: Sequence[Diagnostic])
             "gpus": [gpu._asdict() for gpu in status.gpus] if status else [],
             "machine": status.machine._asdict() if status and status.machine else None,
             "unread": status.unread if status else "",
+            "closed": list(status.closed) if status else [],
             "summary": {str(severity): severities[severity] for severity in Severity},
         },
     )
+
+
+def _spoken(status: ServerStatus) -> Iterator[str]:
+    for fare in status.models:
+        if fare.tokens is not None:
+            yield printable(f"{_called(fare)}: {_tokens(fare.tokens, status.seconds)}")
+
+
+def _tokens(tokens: Tokens, seconds: float) -> str:
+    prompt, answer = (_often(round(count), seconds) for count in (tokens.prompt, tokens.answer))
+    first = "" if tokens.first_ms is None else f", the first after {tokens.first_ms:.1f} ms"
+    gap = "" if tokens.gap_ms is None else f", {tokens.gap_ms:.1f} ms between two"
+    return f"{prompt} tokens of prompts and {answer} of answers{' a second' if seconds else ''}{first}{gap}"
 
 
 def _title(status: ServerStatus) -> str:
@@ -189,6 +207,7 @@ def _object(fare: Fare) -> dict[str, object]:
         "since_load": _numbers(fare.counted),
         "since_last": _numbers(fare.later),
         "pending": fare.pending,
+        "tokens": fare.tokens._asdict() if fare.tokens else None,
         "failures_by_reason": dict(fare.reasons),
     }
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.connecting import Reach, over_http
 from tritonrepo.cli.output import concluded, say
 from tritonrepo.cli.values import WAIT, metrics_address, record_place
 from tritonrepo.diagnostics import Severity
@@ -14,6 +17,9 @@ from tritonrepo.flows.status import SHOWN, status
 from tritonrepo.report import status as report
 from tritonrepo.sync.place import open_place
 from tritonrepo.sync.status import Status
+
+if TYPE_CHECKING:
+    from tritonrepo.server.endpoint import Endpoint
 
 EPILOG = f"""\b
 Examples:
@@ -28,7 +34,16 @@ Examples:
 PAUSE_S = 2
 """How long a watch waits between two looks unless told otherwise."""
 
-FOR_SERVERS = {"metrics": "--metrics", "watch": "--watch"}
+FOR_SERVERS = {
+    "metrics": "--metrics",
+    "watch": "--watch",
+    "ca": "--ca",
+    "cert": "--cert",
+    "key": "--key",
+    "header": "--header",
+    "header_env": "--header-env",
+    "token_env": "--token-env",
+}
 FOR_BUCKETS = {"record": "--record", "whole": "--all"}
 
 
@@ -37,6 +52,7 @@ FOR_BUCKETS = {"record": "--record", "whole": "--all"}
 @record_place
 @click.option("--last", type=click.IntRange(1), default=SHOWN, metavar="N", help="How many revisions to show.")
 @click.option("--all", "whole", is_flag=True, help="Show all revisions.")
+@over_http
 @metrics_address
 @click.option(
     "--watch",
@@ -59,6 +75,7 @@ def command(
     record: str | None,
     last: int,
     whole: bool,
+    reach: Reach,
     metrics: str | None,
     watch: float | None,
     timeout: float,
@@ -84,12 +101,13 @@ def command(
             )
     if of_server:
         from tritonrepo.cli import status_server
-        from tritonrepo.server.endpoint import Endpoint
 
-        server = Endpoint(uri, timeout, timeout, metrics=metrics)
+        def server() -> Endpoint:
+            return replace(reach.endpoint(uri, timeout, timeout), metrics=metrics)
+
         if watch:
-            return status_server.watch(server, form, watch, verbose=verbose)
-        return status_server.once(server, form, verbose=verbose)
+            return status_server.watch(server(), form, watch, verbose=verbose)
+        return status_server.once(uri, server, form, verbose=verbose)
     seen: Status | None = None
     with concluded(form, lambda ends: report.document(seen, uri, ends)):
         seen = status(uri if record is None else open_place(uri, record), None if whole else last)

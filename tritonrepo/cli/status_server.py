@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from tritonrepo.cli import standing as report
 from tritonrepo.cli.interrupts import interruptible
-from tritonrepo.cli.output import NO_TERMINAL, concluded, document, painted, say
+from tritonrepo.cli.output import NO_TERMINAL, concluded, document, painted, say, unread
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows.server_status import server_status, server_watch
 from tritonrepo.server.endpoint import Endpoint
@@ -19,11 +19,11 @@ from tritonrepo.server.standing import ServerStatus
 CLEAR = "\x1b[H\x1b[2J"
 
 
-def once(server: Endpoint, form: str, *, verbose: bool) -> int:
-    """Print the status, and return the exit code."""
+def once(url: str, server: Callable[[], Endpoint], form: str, *, verbose: bool) -> int:
+    """Print the status, and return the exit code; what is wrong with the endpoint is part of the document."""
     seen: ServerStatus | None = None
-    with concluded(form, lambda ends: report.document(seen, server.whole_url, ends)):
-        seen = server_status(server)
+    with concluded(form, lambda ends: report.document(seen, url, ends)):
+        seen = server_status(server())
         if form == "text":
             say(*report.text(seen, verbose=verbose))
     return 0 if seen.healthy else 1
@@ -38,6 +38,8 @@ def watch(server: Endpoint, form: str, pause_s: float, *, verbose: bool) -> int:
         try:
             for _ in shown(server, pause_s, verbose):
                 sys.stdout.flush()
+                if unread():
+                    break
         except Stop as stop:
             if form != "text":
                 _line(report.document(None, server.whole_url, stop.diagnostics))

@@ -5,10 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity, Stop
+from tritonrepo.diagnostics import Severity, Stop, fatal
+from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.look import Look, look
+from tritonrepo.server.recognizing import recognized
 from tritonrepo.server.standing import ServerStatus, between
+
+OTHER = {"server-answer", "server-refused"}
+"""How the responses of another service than Triton are reported."""
+
+HINT = "Check that this is the HTTP port of a Triton server, by default 8000."
 
 
 def server_status(server: Endpoint) -> ServerStatus:
@@ -37,4 +44,6 @@ def _first(server: Endpoint) -> Look:
     try:
         return look(server)
     except Stop as stop:
+        if stop.diagnostics[0].rule in OTHER and (other := recognized(Client(server))):
+            raise fatal("server-answer", server.whole_url, f"this is {other}", HINT) from None
         raise stop.of(Severity.FATAL) from None

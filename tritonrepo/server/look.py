@@ -17,6 +17,9 @@ from tritonrepo.server.statistics import Counted
 
 READY = "READY"
 
+CLOSED = {"server-denied", "server-refused"}
+"""How what a server restricts or lacks is reported."""
+
 AT_ONCE = 8
 """How many configs are fetched at the same time."""
 
@@ -41,7 +44,10 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was there at a moment of the monotonic clock; without metrics, `unread` says why."""
+    """What was there at a moment of the monotonic clock; without metrics, `unread` says why.
+
+    `closed`: what the server does not let us see of its models, with its words.
+    """
 
     at: float
     about: Mapping[str, Any]
@@ -52,20 +58,50 @@ class Look:
     loaded: Mapping[Version, Loaded]
     metrics: Scrape | None
     unread: str = ""
+    closed: tuple[str, ...] = ()
 
 
 def look(server: Endpoint, before: Look | None = None) -> Look:
     """Look at a server; raise Stop if it does not answer as Triton does. Configs that an earlier look read are kept."""
     client = Client(server)
     about, live, ready = client.about(), client.live(), client.ready()
-    index = client.index()
-    counted = client.statistics()
+    index, counted, closed = _models(client)
     known = before.loaded if before else {}
     ready_now = [(state.name, state.version) for state in index if state.state == READY]
     loaded = {version: known[version] for version in ready_now if version in known}
     loaded |= _configs(client, [version for version in ready_now if version not in known])
     scrape, unread = scraped(server)
-    return Look(time.monotonic(), about, live, ready, index, counted, loaded, scrape, unread)
+    return Look(time.monotonic(), about, live, ready, index, counted, loaded, scrape, unread, closed)
+
+
+def _models(client: Client) -> tuple[list[ModelState], dict[Version, Counted], tuple[str, ...]]:
+    """Return the index and the counts; servers in production may restrict either (`--http-restricted-api`).
+
+    Without the index, what is counted is what is loaded. Raise Stop if neither is open.
+    """
+    closed: list[str] = []
+    safe = client.endpoint.without_secrets
+    try:
+        counted = client.statistics()
+    except Stop as stop:
+        counted = {}
+        closed.append(f"counts and times: {_restricted(stop)}")
+    try:
+        index = [state._replace(reason=safe(state.reason)) for state in client.index()]
+    except Stop as stop:
+        why = _restricted(stop)
+        if closed:
+            raise
+        index = [ModelState(*version, READY) for version in counted]
+        closed.append(f"models that are not loaded: {why}")
+    return index, counted, tuple(closed)
+
+
+def _restricted(stop: Stop) -> str:
+    """Return the words with which a server keeps a part of its protocol closed; raise the Stop if it is another one."""
+    if stop.diagnostics[0].rule not in CLOSED:
+        raise stop
+    return stop.diagnostics[0].message
 
 
 def scraped(server: Endpoint) -> tuple[Scrape | None, str]:

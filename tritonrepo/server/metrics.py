@@ -72,7 +72,7 @@ def scrape(server: Endpoint) -> Scrape:
         raise failure("server-metrics", url, f"the metrics are larger than {MOST_BYTES >> 20} MiB", PORT)
     found = parsed(body.decode("utf-8", "replace"), url)
     if not found:
-        shown = body[:60].decode("utf-8", "replace").strip() or "nothing"
+        shown = server.without_secrets(body[:60].decode("utf-8", "replace").strip()) or "nothing"
         raise failure("server-metrics", url, f"the response has no metrics of a model server: {shown}", PORT)
     return Scrape(url, found)
 

@@ -11,7 +11,9 @@ from tritonrepo.releases import RELEASES
 from tritonrepo.server.client import ModelState
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.look import READY, Loaded, Look, Version
+from tritonrepo.server.metrics import Scrape
 from tritonrepo.server.statistics import Counted
+from tritonrepo.server.tokens import Tokens, tokens
 
 CANCELED = "CANCELED"
 """Reason of failures that a client chose."""
@@ -41,6 +43,7 @@ class Fare(NamedTuple):
 
     `loaded` and `counted` are None for what is not loaded, `later` without an earlier look and after a new start, and
     `pending` without metrics. `reasons`: the failures by reason since it was loaded, as far as metrics tell them.
+    `recent`: the same since the last look, if there was one. `tokens`: those of a language model, likewise.
     """
 
     state: ModelState
@@ -49,11 +52,16 @@ class Fare(NamedTuple):
     later: Counted | None
     pending: float | None
     reasons: Mapping[str, float]
+    recent: Mapping[str, float]
+    tokens: Tokens | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """What a server serves; `seconds` since the last look, 0 if there was none. `unread`: why there are no metrics."""
+    """What a server serves; `seconds` since the last look, 0 if there was none. `unread`: why there are no metrics.
+
+    `closed`: what the server does not let us see of its models, with its words.
+    """
 
     url: str
     name: str
@@ -67,6 +75,7 @@ class ServerStatus:
     gpus: tuple[Gpu, ...]
     machine: Machine | None
     unread: str
+    closed: tuple[str, ...]
     found: tuple[Diagnostic, ...]
 
     @property
@@ -77,16 +86,17 @@ class ServerStatus:
 
 def between(server: Endpoint, before: Look | None, now: Look) -> ServerStatus:
     """Return the status from one look or two."""
-    version = str(now.about.get("version", ""))
+    safe = server.without_secrets  # a gateway may repeat them
+    name, version = (safe(str(now.about.get(key, ""))) for key in ("name", "version"))
     releases = tuple(name for name, release in RELEASES.items() if release.server_version == version)
     extensions = now.about.get("extensions")
     models = tuple(_fares(before, now))
     return ServerStatus(
         server.whole_url,
-        str(now.about.get("name", "")),
+        name,
         version,
         releases,
-        tuple(map(str, extensions)) if isinstance(extensions, list) else (),
+        tuple(safe(str(each)) for each in extensions) if isinstance(extensions, list) else (),
         now.live,
         now.ready,
         now.at - before.at if before else 0,
@@ -94,23 +104,34 @@ def between(server: Endpoint, before: Look | None, now: Look) -> ServerStatus:
         tuple(_gpus(now)),
         _machine(now),
         now.unread,
+        now.closed,
         tuple(_judged(server.whole_url, now, models)),
     )
 
 
 def _fares(before: Look | None, now: Look) -> Iterator[Fare]:
     pending = _by_version(now, "requests_pending")
-    reasons: dict[Version, dict[str, float]] = {}
-    failures = now.metrics.values("requests_failed", "model", "version", "reason") if now.metrics else None
-    for (name, version, reason), count in (failures or {}).items():
-        if count:
-            reasons.setdefault((name, version), {})[reason] = count
+    spoken = tokens(before.metrics if before else None, now.metrics)
+    reasons, before_that = _reasons(now.metrics), _reasons(before.metrics if before else None)
     for state in sorted(now.index, key=lambda state: (state.name, state.version.zfill(20))):
         key = (state.name, state.version)
         counted = now.counted.get(key)
         earlier = before.counted.get(key) if before else None
         later = counted.since(earlier) if counted and earlier else None
-        yield Fare(state, now.loaded.get(key), counted, later, pending.get(key), reasons.get(key, {}))
+        why, old = reasons.get(key, {}), before_that.get(key, {})
+        recent = {reason: more for reason, count in why.items() if (more := count - old.get(reason, 0)) > 0}
+        loaded = now.loaded.get(key)
+        yield Fare(state, loaded, counted, later, pending.get(key), why, recent, spoken.get(key))
+
+
+def _reasons(scrape: Scrape | None) -> dict[Version, dict[str, float]]:
+    """Return how many requests to each version failed, by reason."""
+    found: dict[Version, dict[str, float]] = {}
+    failures = scrape.values("requests_failed", "model", "version", "reason") if scrape else None
+    for (name, version, reason), count in (failures or {}).items():
+        if count:
+            found.setdefault((name, version), {})[reason] = count
+    return found
 
 
 def _by_version(now: Look, meaning: str) -> Mapping[tuple[str, ...], float]:
@@ -159,16 +180,15 @@ def _failures(at: Span, fare: Fare) -> Iterator[Diagnostic]:
     counted = fare.later or fare.counted
     if counted is None or not counted.failed:
         return
-    failed = counted.failed
-    if fare.later is None:
-        failed -= int(fare.reasons.get(CANCELED, 0))
+    reasons = dict(fare.recent if fare.later else fare.reasons)
+    failed = counted.failed - int(reasons.pop(CANCELED, 0))
     if failed <= 0:
         return
     every = not counted.requests
     of = "all" if every else f"{failed:,} of {counted.requests + counted.failed:,}"
-    told = ", ".join(f"{reason or 'unknown'}: {count:,.0f}" for reason, count in sorted(fare.reasons.items()))
+    told = ", ".join(f"{reason or 'unknown'}: {count:,.0f}" for reason, count in sorted(reasons.items()))
     since = "since the last look" if fare.later else "since it was loaded"
-    why = f" (reasons since it was loaded: {told})" if told else ""
+    why = f" ({told})" if told else ""
     message = f"{fare.state.name} version {fare.state.version}: {of} requests failed {since}{why}"
     severity = Severity.ERROR if every else Severity.WARNING
     hint = f"Run `tritonrepo smoke {at} --only {fare.state.name}`, which shows what the model responds."
