@@ -320,7 +320,7 @@ def test_a_missing_library_is_told_before_anything_else(
 
 def test_a_page_and_an_answer_at_once_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["up", str(EXAMPLE), "--ui", "--ask", "x"]) == 2
-    assert "--ask and --ui cannot be combined" in capsys.readouterr().err
+    assert "--ui and --ask cannot be combined" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_the_page_and_its_port(page: Page) -> None:

@@ -19,7 +19,11 @@ from tritonrepo.flows.served_release import confirm, judge_first, named, wheel_o
 from tritonrepo.flows.target import completes, of_record, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.releases import of_server
+<<<<<<< HEAD
 from tritonrepo.repository import Target, read, target
+=======
+from tritonrepo.repository import read, target
+>>>>>>> 7daf343a (serve: explain refusals again after the merge)
 from tritonrepo.rules import judge
 from tritonrepo.server import leftovers
 from tritonrepo.server.client import Client
