@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import resources
@@ -15,15 +14,12 @@ from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Span, Stop, Verdict, fatal
 from tritonrepo.flows import real_vllm
+from tritonrepo.flows.engines import Engine, settings
 from tritonrepo.flows.served_release import confirm, judge_first, named, wheel_of
 from tritonrepo.flows.target import completes, of_record, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.releases import of_server
-<<<<<<< HEAD
-from tritonrepo.repository import Target, read, target
-=======
 from tritonrepo.repository import read, target
->>>>>>> 7daf343a (serve: explain refusals again after the merge)
 from tritonrepo.rules import judge
 from tritonrepo.server import leftovers
 from tritonrepo.server.client import Client
@@ -34,10 +30,7 @@ from tritonrepo.server.runtime import MACHINE, find
 from tritonrepo.shared import VENDORED
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.package import WheelTag
-from tritonrepo.sources.resolve import resolve
-from tritonrepo.sources.stand_in import stand_in, wanted
 from tritonrepo.sources.vendored import differing, vendored
-from tritonrepo.sources.vllm_weights import vllm_weights
 from tritonrepo.spec.source import Local, parse_source
 from tritonrepo.stores import is_remote, open_store, server_environment
 from tritonrepo.stores.walk import is_in
@@ -74,15 +67,15 @@ class ServeOptions(NamedTuple):
     deadline_s: float = 120
     mode: Mode = Mode.ONCE
     poll_s: int = 5
-    release: str | None = None
-    """The release whose server runs, if not the one of the installed wheel."""
-    llm_environment: Path | None = None
-    """The environment of the real vLLM, for the engine `vllm`."""
     log: Path | None = None
     verbose: bool = False
     watched: bool = False
     places: Mapping[str, Span] = NOWHERE
     """Where a stack declares the models."""
+    release: str | None = None
+    """The release whose server runs, if not the one of the installed wheel."""
+    llm_environment: Path | None = None
+    """The environment of the real vLLM, for the engine `vllm`."""
 
 
 def read_record(repository: str, work: Workspace) -> Record:
@@ -138,17 +131,20 @@ def serve(
     The repository is a path, or a bucket's URI, which is passed to the server unchanged. Its record is read unless
     given; the record's local sources are relative to `base`, or to the working directory.
     """
+    release = None if chosen.release is None else named(chosen.release)
     record = read_record(str(repository), work) if record is None else record
+    if release is not None:
+        judge_first(str(repository), release, record, work, once=chosen.mode is Mode.ONCE and not chosen.watched)
     for left in leftovers.sweep(Path(tempfile.gettempdir())):
         work.tell(Line(left) if isinstance(left, str) else left)
     try:
         server = start(launch(repository, chosen, work, record, base), lambda said: _told(work, said))
     except Stop as stop:
         raise _explained(stop, str(repository), work, record) from None
-    if chosen.release is not None:
+    if release is not None:
         with ExitStack() as undo:
             undo.callback(server.stop)
-            confirm(server.endpoint, named(chosen.release))
+            confirm(server.endpoint, release)
             undo.pop_all()
     return server
 
@@ -185,15 +181,14 @@ def launch(
     repository: Path | str, chosen: ServeOptions, work: Workspace, record: Record, base: Path | None = None
 ) -> Launch:
     """Return how a repository with this record is served on this machine."""
-    release = None if chosen.release is None else named(chosen.release)
     built_for = target(record=of_record(record, str(repository)))
-    if release is not None:
-        judge_first(str(repository), release, record, work, once=chosen.mode is Mode.ONCE)
+    release = None if chosen.release is None else named(chosen.release)
     wheel = None if release is None else wheel_of(release, work.cache)
     runtime = find(chosen.runtime, ("onnxruntime", "tokenizers"), wheel)
     here = Path(str(resources.files("tritonrepo.server"))) / "backends"
     environment = {"TRITONREPO_LLM_ENGINE": chosen.engine, **server_environment(str(repository), work.environ)}
-    environment |= _engine(chosen, record, built_for, (base or Path.cwd(), Path(repository).parent), work)
+    engine, bases = Engine(chosen.engine, chosen.llm_environment), (base or Path.cwd(), Path(repository).parent)
+    environment |= settings(engine, record, built_for, bases, work)
     return Launch(
         repository,
         runtime,
@@ -209,11 +204,11 @@ def launch(
             record, WheelTag(built_for.arch, built_for.release.python), WheelTag(MACHINE, runtime.minor), work.cache
         ),
         lacking=built_for.backends - HERE,
-        counted_memory=release is not None and not release.has("random-memory-names"),
         places=chosen.places,
         log=chosen.log,
         whole=chosen.verbose,
         watched=chosen.watched,
+        counted_memory=release is not None and not release.has("random-memory-names"),
     )
 
 
@@ -229,49 +224,6 @@ def own_wheels(record: Record, built_for: WheelTag, here: WheelTag, cache: Cache
         for home in sorted(homes[name])
         for path, file in files.items()
     }
-
-
-Made = Callable[[dict[str, File], Span], Path]
-"""Returns the directory that an engine loads for the files of a local model."""
-
-
-def _engine(
-    chosen: ServeOptions, record: Record, built_for: Target, bases: tuple[Path, ...], work: Workspace
-) -> dict[str, str]:
-    """Return the variables of the language model's engine: its local models, and where the real vLLM is."""
-    by_class = not built_for.release.has("transformers-5")
-
-    def graph(files: dict[str, File], at: Span) -> Path:
-        return stand_in(files, work.cache, at, by_class=by_class)
-
-    if chosen.engine == "ort":
-        return _local_models(record, built_for, bases, work, graph)
-    if chosen.engine != "vllm":
-        return {}
-    there = real_vllm.found(chosen.llm_environment, work)
-
-    def weights(files: dict[str, File], at: Span) -> Path:
-        return vllm_weights(files, there.python, work.cache, at)
-
-    return _local_models(record, built_for, bases, work, weights) | real_vllm.settings(there)
-
-
-def _local_models(
-    record: Record, built_for: Target, bases: tuple[Path, ...], work: Workspace, made: Made
-) -> dict[str, str]:
-    """Return the variable with hub ID → directory of what is loaded for the model; what is not cached is made."""
-    found = {}
-    for model, text in record.local.items():
-        source = parse_source(text)
-        near = (base for base in bases if not isinstance(source, Local) or (base / source.path).exists())
-        base = next(near, None)
-        if base is None:
-            hint = "Start in the stack file's directory, to which the path is relative, or use `tritonrepo up STACK`."
-            raise fatal("source-missing", text, f"the local file for {model} does not exist", hint)
-        at = Span(str(base / records.NAME))
-        weights = resolve(source, built_for.arch, work.cache, None, at, links=work.links, only=wanted(source)).files
-        found[model] = str(made(weights, at))
-    return {"TRITONREPO_LOCAL_MODELS": json.dumps(found)}
 
 
 def banner(server: Server, record: Record, engine: str) -> list[str]:
