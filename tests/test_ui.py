@@ -82,6 +82,16 @@ def page() -> Iterator[Page]:
         yield reached(opened.url, server)
 
 
+KEPT_APART = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
 ASK = {"model": "rag", "text": "why?"}
 REFUSED: dict[str, tuple[str, str, Mapping[str, str], object, int]] = {
     "the page": ("GET", "/", {}, None, 200),
@@ -123,10 +133,7 @@ def test_only_the_page_itself_is_answered(
     before = len(page.server.here.asked)
     said = page.send(method, path, body, **head)
     assert said.status == status
-    policy = said.head["content-security-policy"]
-    assert policy.startswith("default-src 'none'; script-src 'self'; ")
-    assert "unsafe" not in policy
-    assert (said.head["x-frame-options"], said.head["cache-control"]) == ("DENY", "no-store")
+    assert KEPT_APART.items() <= said.head.items()
     assert "server" not in said.head
     if status != 200:
         assert len(page.server.here.asked) == before
@@ -262,7 +269,8 @@ def test_a_step_that_gets_too_little_is_told(page: Page) -> None:
 def test_a_drawing_has_the_steps(page: Page) -> None:
     (said,) = page.send("POST", "/api/drawing", {"model": "search"}).lines
     assert said["svg"].startswith("<svg ")
-    assert "embedder" in said["text"]
+    assert ("embedder" in said["text"], said["alone"]) == (True, False)
+    assert page.send("POST", "/api/drawing", {"model": "embedder"}).lines[0]["alone"] is True
     (said,) = page.send("POST", "/api/drawing", {"model": "nothing"}).lines
     assert said["error"]["rule"] == "ask-model"
 
@@ -288,7 +296,9 @@ def test_who_closes_a_stream_ends_the_servers_request() -> None:
 def test_a_value_of_any_kind_is_shown() -> None:
     one = shown.said({"a": [1.23456789, None, True], "b": "x" * 500})
     assert [each["first"] for each in one["outputs"]] == [["1.2346", "None", "True"], ["x" * 400 + "…"]]
+    assert [each["more"] for each in one["outputs"]] == [0, 0]
     assert shown.said([Passage("a", float("nan"), "y" * 5000)])["sources"][0]["score"] is None
+    assert shown.said([Passage("a", 1, "y" * 5000)])["sources"][0]["text"] == "y" * 4000 + "…"
     assert json.dumps(shown.said({"a": float("inf")}), allow_nan=False)
     assert shown.said({"many": [*np.arange(9)]})["outputs"][0]["more"] == 1
 
