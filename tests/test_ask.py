@@ -39,7 +39,9 @@ RAG = config("query,BOOL stream?", "answer,sources")
 SEARCH = config("query", "ids,FP32 scores,passages")
 VLLM = config("text_input,sampling_parameters?,BOOL stream?", "text_output")
 WIDE = config("STRING[1;1] text", "a", max_batch_size=4)
+ODD = {"input": [{"name": "q", "data_type": "TYPE_STRING", "dims": "x"}], "output": 3, "max_batch_size": "y"}
 QUIET = {"stream": False}
+    "what is no shape": (ODD, AskOptions(), Question("m", "q", "", {})),
 WAYS: dict[str, tuple[Config, AskOptions, Question]] = {
     "a pipeline with sources": (config("query?,messages?,BOOL stream?", "answer,sources"), AskOptions(), Question("m")),
     "a pipeline without": (config("query", "answer"), AskOptions(), Question("m", given={})),

@@ -95,8 +95,20 @@ def of_config(url: str, model: str, config: Mapping[str, Any], wanted: AskOption
     names = {str(each["name"]) for each in outputs}
     searches = names.issuperset(FOUND) and ANSWER not in names and not wanted.output
     answer = "" if searches else _chosen(url, model, "output", wanted.output, outputs)
-    dims = next((each.get("dims") or [] for each in inputs if each["name"] == text), [])
-    return Question(model, text, answer, given, searches, int(config.get("max_batch_size") or 0) > 0, len(dims))
+    axes = next(axes_of(each) for each in inputs if each["name"] == text)
+    return Question(model, text, answer, given, searches, batches(config), axes)
+
+
+def batches(config: Mapping[str, Any]) -> bool:
+    """Return whether a model with this config takes a batch as the first axis."""
+    size = config.get("max_batch_size")
+    return isinstance(size, int) and size > 0
+
+
+def axes_of(tensor: Mapping[str, Any]) -> int:
+    """Return how many axes a tensor of a config has, without the batch."""
+    dims = tensor.get("dims")
+    return len(dims) if isinstance(dims, list) and dims else 1
 
 
 def tensors(config: Mapping[str, Any], kind: str) -> Iterator[Mapping[str, Any]]:

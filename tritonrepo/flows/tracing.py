@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tritonrepo.diagnostics import failure
 from tritonrepo.flows.asking import plain
-from tritonrepo.flows.questions import Question, tensors
+from tritonrepo.flows.questions import Question, axes_of, batches, tensors
 from tritonrepo.report.graph import Pipeline, Port, Step
 from tritonrepo.server.client import Client
 from tritonrepo.server.tensors import Request, Tensor, of_values
@@ -58,12 +58,11 @@ def trace(client: Client, pipeline: Pipeline, asked: Question, text: str) -> Ite
 def _called(client: Client, step: Step, made: Mapping[str, Tensor]) -> Traced:
     config = client.config(step.model, step.version)
     listed = {str(each["name"]): each for each in tensors(config, "input")}
-    batch = int(int(config.get("max_batch_size") or 0) > 0)
     got, lacking = [], []
     for port in step.takes:
         about = listed.get(port.name, {})
         if port.tensor in made:
-            got.append(Value(*port[:2], _fitted(made[port.tensor], port.name, len(about.get("dims") or [1]) + batch)))
+            got.append(Value(*port[:2], _fitted(made[port.tensor], port.name, axes_of(about) + batches(config))))
         elif not about.get("optional"):
             lacking.append(port.tensor)
     if lacking:
