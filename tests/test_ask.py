@@ -41,7 +41,6 @@ VLLM = config("text_input,sampling_parameters?,BOOL stream?", "text_output")
 WIDE = config("STRING[1;1] text", "a", max_batch_size=4)
 ODD = {"input": [{"name": "q", "data_type": "TYPE_STRING", "dims": "x"}], "output": 3, "max_batch_size": "y"}
 QUIET = {"stream": False}
-    "what is no shape": (ODD, AskOptions(), Question("m", "q", "", {})),
 WAYS: dict[str, tuple[Config, AskOptions, Question]] = {
     "a pipeline with sources": (config("query?,messages?,BOOL stream?", "answer,sources"), AskOptions(), Question("m")),
     "a pipeline without": (config("query", "answer"), AskOptions(), Question("m", given={})),
@@ -59,6 +58,7 @@ WAYS: dict[str, tuple[Config, AskOptions, Question]] = {
     ),
     "vectors": (config("text", "FP32 embedding"), AskOptions(), Question("m", "text", "", {})),
     "several texts": (config("text", "a,b"), AskOptions(), Question("m", "text", "", {})),
+    "what is no shape": (ODD, AskOptions(), Question("m", "q", "", {})),
     "more axes": (WIDE, AskOptions(), Question("m", "text", "a", {}, batch=True, axes=2)),
 }
 
