@@ -269,11 +269,11 @@ RANKED = {
         "ranking",
         "of them, not ",
     ),
-    "scores of other passages": Sabotage(
+    "scores that belong to places": Sabotage(
         "reranker",
         step((LISTS, f'{LISTS}; found["scores"] = np.linspace(1, 0.5, top_k, dtype=np.float32) + 0 * found["scores"]')),
         "ranking",
-        "in another place of the same list",
+        "the scores are the same in all of 8 lists",
     ),
 }
 """The same of what belongs to a passage, and of a reranker."""

@@ -214,6 +214,16 @@ def test_scores_of_the_right_form_that_mean_something_else_are_told(
     assert flaws(case, ranked(case.request, top_k, score)) == ([message] if message else [])
 
 
+def test_scores_that_are_the_same_in_every_list_are_told() -> None:
+    case = asked()[1]
+    assert isinstance(case, Case)
+    columns = ranked(case.request, 3)
+    columns["scores"] = [[0.9, 0.8, 0.1] for _ in columns["scores"]]
+    assert flaws(case, columns) == [
+        "the scores are the same in all of 8 lists, so they belong to places, not to passages"
+    ]
+
+
 def test_a_score_that_belongs_to_a_place_is_told() -> None:
     case = asked()[2]
     assert isinstance(case, Case)

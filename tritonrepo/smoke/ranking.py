@@ -195,6 +195,9 @@ def _turned(known: Candidates, lists: Sequence[Ranked]) -> Judge:
         if all(len(set(answer.scores)) == 1 and len(answer.scores) > 1 for answer in answers):
             message = f"all passages have the same score in each of {len(lists)} lists: {answers[0].scores[0]:.6g}"
             yield Flaw(message, "Check that max_tokens leaves room for passages, and the weights of the model.")
+        elif len(lists) == LISTS and known.top_k > 1 and len({tuple(answer.scores) for answer in answers}) == 1:
+            message = f"the scores are the same in all of {len(lists)} lists, so they belong to places, not to passages"
+            yield Flaw(message, OWN)
         elif len(lists) == LISTS and all(
             known.texts[one.query] not in [passage for _, passage, _ in answer.found[: len(one.rows) - 1]]
             for one, answer in zip(lists, answers, strict=True)
