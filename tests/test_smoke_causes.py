@@ -81,6 +81,7 @@ def test_what_was_not_asked_any_more_is_no_consequence_and_no_cause(failed: Fail
     told = found(Check.ANSWER, Severity.ERROR, AT, Flaw("grpc: not tested, because the server stopped"), "search")
     unasked = replace(failed("search"), diagnostics=(told,))
     assert [each.cause for each in explained([failed("graph"), unasked, failed("all")])] == ["", "", "graph"]
+    assert [each.model for each in diagnosed([unasked, failed("graph")])] == ["graph", "search"]
 
 
 def test_a_second_server_explains_everything(failed: Failing) -> None:

@@ -67,9 +67,10 @@ def _elsewhere(result: Result, cause: Result) -> Result:
     return replace(result, cause=cause.model, diagnostics=tuple(_hinted(each, hint) for each in result.diagnostics))
 
 
-def _answered(result: Result) -> bool:
-    """Return whether a check failed by its own, and not because the server was gone before."""
-    return result.outcome is Outcome.FAILED and not all(UNASKED in each.message for each in result.diagnostics)
+def _answered(result: Result, *, alone: bool = False) -> bool:
+    """Return whether a check failed, and not because the server was gone before; `alone`: also one that passed."""
+    asked = not any(UNASKED in each.message for each in result.diagnostics)
+    return asked and (alone or result.outcome is Outcome.FAILED)
 
 
 def _explained(result: Result, failed: Mapping[str, Result]) -> Result:
@@ -87,6 +88,6 @@ def _hinted(found: Diagnostic, hint: str) -> Diagnostic:
 
 
 def diagnosed(results: Iterable[Result]) -> list[Diagnostic]:
-    """Return what was found: what may be a consequence comes last."""
-    ordered = sorted(explained(results), key=lambda result: bool(result.cause))
+    """Return what was found: what may be a consequence comes last, with what was not asked any more."""
+    ordered = sorted(explained(results), key=lambda result: bool(result.cause) or not _answered(result, alone=True))
     return [diagnostic for result in ordered for diagnostic in result.diagnostics]
