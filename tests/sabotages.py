@@ -449,8 +449,8 @@ OWN = {
                 ),
             )
         ),
-        "reference",
-        "with the stored one",
+        "at-once",
+        "responses are wrong",
     ),
     "the reranker reads another query": Sabotage(
         "rag",
