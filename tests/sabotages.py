@@ -512,7 +512,7 @@ OWN = {
             )
         ),
         "at-once",
-        "belongs to another request",
+        "responses are wrong",
     ),
 }
 """What else a team suffers."""
