@@ -241,9 +241,9 @@ def test_a_server_that_counts_its_memory_gets_no_prefix_and_runs_alone(
     monkeypatch.setattr(keeper, "SHARED_MEMORY", tmp_path)
     home = tmp_path / "tritonrepo-a"
     home.mkdir()
-    assert keeper.regions(home) == [home]
+    assert keeper.regions(home) == []
     (home / "regions").write_text(staging.COUNTED, "ascii")
-    assert keeper.regions(home) == [home, region]
+    assert keeper.regions(home) == [region]
 
 
 def test_the_real_server_of_a_release_serves_a_python_model(tmp_path: Path) -> None:
