@@ -66,7 +66,7 @@ def test_a_block_is_of_a_kind_that_is_tested() -> None:
     """
     assert {block.language for block in BLOCKS.values()} == {"console", "sh", "python", "yaml", "text"}
     yamls = {name for name, block in BLOCKS.items() if block.language == "yaml" and block.page != "stack.md"}
-    assert yamls == {"README.md 6", "smoke.md 3"}
+    assert yamls == {"README.md 6", "smoke.md 5"}
     assert {block.page for block in BLOCKS.values() if block.language == "python"} == {"api.md"}
 
 
@@ -173,7 +173,7 @@ def test_the_case_of_the_documents_is_asked_and_passes(
     rag_server: Server, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack = checkout / "examples" / "models" / "rag" / "tritonrepo.yaml"
-    text = BLOCKS["smoke.md 3"].text
+    text = BLOCKS["smoke.md 5"].text
     stack.write_text(stack.read_text("utf-8").split("\nsmoke:")[0] + "\n" + text, "utf-8")
     cases = yaml.safe_load(text)["smoke"]
     asked = [word for case in cases for word in ("--only", case["model"])]

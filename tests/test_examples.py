@@ -67,7 +67,7 @@ def test_own_models_answer_beside_a_search_and_what_no_cpu_can_serve_is_left_out
     ]
     assert Outcome.FAILED in {result.outcome for result in missed}
     # on a busy machine, requests may not meet in a batch
-    calm = [result for result in results if result.check is not Check.AT_ONCE]
+    calm = [result for result in results if result.check not in {Check.AT_ONCE, Check.BATCHING}]
     unchecked = {(result.model, result.unchecked) for result in calm if result.outcome is Outcome.NOT_CHECKED}
     assert unchecked == {(name, "this server has no pytorch backend") for name in ("urgency", "urgent")}
     rest = [result for result in calm if not result.unchecked]

@@ -350,6 +350,7 @@ def test_results_are_values() -> None:
         "ms": 1500,
         "outcome": "passed",
         "reason": "",
+        "seen": "",
     }
     assert (last["outcome"], last["reason"]) == ("not checked", "no reference")
 

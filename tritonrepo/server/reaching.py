@@ -27,6 +27,8 @@ GET = b"GET /v2/health/live HTTP/1.0\r\n\r\n"
 
 CERTIFICATE = "Name a client certificate with `--cert FILE`, and its key with `--key FILE`."
 
+GRPC = "Name gRPC's port, by default 8001, with `--grpc HOST:PORT`, or use only HTTP with `--grpc none`."
+
 EXPIRED, NOT_YET = 10, 9
 UNTRUSTED = {18, 19, 20, 21}
 OTHER_NAME = {62, 64}
@@ -136,8 +138,7 @@ def _plain(at: Port) -> Cause | None:
     if at.grpc:
         if not _says(at, GET).startswith(b"HTTP/1"):
             return None
-        hint = "Name gRPC's port, by default 8001, with `--grpc HOST:PORT`, or use only HTTP with `--grpc none`."
-        return Cause("the port speaks HTTP, not gRPC", hint)
+        return Cause("the port speaks HTTP, not gRPC", GRPC)
     if _is_http2(_says(at, PREFACE)):
         return Cause("the port speaks gRPC, not HTTP", "Use the server's HTTP port in the URL, by default 8000.")
     return None
@@ -149,8 +150,8 @@ def _away(error: OSError, at: Port) -> Cause | None:
             f'the host name "{at.host}" is not known: {error.strerror}', "Check the spelling of the host.", away=True
         )
     if isinstance(error, ConnectionRefusedError):
-        message = f"nothing listens on port {at.port}"
-        return Cause(message, "Check that the server is running on this port.", away=True)
+        hint = "Check that the server is running on this port."
+        return Cause(f"nothing listens on port {at.port}", f"{hint} {GRPC}" if at.grpc else hint, away=True)
     return _mismatch(at) if at.secure and isinstance(error, ConnectionError) else None
 
 
