@@ -15,10 +15,10 @@ from contextlib import contextmanager
 
 import pytest
 
-REPEATED = {"test_depth", "test_verdicts"}
-"""Files with many cases, or with large ones, each of a kind that another file has, too."""
+REPEATED = {"test_depth", "test_push_model", "test_verdicts"}
+"""Files with many, large, or all orders of cases, each of a kind that another file has, too."""
 
-CASES = 6
+CASES = 3
 """How many cases of a test are measured: further ones hardly run another line."""
 
 BEGUN = Counter[str]()
