@@ -329,6 +329,12 @@ STREAMED = {
         "stream",
         "does not have its stored",
     ),
+    "citation numbers off by one": Sabotage(
+        "rag",
+        step((ROWS, "for row in (lambda each: [*each[1:], *each[:1]])([*rows])]")),
+        "stream",
+        "order",
+    ),
     "sources in another order than in the prompt": Sabotage(
         "rag",
         step((ROWS, "for row in rows][::-1]")),
