@@ -69,7 +69,9 @@ def test_it_is_built_served_asked_and_judged(stack: Path) -> None:
     assert "gate: &lt;what a config says&gt;" in lines
     assert "VERSION: A NUMBERED DIRECTORY" in loud
     # on a busy machine, requests may not meet in a batch
-    assert {result.outcome for result in results if result.check is not Check.AT_ONCE} == {Outcome.PASSED}
+    assert {result.outcome for result in results if result.check not in {Check.AT_ONCE, Check.BATCHING}} == {
+        Outcome.PASSED
+    }
     assert not any(result.diagnostics for result in results)
     assert [(r.what, r.protocol) for r in results if r.model == "glossary" and r.check is Check.REFERENCE] == [
         ('"version"', "grpc"),

@@ -196,7 +196,8 @@ def test_smoke_finds_nothing_wrong_and_knows_what_a_reranker_is(server: Server, 
     results = list(api.smoke(server.endpoint, known))
     assert [each.diagnostics for each in results if each.diagnostics] == []
     # on a busy machine, requests may not meet in a batch; the generator reads too little for its whole prompt
-    assert {each.check for each in results if each.outcome is not Outcome.PASSED} <= {Check.AT_ONCE, Check.PROMPT}
+    unsure = {Check.AT_ONCE, Check.BATCHING, Check.PROMPT}
+    assert {each.check for each in results if each.outcome is not Outcome.PASSED} <= unsure
     asked = {(each.model, each.what) for each in results if each.check is Check.RANKING}
     assert {("late", "1 list"), ("late", "8 lists"), ("late", "2 orders"), ("search", '"p0"')} <= asked
     assert ("search", "8 ranking") in {(each.model, each.what) for each in results if each.check is Check.AT_ONCE}
