@@ -19,7 +19,7 @@ from tests.pages import NEEDED, OPTIONAL
 from tests.servers.packages import Manager, Package
 from tests.test_docs_facts import table
 from tritonrepo.cli import root
-from tritonrepo.cli.validate import DOCUMENTS
+from tritonrepo.cli.forms import DOCUMENTS
 from tritonrepo.rules import RULES
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Scope
@@ -157,7 +157,7 @@ def test_the_formats_of_validate_are_modules_of_one_function() -> None:
     assert list(form.type.choices) == ["text", *DOCUMENTS]
     for name, made in DOCUMENTS.items():
         assert made.__module__ == f"tritonrepo.report.{name}"
-        assert len(inspect.signature(made).parameters) == 4
+        assert len(inspect.signature(made).parameters) == 1
 
 
 def test_what_runs_in_triton_is_checked_for_its_python() -> None:

@@ -14,6 +14,7 @@ from tritonrepo.fixes import applied
 from tritonrepo.generate.origins import moved
 from tritonrepo.pbtxt import parse
 from tritonrepo.report import json as report_json
+from tritonrepo.report.checked import Checked
 from tritonrepo.repository import read, target
 from tritonrepo.rules.judge import judge
 from tritonrepo.rules.registry import RULES, Finding
@@ -110,7 +111,7 @@ FOUND = Diagnostic("r", Severity.ERROR, Span("m/config.pbtxt", 2, 1), "x", fix=F
 
 
 def test_a_fix_is_in_the_document_where_there_is_one() -> None:
-    text = report_json.judged([FOUND, replace(FOUND, fix=None)], [], 0)
+    text = report_json.judged(Checked((FOUND, replace(FOUND, fix=None)), ()))
     jsonschema.validate(json.loads(text), json.loads((SCHEMAS / "validate.schema.json").read_text("utf-8")))
     first, second = json.loads(text)["diagnostics"]
     assert first["fix"]["safe"] is True

@@ -13,6 +13,7 @@ from tritonrepo.cli import results as smoke_results
 from tritonrepo.diagnostics import Diagnostic, Fix, Replacement, Severity, Span, State, Unseen, Verdict
 from tritonrepo.report import json as report_json
 from tritonrepo.report import pages, plan, text
+from tritonrepo.report.checked import Checked
 from tritonrepo.report.fingerprints import fingerprints
 from tritonrepo.report.junit import Row, junit
 from tritonrepo.report.registry import REGISTRY, named
@@ -93,14 +94,17 @@ SUMMARIES = {
 
 @pytest.mark.parametrize(("severities", "models", "ignored", "line"), SUMMARIES.values(), ids=SUMMARIES)
 def test_the_closing_line_counts(severities: list[str], models: int, ignored: int, line: str) -> None:
-    assert text.summary([found(Severity(each)) for each in severities], models, ignored) == line
+    diagnostics = tuple(found(Severity(each)) for each in severities)
+    assert text.summary(Checked(diagnostics, (Verdict("m", State.READY),) * models, ignored)) == line
 
 
 def test_the_closing_line_says_what_was_not_looked_at() -> None:
-    left = [Unseen("TensorRT plan", ("a", "b")), Unseen("own backend f\n", ("c",))]
+    left = (Unseen("TensorRT plan", ("a", "b")), Unseen("own backend f\n", ("c",)))
     said = "not looked at: TensorRT plan of 2 models, own backend f\\n of 1 model"
-    assert text.summary([], 3, 0, left) == f"3 models: no problems found; {said}"
-    assert text.summary([found(Severity.ERROR)], 3, 1, left) == f"3 models: 1 error, 1 ignored; {said}"
+    verdicts = (Verdict("m", State.READY),) * 3
+    assert text.summary(Checked((), verdicts, 0, left)) == f"3 models: no problems found; {said}"
+    failed = Checked((found(Severity.ERROR),), verdicts, 1, left)
+    assert text.summary(failed) == f"3 models: 1 error, 1 ignored; {said}"
 
 
 def put(path: str, size: int = 1, reason: str = "new", phase: Phase = Phase.FILES) -> Put:
@@ -232,10 +236,12 @@ def test_junit_has_a_suite_for_each_model_and_counts() -> None:
 
 def test_json_has_findings_verdicts_and_counts() -> None:
     told = report_json.judged(
-        [found(Severity.FATAL, Span("f")), found(Severity.WARNING, Span("f", 2)), found(Severity.WARNING)],
-        [Verdict("m", State.READY), Verdict("n", State.NOT_JUDGED), Verdict("o", State.READY)],
-        4,
-        [Unseen("TensorRT plan", ("m", "o"))],
+        Checked(
+            (found(Severity.FATAL, Span("f")), found(Severity.WARNING, Span("f", 2)), found(Severity.WARNING)),
+            (Verdict("m", State.READY), Verdict("n", State.NOT_JUDGED), Verdict("o", State.READY)),
+            4,
+            (Unseen("TensorRT plan", ("m", "o")),),
+        )
     )
     document = json.loads(told)
     assert list(document) == ["diagnostics", "not_looked_at", "schema", "summary", "verdicts"]

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.collecting import uncollected
-from tritonrepo.cli.output import colour, concluded, painted, say
-from tritonrepo.cli.selecting import selected
+from tritonrepo.cli.checking import Checking
+from tritonrepo.cli.forms import Forms, form_options
+from tritonrepo.cli.sifting import Sifting, sifting_options
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.upgrading import compared
 from tritonrepo.cli.values import allow_links, gpu_options
-from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Unseen, Verdict
-from tritonrepo.flows.validate import Judgement, validate
+from tritonrepo.flows.validate import validate
 from tritonrepo.llm.gpus import Gpu
-from tritonrepo.report import json as report_json
-from tritonrepo.report import text as report_text
-from tritonrepo.rules.unseen import together
 
 EPILOG = f"""\b
 Examples:
@@ -32,34 +27,24 @@ Examples:
 
 {EXIT_CODES}"""
 
-DOCUMENTS = {"json": report_json.judged}
-"""The choices of `--format` besides text: each makes one document of what a `Judgement` has."""
-
 PATHS = ("model_repository",)
-NOTHING = Judgement((), (), lambda _: [])
 
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["validate"])
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @target_options
 @gpu_options
-@click.option("--format", "form", type=click.Choice(["text", *DOCUMENTS]), default="text", help="Output format.")
-@click.option("--select", multiple=True, metavar="RULE", help="Show only findings of this rule or family. Repeatable.")
-@click.option("--ignore", multiple=True, metavar="RULE", help="Hide findings of this rule or family. Repeatable.")
+@form_options
+@sifting_options
 @allow_links
 @click.option("--upgrade-to", metavar="YY.MM", help="Show only what changes with this Triton release.")
-@click.option("--strict", is_flag=True, help="Also exit 1 for warnings.")
-@click.option("-v", "--verbose", is_flag=True, help="Also show findings of severity info.")
 def command(
     paths: tuple[str, ...],
     *,
-    form: str,
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
+    forms: Forms,
+    sifting: Sifting,
     links: tuple[Path, ...],
     upgrade_to: str | None,
-    strict: bool,
-    verbose: bool,
     release: str | None,
     image: tuple[str, ...],
     gpus: int | None,
@@ -83,33 +68,16 @@ def command(
 
     RULE is a rule's name, a family such as scheduling, or the first words of names, such as dynamic.
     """
-    shown = selected(select, ignore, verbose=verbose)
     given = aim(release, image, gpus, no_auto_complete=no_auto_complete, gpu=gpu, memory=gpu_memory)
     work = workspace(links)
-    bad = {Severity.ERROR, Severity.FATAL, *([Severity.WARNING] if strict else [])}
     if upgrade_to is not None:
-        return int(not bad.isdisjoint(compared(paths or PATHS, work, (given, upgrade_to), shown, form)))
+        severities = compared(paths or PATHS, work, (given, upgrade_to), sifting.shown, forms.form)
+        return int(not sifting.bad.isdisjoint(severities))
 
-    diagnostics: list[Diagnostic] = []
-    verdicts: list[Verdict] = []
-    left: list[Unseen] = []
-    ignored, judged = 0, False
-    faults = Faults()
-    colours = colour(sys.stdout)
-    with concluded(form, lambda ends: DOCUMENTS[form]([*diagnostics, *ends], verdicts, ignored, together(left))):
+    checking = Checking()
+    with forms.concluded(checking):
         for path in paths or PATHS:
-            with uncollected():
-                judgement = faults.tried(partial(validate, path, work, given, shown), NOTHING)
-            judged |= judgement is not NOTHING
-            diagnostics += judgement.diagnostics
-            verdicts += judgement.verdicts
-            ignored += judgement.ignored
-            left += judgement.unseen
-            if form == "text":
-                painted(
-                    report_text.diagnostics(judgement.diagnostics, judgement.lines, colour=colours), colours=colours
-                )
-        if form == "text" and judged:
-            say(report_text.summary(diagnostics, len(verdicts), ignored, together(left)))
-        faults.stop()
-    return 1 if any(diagnostic.severity in bad for diagnostic in diagnostics) else 0
+            forms.path(checking.tried(partial(validate, path, work, given, sifting.shown)))
+        forms.end(checking)
+        checking.faults.stop()
+    return checking.worst(sifting.bad)

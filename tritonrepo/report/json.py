@@ -9,30 +9,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, Unseen, Verdict
+from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.plain import DRIVING, hidden
+from tritonrepo.report.checked import Checked
 from tritonrepo.report.fingerprints import fingerprints
 
 SCHEMA = 1
 """Raised by a change that breaks readers; keys are added, never renamed."""
 
 
-def judged(found: Sequence[Diagnostic], verdicts: Sequence[Verdict], ignored: int, left: Sequence[Unseen] = ()) -> str:
-    """Return the document that `schemas/validate.schema.json` describes.
-
-    `ignored` is the number of hidden findings, and `left` what was not looked into.
-    """
-    severities = Counter(diagnostic.severity for diagnostic in found)
-    states = Counter(verdict.verdict for verdict in verdicts)
+def judged(checked: Checked) -> str:
+    """Return the document that `schemas/validate.schema.json` describes."""
+    severities = Counter(diagnostic.severity for diagnostic in checked.diagnostics)
+    states = Counter(verdict.verdict for verdict in checked.verdicts)
     summary = {
-        "models": len(verdicts),
+        "models": len(checked.verdicts),
         **{str(severity): severities[severity] for severity in Severity},
-        "ignored": ignored,
+        "ignored": checked.ignored,
         "verdicts": {str(state): count for state, count in states.items()},
     }
-    unseen = [each._asdict() for each in left]
-    rest = {"verdicts": [asdict(verdict) for verdict in verdicts], "not_looked_at": unseen, "summary": summary}
-    return document(found, rest)
+    unseen = [each._asdict() for each in checked.unseen]
+    rest = {"verdicts": [asdict(verdict) for verdict in checked.verdicts], "not_looked_at": unseen, "summary": summary}
+    return document(checked.diagnostics, rest)
 
 
 def checked(rows: Sequence[Mapping[str, str | int | None]], found: Sequence[Diagnostic]) -> str:

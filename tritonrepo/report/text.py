@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Unseen
+from tritonrepo.diagnostics import Diagnostic, Severity
 from tritonrepo.plain import inline, printable
+from tritonrepo.report.checked import Checked
 
 WIDTH = 100
 """Maximum length of a source line; longer ones are cut around the column."""
@@ -68,17 +69,17 @@ def _excerpt(diagnostic: Diagnostic, lines: Lines) -> Iterator[str]:
         yield f"  {' ' * len(number)} | {' ' * (before - start)}^"
 
 
-def summary(found: Iterable[Diagnostic], models: int, ignored: int, left: Iterable[Unseen] = ()) -> str:
+def summary(checked: Checked) -> str:
     """Return the closing line: the number of models, errors, warnings, findings that comments hide, and what is left.
 
     That is what was not looked into, so that a line without a problem does not say that there is none.
     """
-    severities = [diagnostic.severity for diagnostic in found]
+    severities = [diagnostic.severity for diagnostic in checked.diagnostics]
     counts = [(severities.count(severity), str(severity)) for severity in (Severity.ERROR, Severity.WARNING)]
     told = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
-    hidden = f", {ignored} ignored" if ignored else ""
-    closing = f"{_models(models)}: {told or 'no problems found'}{hidden}"
-    unseen = ", ".join(f"{inline(each.what)} of {_models(len(each.models))}" for each in left)
+    hidden = f", {checked.ignored} ignored" if checked.ignored else ""
+    closing = f"{_models(len(checked.verdicts))}: {told or 'no problems found'}{hidden}"
+    unseen = ", ".join(f"{inline(each.what)} of {_models(len(each.models))}" for each in checked.unseen)
     return f"{closing}; not looked at: {unseen}" if unseen else closing
 
 
