@@ -21,7 +21,7 @@ STATUS = re.compile(
 )
 DATA = Path(__file__).parent / "data"
 NEEDED = ("Why", "Source", "Bad", "Says", "Good")
-OPTIONAL = ("Run with", "Server says", "Also")
+OPTIONAL = ("Run with", "Server says", "Also", "Fix")
 DOTS = re.compile(r"^\.\.\.$\n?", re.MULTILINE)
 REST = """input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
 output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }

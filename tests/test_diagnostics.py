@@ -28,7 +28,7 @@ from tritonrepo.diagnostics import (
     nearest,
     unreadable,
 )
-from tritonrepo.fixes import applied
+from tritonrepo.fixes import Write, applied
 from tritonrepo.flows.target import of_record, record_of
 from tritonrepo.flows.validate import EXCERPT_BYTES, declared, everything, validate
 from tritonrepo.flows.workspace import Workspace
@@ -37,7 +37,7 @@ from tritonrepo.releases import RELEASES, instead, newest, runnable
 from tritonrepo.repository import NOTHING, Said
 from tritonrepo.rules import RULES
 from tritonrepo.stores import open_store
-from tritonrepo.tree import of_text
+from tritonrepo.tree import of_bytes, of_text
 
 SPANS = {
     "a file": (Span("f"), "f"),
@@ -276,16 +276,16 @@ SPLICED = {
 @pytest.mark.parametrize(("replacements", "content"), SPLICED.values(), ids=SPLICED)
 def test_a_fix_is_applied_at_its_bounds(replacements: list[Replacement], content: bytes | None) -> None:
     fix = Fix(tuple(replacements))
-    found = applied({"f": b"abc\nde\n"}, [fix])
-    assert found == (({}, (fix,)) if content is None else ({"f": content}, ()))
-    apart = applied({"f": b"abc\nde\n"}, [Fix((each,)) for each in replacements])
+    found = applied({"f": of_bytes(b"abc\nde\n")}, [fix])
+    assert found == (((), (), (fix,)) if content is None else ((Write("f", content),), (fix,), ()))
+    apart = applied({"f": of_bytes(b"abc\nde\n")}, [Fix((each,)) for each in replacements])
     assert len(apart.left) == (content is None)
 
 
 def test_equal_places_of_two_files_do_not_meet() -> None:
     other = Replacement(Span("g", 1, 1, 1, 2), "y")
-    found = applied({"f": b"ab", "g": b"ab"}, [Fix((put(1, 1, 2, "x"),)), Fix((other,))])
-    assert found == ({"f": b"xb", "g": b"yb"}, ())
+    found = applied({"f": of_bytes(b"ab"), "g": of_bytes(b"ab")}, [Fix((put(1, 1, 2, "x"),)), Fix((other,))])
+    assert (found.steps, found.left) == ((Write("f", b"xb"), Write("g", b"yb")), ())
 
 
 def test_the_target_of_what_declares_none_is_the_default() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import jsonschema
 import pytest
 
 from tests.test_json import SCHEMAS
-from tritonrepo.diagnostics import Diagnostic, Fix, Replacement, Severity, Span
-from tritonrepo.fixes import applied
+from tritonrepo.diagnostics import Create, Diagnostic, FileChange, Fix, Move, Remove, Replacement, Severity, Span
+from tritonrepo.fixes import Write, after, applied
 from tritonrepo.generate.origins import moved
 from tritonrepo.pbtxt import parse
 from tritonrepo.report import json as report_json
@@ -19,7 +20,7 @@ from tritonrepo.repository import read, target
 from tritonrepo.rules.judge import judge
 from tritonrepo.rules.registry import RULES, Finding
 from tritonrepo.spec.nodes import parse as yaml
-from tritonrepo.tree import of_bytes
+from tritonrepo.tree import Directory, Entry, File, Link, of_bytes
 
 CONFIG = b'name: "\xc3\xa9"  # a comment\nmax_batchsize: 8\n'
 MODEL = b'{"modle": "o/m"}'
@@ -56,10 +57,17 @@ APPLIED = {
 }
 
 
+def written(files: Mapping[str, bytes], fixes: Sequence[Fix]) -> tuple[dict[str, bytes], tuple[Fix, ...]]:
+    """Return the files that fixes change, with their new content, and the fixes that are left."""
+    found = applied({path: of_bytes(content) for path, content in files.items()}, fixes)
+    assert {*found.done, *found.left} == {*fixes}
+    return {step.path: step.content for step in found.steps if isinstance(step, Write)}, found.left
+
+
 @pytest.mark.parametrize(("replacements", "files"), APPLIED.values(), ids=APPLIED)
 def test_a_fix_changes_its_places_and_no_other_byte(replacements: list[Replacement], files: dict[str, bytes]) -> None:
-    assert applied(FILES, [Fix(tuple(replacements))]) == (files, ())
-    assert applied(FILES, [Fix((each,)) for each in replacements]) == (files, ())
+    assert written(FILES, [Fix(tuple(replacements))]) == (files, ())
+    assert written(FILES, [Fix((each,)) for each in replacements]) == (files, ())
 
 
 LEFT = {
@@ -78,36 +86,113 @@ LEFT = {
 @pytest.mark.parametrize("replacement", LEFT.values(), ids=LEFT)
 def test_a_fix_that_does_not_fit_is_left_as_a_whole(replacement: Replacement) -> None:
     first, second = Fix((RENAMED,)), Fix((KEYED, replacement))
-    files, left = applied(FILES, [first, second])
+    files, left = written(FILES, [first, second])
     assert files == {"m/config.pbtxt": CONFIG.replace(b"batchsize", b"batch_size")}
     assert left == (second,)
-    assert applied(FILES, [Fix((RENAMED, replacement))]).files == {}
+    assert written(FILES, [Fix((RENAMED, replacement))])[0] == {}
+
+
+TREE: dict[str, Entry] = {
+    "m/config.pbtxt": of_bytes(CONFIG),
+    "m/model.onnx": of_bytes(b"weights"),
+    "m/01/a": of_bytes(b"a"),
+    "m/01/b/c": of_bytes(b"c"),
+    "m/2": Directory(),
+    "m/link": Link("01"),
+    "n/1/model.onnx": of_bytes(b"n"),
+}
+
+CHANGED: dict[str, tuple[list[FileChange], dict[str, str], set[str]]] = {
+    "a directory, with all in it": ([Move("m/01", "m/1")], {"m/1/a": "m/01/a", "m/1/b/c": "m/01/b/c"}, set()),
+    "a file into an empty directory": (
+        [Move("m/model.onnx", "m/2/model.onnx")],
+        {"m/2/model.onnx": "m/model.onnx"},
+        set(),
+    ),
+    "the last file of a directory": ([Move("n/1/model.onnx", "m/3")], {"m/3": "n/1/model.onnx"}, {"n/1"}),
+    "a link that goes": ([Remove("m/link")], {}, set()),
+    "a directory that goes": ([Remove("m/01/b")], {}, set()),
+    "an empty directory": ([Create("m/1")], {}, {"m/1"}),
+    "one after the other": ([Remove("m/2"), Create("m/3")], {}, {"m/3"}),
+}
+
+
+@pytest.mark.parametrize(("changes", "kept", "empty"), CHANGED.values(), ids=CHANGED)
+def test_whole_files_change_as_a_scan_would_find_them(
+    changes: list[FileChange], kept: dict[str, str], empty: set[str]
+) -> None:
+    found = applied(TREE, [Fix(files=tuple(changes))])
+    assert (found.steps, found.left) == (tuple(changes), ())
+    there = after(TREE, found.steps)
+    gone = {path for path in TREE for each in changes for at in [each.path] if path == at or path.startswith(f"{at}/")}
+    made = {path: TREE[old] for path, old in kept.items()} | dict.fromkeys(empty, Directory())
+    filled = {
+        path
+        for path, entry in TREE.items()
+        if entry == Directory() and any(each.startswith(path + "/") for each in made)
+    }
+    assert there == {path: entry for path, entry in TREE.items() if path not in gone | filled} | made
+
+
+IMPOSSIBLE: dict[str, FileChange] = {
+    "over a file": Move("m/model.onnx", "n/1/model.onnx"),
+    "over a directory": Move("m/model.onnx", "m/01"),
+    "below a file": Move("m/01", "n/1/model.onnx/x"),
+    "below a link": Create("m/link/x", ""),
+    "what is not there": Move("m/9", "m/1"),
+    "what is gone": Remove("m/9"),
+    "a file over another": Create("m/config.pbtxt", ""),
+    "a directory over another": Create("m/01"),
+    "what another fix moves": Remove("m/01/a"),
+    "where another fix moves to": Create("m/1/x", ""),
+    "what another fix writes": Move("m/config.pbtxt", "m/2/config.pbtxt"),
+}
+
+
+@pytest.mark.parametrize("change", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_a_change_that_is_not_possible_is_left_with_its_whole_fix(change: FileChange) -> None:
+    first, second = Fix((RENAMED,), files=(Move("m/01", "m/1"),)), Fix((), files=(Create("m/4"), change))
+    found = applied(TREE, [first, second])
+    assert (found.done, found.left) == ((first,), (second,))
+    assert found.steps == (Write("m/config.pbtxt", CONFIG.replace(b"batchsize", b"batch_size")), Move("m/01", "m/1"))
+
+
+def test_a_file_may_be_mended_and_moved_by_one_fix() -> None:
+    found = applied(TREE, [Fix((RENAMED,), files=(Move("m/config.pbtxt", "o/config.pbtxt"),))])
+    there = after(TREE, found.steps)
+    entry = there["o/config.pbtxt"]
+    assert isinstance(entry, File)
+    assert entry.content() == CONFIG.replace(b"batchsize", b"batch_size")
+    assert "m/config.pbtxt" not in there
+    assert applied(TREE, [Fix(files=(Move("m", "o"),)), Fix((RENAMED,))]).left == (Fix((RENAMED,)),)
 
 
 def test_text_may_be_put_in_where_another_place_ends() -> None:
     behind = edit("m/config.pbtxt", 2, 14, 14, "_")
-    assert applied(FILES, [Fix((RENAMED,)), Fix((behind,))]).files == {
+    assert written(FILES, [Fix((RENAMED,)), Fix((behind,))])[0] == {
         "m/config.pbtxt": CONFIG.replace(b"max_batchsize", b"max_batch_size_")
     }
 
 
 def test_bytes_that_are_no_text_stay() -> None:
     content = b"\xff\xe2\x82 a\r\n"
-    assert applied({"f": content}, [Fix((edit("f", 1, 5, 6, "\udcff"),))]).files == {"f": b"\xff\xe2\x82 \xff\r\n"}
+    assert written({"f": content}, [Fix((edit("f", 1, 5, 6, "\udcff"),))])[0] == {"f": b"\xff\xe2\x82 \xff\r\n"}
 
 
 def test_nodes_say_what_to_replace() -> None:
     value = parse(CONFIG).root.fields[0].value
-    assert applied(FILES, [Fix((Replacement(value.span("m/config.pbtxt"), '"m"'),))]).files == {
+    assert written(FILES, [Fix((Replacement(value.span("m/config.pbtxt"), '"m"'),))])[0] == {
         "m/config.pbtxt": CONFIG.replace(b"\xc3\xa9", b"m")
     }
     node = yaml(STACK, "tritonrepo.yaml").keys["name"][1]
-    assert applied(FILES, [Fix((Replacement(node.at, "t"),))]).files == {
+    assert written(FILES, [Fix((Replacement(node.at, "t"),))])[0] == {
         "tritonrepo.yaml": STACK.replace(b"s\n", b"t\n", 1)
     }
 
 
-FOUND = Diagnostic("r", Severity.ERROR, Span("m/config.pbtxt", 2, 1), "x", fix=Fix((RENAMED, KEYED), safe=True))
+CHANGES = (Move("m/01", "m/1"), Create("m/a", "b"), Create("m/c"), Remove("m/d"))
+MENDED = Fix((RENAMED, KEYED), safe=True, files=CHANGES)
+FOUND = Diagnostic("r", Severity.ERROR, Span("m/config.pbtxt", 2, 1), "x", fix=MENDED)
 
 
 def test_a_fix_is_in_the_document_where_there_is_one() -> None:
@@ -123,6 +208,12 @@ def test_a_fix_is_in_the_document_where_there_is_one() -> None:
         "end_column": 8,
         "text": "model",
     }
+    assert first["fix"]["files"] == [
+        {"action": "move", "path": "m/01", "to": "m/1"},
+        {"action": "create", "path": "m/a", "text": "b"},
+        {"action": "create", "path": "m/c", "text": None},
+        {"action": "remove", "path": "m/d"},
+    ]
     assert "fix" not in second
 
 
@@ -132,6 +223,8 @@ def test_a_fix_goes_where_its_diagnostic_is_said_to_be() -> None:
     assert told.fix is not None
     assert [each.at.path for each in told.fix.replacements] == ["models/m/config.pbtxt", "models/m/1/model.json"]
     assert told.fix.safe
+    assert [each.path for each in told.fix.files] == ["models/m/01", "models/m/a", "models/m/c", "models/m/d"]
+    assert told.fix.files[0] == Move("models/m/01", "models/m/1")
     assert told.fix.replacements[0].at.end_column == 14
 
 

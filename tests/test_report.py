@@ -275,7 +275,7 @@ def test_json_has_everything_of_a_finding() -> None:
         **said,
         **place,
         "path": "f",
-        "fix": {"safe": False, "replacements": [{"path": "g", **place, "text": "new"}]},
+        "fix": {"safe": False, "replacements": [{"path": "g", **place, "text": "new"}], "files": []},
     }
     assert second.pop("fingerprint")
     assert second == {**said, **dict.fromkeys(place), "path": "f"}
@@ -408,7 +408,7 @@ def test_names_are_listed_in_order_with_their_severities() -> None:
     assert told[1].startswith(f"stack-schema{' ' * 15}  fatal    {entries[2].page[2:10]}")
     assert pages.table([]) == ""
     first, second, *rows = pages.index(entries, "rules").split("\n")
-    assert (first, second) == ("| Name | Severity | Title |", "|---|---|---|")
+    assert (first, second) == ("| Name | Severity | Fix | Title |", "|---|---|---|---|")
     assert rows[0].startswith("| [dynamic-preferred-above-max](rules/dynamic-preferred-above-max.md) | error | ")
     assert [row.split("]")[0] for row in rows[1:]] == ["| [stack-schema", "| [store-access"]
 

@@ -51,12 +51,54 @@ class Replacement(NamedTuple):
     text: str
 
 
+class Move(NamedTuple):
+    """A file or directory, with everything in it, gets another path, at which nothing is yet."""
+
+    path: str
+    to: str
+
+
+class Create(NamedTuple):
+    """A new text file, or an empty directory if the text is None, at a path at which nothing is yet."""
+
+    path: str
+    text: str | None = None
+
+
+class Remove(NamedTuple):
+    """A file or link is removed, or a directory with everything in it."""
+
+    path: str
+
+
+FileChange = Move | Create | Remove
+
+
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A fix for a fault, in one file or several: all replacements or none; a safe one needs no review."""
+    """A fix for a fault, in one file or several: all of it or nothing; a safe one needs no review.
 
-    replacements: tuple[Replacement, ...]
+    The replacements come first, in the files as they are; then what happens to whole files, in this order.
+    """
+
+    replacements: tuple[Replacement, ...] = ()
     safe: bool = False
+    files: tuple[FileChange, ...] = ()
+
+    def renamed(self, name: Callable[[str], str]) -> Fix:
+        """Return a copy with every path replaced by what `name` returns for it."""
+        moved = (Replacement(replace(each.at, path=name(each.at.path)), each.text) for each in self.replacements)
+        return Fix(tuple(moved), self.safe, tuple(_renamed(each, name) for each in self.files))
+
+
+def _renamed(change: FileChange, name: Callable[[str], str]) -> FileChange:
+    match change:
+        case Move(path, to):
+            return Move(name(path), name(to))
+        case Create(path, text):
+            return Create(name(path), text)
+        case Remove(path):
+            return Remove(name(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +116,8 @@ class Diagnostic:
 
     def renamed(self, name: Callable[[str], str]) -> Diagnostic:
         """Return a copy with every path replaced by what `name` returns for it: where a user finds the file."""
-        at, fix = replace(self.at, path=name(self.at.path)), self.fix
-        if fix is not None:
-            moved = (Replacement(replace(each.at, path=name(each.at.path)), each.text) for each in fix.replacements)
-            fix = replace(fix, replacements=tuple(moved))
-        return replace(self, at=at, fix=fix)
+        fix = None if self.fix is None else self.fix.renamed(name)
+        return replace(self, at=replace(self.at, path=name(self.at.path)), fix=fix)
 
     def __str__(self) -> str:
         """Return the diagnostic as users see it; control characters in names are escaped."""

@@ -98,6 +98,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     "rules": (
         "verdicts",
         "rules",
+        "mending",
         "ignores",
         "judge",
         "aside",

@@ -48,7 +48,7 @@ class Source:
     def place(self, offset: int) -> tuple[int, int]:
         """Return line and column from 1 as an editor counts: in characters, with a tab as one."""
         line, before = self._line_before(offset)
-        return line, len(before.decode("utf-8", "replace")) + 1
+        return line, len(before.decode("utf-8", "surrogateescape")) + 1
 
     def server_place(self, offset: int) -> tuple[int, int]:
         """Return line and column from 1 as the server counts: in bytes, with a tab up to the next multiple of 8.

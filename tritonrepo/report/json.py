@@ -78,7 +78,8 @@ def _data(diagnostic: Diagnostic) -> dict[str, Any]:
     del said["at"], said["fix"]
     if diagnostic.fix is not None:
         replacements = [{**_place(each.at), "text": each.text} for each in diagnostic.fix.replacements]
-        said["fix"] = {"safe": diagnostic.fix.safe, "replacements": replacements}
+        files = [{"action": type(each).__name__.lower(), **each._asdict()} for each in diagnostic.fix.files]
+        said["fix"] = {"safe": diagnostic.fix.safe, "replacements": replacements, "files": files}
     return said | _place(diagnostic.at)
 
 

@@ -65,5 +65,8 @@ def table(entries: Iterable[Entry]) -> str:
 def index(entries: Iterable[Entry], home: str) -> str:
     """Return a Markdown table of entries, sorted by name; `home` is the path to their pages."""
     found = sorted(entries, key=lambda entry: entry.name)
-    rows = (f"| [{each.name}]({home}/{each.name}.md) | {each.severity} | {title(each.page)} |" for each in found)
-    return "\n".join(["| Name | Severity | Title |", "|---|---|---|", *rows])
+    rows = (
+        f"| [{each.name}]({home}/{each.name}.md) | {each.severity} | {each.fix} | {title(each.page)} |"
+        for each in found
+    )
+    return "\n".join(["| Name | Severity | Fix | Title |", "|---|---|---|---|", *rows])

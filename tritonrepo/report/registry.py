@@ -18,6 +18,7 @@ from tritonrepo.rules.names import matching
 
 REPORTED = resources.files(__package__) / "pages"
 SEVERITY = re.compile(r"^Severity: (\w+)$", re.MULTILINE)
+FIX = re.compile(r"^## Fix\n\n(Safe|Unsafe)\.", re.MULTILINE)
 
 
 class Entry(NamedTuple):
@@ -31,6 +32,12 @@ class Entry(NamedTuple):
     def page(self) -> str:
         """The page, in Markdown: a title, then sections."""
         return self.file.read_text("utf-8")
+
+    @property
+    def fix(self) -> str:
+        """Whether `validate` can fix it: "safe" or "unsafe"; "" if it cannot."""
+        found = FIX.search(self.page)
+        return found[1].lower() if found else ""
 
 
 def _entries() -> Iterator[Entry]:

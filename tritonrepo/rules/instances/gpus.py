@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt.editor import delete
 from tritonrepo.repository import Model
 from tritonrepo.rules.instances.groups import AUTO, CPU, GPU, MODEL, Group, groups, machine, reason, usable
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -24,7 +26,10 @@ def named(group: Group, model: Model) -> Finding:
         hint = "Remove gpus: the model chooses its own devices."
     message = f"a {group.written} group cannot list gpus, but this one lists [ {listed} ]"
     words = reason(group, model, f"has kind {group.kind} but specifies one or more GPUs")
-    return Finding(group.gpus[0], message, hint=hint, reason=words, item=group.item)
+    fix = edited(
+        model, *(delete(field) for field in group.node.fields if field.name == "gpus"), safe=group.kind == MODEL
+    )
+    return Finding(group.gpus[0], message, hint=hint, reason=words, item=group.item, fix=fix)
 
 
 @rule("kind-model-with-gpus", Severity.ERROR, "*.gpus", at=Stage.LOAD.after("tensorflow-gone"))

@@ -8,6 +8,7 @@ from tritonrepo.diagnostics import Severity, State
 from tritonrepo.repository import Model
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.rules.layout import signs
+from tritonrepo.rules.mending import moved
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Unreadable, is_directory
@@ -35,7 +36,7 @@ def misnamed(model: Model) -> Iterator[Finding]:
     other = signs.misnamed_config(model) if model.parsed is None else ""
     if other and "/" not in other and not signs.refused_bare(model) and not signs.no_backend(model):
         message = f"Triton does not read {other} because its name is not {CONFIG}"
-        yield Finding(other, message, hint=f"Rename it to {CONFIG}.")
+        yield Finding(other, message, hint=f"Rename it to {CONFIG}.", fix=moved(model, other, CONFIG, safe=True))
 
 
 @rule("config-in-version-directory", Severity.WARNING)
@@ -43,7 +44,8 @@ def in_version_directory(model: Model) -> Iterator[Finding]:
     """A model's config.pbtxt should be next to its version directories, not in one."""
     other = signs.misnamed_config(model) if model.parsed is None else ""
     if "/" in other and not signs.refused_bare(model) and not signs.no_backend(model):
-        yield Finding(other, f"Triton does not read {other}", hint=f"Move it to {model.name}/{CONFIG}.")
+        hint, fix = f"Move it to {model.name}/{CONFIG}.", moved(model, other, CONFIG, safe=True)
+        yield Finding(other, f"Triton does not read {other}", hint=hint, fix=fix)
 
 
 @rule(

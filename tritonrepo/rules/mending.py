@@ -1,0 +1,70 @@
+"""Fixes that rules offer: edits of a model's config, and changes to whole files, with paths in the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tritonrepo.diagnostics import Create, FileChange, Fix, Move, Remove, Replacement, Span
+from tritonrepo.pbtxt.editor import Edit
+from tritonrepo.pbtxt.nodes import Source
+from tritonrepo.repository import Model
+from tritonrepo.repository.model import CONFIG
+
+
+def edited(model: Model, *edits: Edit, safe: bool) -> Fix | None:
+    """Return the fix that makes these edits of the model's config; None if it has none.
+
+    The edits are of nodes of `model.parsed`, not of a completed config, and do not overlap. Those that insert at one
+    place insert in the given order.
+    """
+    if model.parsed is None:
+        return None
+    source, path = model.parsed.root.source, f"{model.name}/{CONFIG}"
+    return Fix(tuple(_replacement(source, path, each) for each in _merged(edits)), safe=safe)
+
+
+def moved(model: Model, path: str, to: str, *, safe: bool) -> Fix:
+    """Return the fix that gives a file or directory of the model another path, both below the model's directory."""
+    return Fix((), safe, (Move(_in(model, path), _in(model, to)),))
+
+
+def created(model: Model, path: str, text: str | None = None, *, safe: bool) -> Fix:
+    """Return the fix that creates a text file below the model's directory, or an empty directory without text."""
+    return Fix((), safe, (Create(_in(model, path), text),))
+
+
+def removed(model: Model, path: str, *, safe: bool) -> Fix:
+    """Return the fix that removes a file, link or directory below the model's directory."""
+    return Fix((), safe, (Remove(_in(model, path)),))
+
+
+def together(*fixes: Fix | None) -> Fix | None:
+    """Return one fix that does what all of these do, all or nothing; None if one is missing."""
+    replacements: list[Replacement] = []
+    files: list[FileChange] = []
+    for fix in fixes:
+        if fix is None:
+            return None
+        replacements += fix.replacements
+        files += fix.files
+    return Fix(tuple(replacements), all(fix is not None and fix.safe for fix in fixes), tuple(files))
+
+
+def _in(model: Model, path: str) -> str:
+    return f"{model.name}/{path}"
+
+
+def _replacement(source: Source, path: str, edit: Edit) -> Replacement:
+    at = Span(path, *source.place(edit.start), *source.place(edit.end))
+    return Replacement(at, edit.text.decode("utf-8", "surrogateescape"))
+
+
+def _merged(edits: Iterable[Edit]) -> list[Edit]:
+    """Return the edits sorted by place; those that insert at one place as one, before what is replaced there."""
+    found: list[Edit] = []
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        if found and found[-1].start == found[-1].end == edit.start:
+            found[-1] = Edit(edit.start, edit.end, found[-1].text + edit.text)
+        else:
+            found.append(edit)
+    return found
