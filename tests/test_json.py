@@ -167,9 +167,39 @@ def test_a_fingerprint_stays_when_lines_move_and_tells_equal_findings_apart(find
     assert len(findings(PBTXT, CONFIG.replace(b"[ 16,", b"[ 12,"), ABOVE)) == 2
 
 
+WAYS = {
+    "from elsewhere": ("elsewhere", "../work/models"),
+    "as an absolute path": ("work", "{}/work/models"),
+    "with a slash": ("work", "./models/"),
+    "from inside": ("work/models", "."),
+}
+
+
+@pytest.mark.parametrize("top", [".git", "README.md"], ids=["in a work tree", "without git"])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_fingerprint_does_not_tell_where_the_command_runs(
+    inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], way: tuple[str, str], top: str
+) -> None:
+    def told(where: str, path: str) -> list[str]:
+        monkeypatch.chdir(inside / where)
+        run(["validate", path.format(inside), "--format", "json", "--gpus", "0"])
+        return [each["fingerprint"] for each in json.loads(capsys.readouterr().out)["diagnostics"]]
+
+    for name in ("models", "others"):
+        (inside / "work" / name / "m" / "1").mkdir(parents=True)
+        (inside / "work" / name / "m" / "config.pbtxt").write_bytes(CONFIG)
+    (inside / "elsewhere").mkdir()
+    (inside / "work" / top).write_text("gitdir: ../elsewhere\n", "utf-8")
+    first = told("work", "models")
+    assert len(first) > 1
+    assert told(*way) == first
+    assert (told("work", "others") == first) is (top != ".git")
+
+
 DIFFER = {
     "rule": {"rule": "other"},
     "path": {"at": Span("n/config.pbtxt", 1, 1)},
+    "anchor": {"anchored": "n/m/config.pbtxt"},
     "model": {"model": "n"},
     "message": {"message": "dims [ 4 ] at line 3"},
 }

@@ -103,7 +103,10 @@ def _renamed(change: FileChange, name: Callable[[str], str]) -> FileChange:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One fault: its place, what is wrong in one line, the next step, what the server says about it, and its fix."""
+    """One fault: its place, what is wrong in one line, the next step, what the server says about it, and its fix.
+
+    `anchored` is the path that fingerprints go by: from a directory that is the same wherever a command runs.
+    """
 
     rule: str
     severity: Severity
@@ -113,6 +116,7 @@ class Diagnostic:
     model: str = ""
     server_reason: str = ""
     fix: Fix | None = None
+    anchored: str = field(default="", compare=False)
 
     def renamed(self, name: Callable[[str], str]) -> Diagnostic:
         """Return a copy with every path replaced by what `name` returns for it: where a user finds the file."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Faults, Span, Unseen, Verdict, fatal
+from tritonrepo.flows.anchors import anchor
 from tritonrepo.flows.stack import drafted, is_stack, load, reading
 from tritonrepo.flows.target import of_record, of_stack, record_of
 from tritonrepo.flows.workspace import Workspace
@@ -97,7 +98,8 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, release: str) -> 
         faults.stop()
     notes = unknown(target, Span(path))
     left, lines = unseen(made, judged.verdicts), _lines_of(loaded.stack)
-    return Examined(Judgement((*notes, *found), judged.verdicts, lines, judged.ignored, left), made)
+    shown_here = map(anchor(path).held, (*notes, *found))
+    return Examined(Judgement(tuple(shown_here), judged.verdicts, lines, judged.ignored, left), made)
 
 
 @reading()
@@ -121,7 +123,9 @@ def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Examined:
     placed = (*unknown(target, Span(path)), *(each.renamed(partial(_place, path)) for each in judged.diagnostics))
     names = {_place(path, each.at.path): each.at.path for each in judged.diagnostics}
     lines, left = (lambda place: _tree_lines(tree, names.get(place, ""))), unseen(there, judged.verdicts)
-    return Examined(Judgement(placed, judged.verdicts, lines, judged.ignored, left), there)
+    return Examined(
+        Judgement(tuple(map(anchor(path).held, placed)), judged.verdicts, lines, judged.ignored, left), there
+    )
 
 
 def _place(path: str, name: str) -> str:

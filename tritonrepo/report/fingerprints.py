@@ -21,6 +21,8 @@ PLACE = re.compile(r"(:|\b(?:line|column|char) )[0-9]+")
 def fingerprints(found: Sequence[Diagnostic]) -> list[str]:
     """Return a fingerprint for each diagnostic, made of rule, path, model and message, without line numbers.
 
+    The path is that from the top of the git work tree, if it is known: it is the same wherever the command runs.
+
     Diagnostics that are equal in all of these are numbered in the order of their places.
     """
     counts: Counter[str] = Counter()
@@ -28,7 +30,7 @@ def fingerprints(found: Sequence[Diagnostic]) -> list[str]:
     for index in sorted(range(len(found)), key=lambda index: found[index].at):
         each = found[index]
         message = " ".join(PLACE.sub(r"\1", hidden(each.message)).split())
-        same = json.dumps([each.rule, hidden(each.at.path), each.model, message])
+        same = json.dumps([each.rule, hidden(each.anchored or each.at.path), each.model, message])
         made[index] = hashlib.sha256(f"{same}{counts[same] or ''}".encode()).hexdigest()[:LENGTH]
         counts[same] += 1
     return made

@@ -75,7 +75,7 @@ def listed(found: Sequence[Diagnostic]) -> list[dict[str, Any]]:
 
 def _data(diagnostic: Diagnostic) -> dict[str, Any]:
     said = asdict(diagnostic)
-    del said["at"], said["fix"]
+    del said["at"], said["fix"], said["anchored"]
     if diagnostic.fix is not None:
         replacements = [{**_place(each.at), "text": each.text} for each in diagnostic.fix.replacements]
         files = [{"action": type(each).__name__.lower(), **each._asdict()} for each in diagnostic.fix.files]

@@ -41,7 +41,7 @@ def unavailable(
             Severity.ERROR,
             Span(f"{repository}/{model}"),
             *words(model, reason, behind[model], repository),
-            model,
+            model=model,
         )
         for model, reason in sorted(refused.items())
         if model in behind
