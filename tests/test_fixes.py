@@ -241,3 +241,15 @@ def test_a_rule_gives_its_fix_to_the_diagnostic(monkeypatch: pytest.MonkeyPatch)
     tree = {"m/config.pbtxt": of_bytes(CONFIG.replace(b"max_batchsize", b"max_batch_size"))}
     (found,) = [each for each in judge(read(tree, target())).diagnostics if each.rule == name]
     assert found.fix == fix
+
+
+def test_of_two_texts_put_in_at_one_place_of_a_line_that_is_no_ascii_only_the_first_is_taken() -> None:
+    first, second = (Fix((edit("m/config.pbtxt", 1, 10, 10, text),)) for text in (" ", "  "))
+    files, left = written(FILES, [first, second])
+    assert files == {"m/config.pbtxt": CONFIG.replace(b'"  #', b'"   #')}
+    assert left == (second,)
+
+
+def test_a_fix_that_is_left_takes_no_place_from_the_next() -> None:
+    both = Fix((NAMED, edit("m/config.pbtxt", 2, 5, 17, "x")))
+    assert written(FILES, [Fix((RENAMED,)), both, Fix((NAMED,))])[1] == (both,)

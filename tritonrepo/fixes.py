@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from bisect import bisect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, assert_never
 
 from tritonrepo.diagnostics import Create, FileChange, Fix, Move, Remove, Replacement
@@ -38,8 +40,7 @@ class _Cut(NamedTuple):
 
     def meets(self, other: _Cut) -> bool:
         """Whether both would write the same bytes, or insert something at the same place, in an undefined order."""
-        overlap = self.start < other.end and other.start < self.end
-        return self.path == other.path and (overlap or self.start == other.start)
+        return (self.start < other.end and other.start < self.end) or self.start == other.start
 
 
 def applied(tree: Tree, fixes: Iterable[Fix]) -> Applied:
@@ -47,26 +48,10 @@ def applied(tree: Tree, fixes: Iterable[Fix]) -> Applied:
 
     What is left may fit once the others are applied: the next run, on the new tree, decides that.
     """
-    contents: dict[str, bytes] = {}
-    cuts: list[_Cut] = []
-    changes: list[FileChange] = []
-    done: list[Fix] = []
-    left: list[Fix] = []
-    there = _There(tree)
+    taken, done, left = _Taken(tree), list[Fix](), list[Fix]()
     for fix in fixes:
-        own = _cuts(tree, contents, fix)
-        rivals = own is None or any(_rival(cut, [*cuts, *own[:number]]) for number, cut in enumerate(own))
-        if own is None or rivals or not _possible(there, fix.files, changes, (cuts, own)):
-            left.append(fix)
-        else:
-            cuts += own
-            changes += fix.files
-            done.append(fix)
-    cuts_of: dict[str, list[_Cut]] = {}
-    for cut in cuts:
-        cuts_of.setdefault(cut.path, []).append(cut)
-    writes = (Write(path, _spliced(contents[path], found)) for path, found in cuts_of.items())
-    return Applied((*writes, *changes), tuple(done), tuple(left))
+        (done if taken.take(fix) else left).append(fix)
+    return Applied((*taken.writes(), *taken.changes), tuple(done), tuple(left))
 
 
 def after(tree: Tree, steps: Iterable[Step]) -> dict[str, Entry]:
@@ -96,7 +81,7 @@ class _There:
             self._top(path)[path] = entry
 
     def _top(self, path: str) -> dict[str, Entry]:
-        return self._tops.setdefault(path.partition("/")[0], {})
+        return self._tops.setdefault(_top(path), {})
 
     def tree(self) -> dict[str, Entry]:
         """Return the tree as it is now."""
@@ -130,49 +115,108 @@ class _There:
                 entries.pop(above, None)
 
 
-def _cuts(tree: Tree, contents: dict[str, bytes], fix: Fix) -> list[_Cut] | None:
-    """Return the fix's replacements by offsets, and keep what was read; None if a place is missing."""
-    cuts: list[_Cut] = []
-    for each in fix.replacements:
-        path = each.at.path
-        entry = tree.get(path)
-        if not isinstance(entry, File):
-            return None
-        if path not in contents:
-            contents[path] = entry.content()
-        cut = _cut(contents[path], each)
-        if cut is None:
-            return None
-        cuts.append(cut)
-    return cuts
+class _Taken:
+    """The fixes that are taken: their cuts by file, and the paths of their changes by the directory at the top.
 
-
-def _rival(cut: _Cut, taken: Iterable[_Cut]) -> bool:
-    return any(cut.meets(other) for other in taken)
-
-
-def _possible(
-    there: _There,
-    own: Sequence[FileChange],
-    taken: Sequence[FileChange],
-    cuts: tuple[Sequence[_Cut], Sequence[_Cut]],
-) -> bool:
-    """Return whether the changes find what they need, and neither each other nor a file that another fix writes.
-
-    `cuts` are those of the fixes that are taken, and of this one, which may move a file that it writes.
+    Each look is at what is near: there may be tens of thousands of fixes, in as many files or in one.
     """
-    others, mine = cuts
-    touched = [path for change in taken for path in _paths(change)]
-    if any(_meet(path, cut.path) for path in touched for cut in mine):
-        return False
-    for change in own:
-        paths = _paths(change)
-        if any(_meet(path, other) for path in paths for other in touched):
+
+    def __init__(self, tree: Tree) -> None:
+        self.changes: list[FileChange] = []
+        self._tree, self._there = tree, _There(tree)
+        self._texts: dict[str, _Text | None] = {}
+        self._cuts: dict[str, list[_Cut]] = {}
+        self._cut_paths: dict[str, set[str]] = {}
+        self._touched: dict[str, list[str]] = {}
+
+    def take(self, fix: Fix) -> bool:
+        """Take a fix if it fits with those that are taken."""
+        cuts = [self._cut(each) for each in fix.replacements]
+        found = [cut for cut in cuts if cut is not None]
+        if len(found) < len(cuts) or not self._possible(fix.files, found) or not self._insert(found):
             return False
-        if any(_meet(path, cut.path) for path in paths for cut in others) or not _fits(there, change):
+        for change in fix.files:
+            for path in _paths(change):
+                self._touched.setdefault(_top(path), []).append(path)
+        self.changes += fix.files
+        return True
+
+    def writes(self) -> Iterator[Write]:
+        """Yield the files whose text changes."""
+        for path, cuts in self._cuts.items():
+            text = self._texts[path]
+            if cuts and text is not None:
+                yield Write(path, _spliced(text.content, cuts))
+
+    def _cut(self, replacement: Replacement) -> _Cut | None:
+        """Return a replacement by offsets; None if the file does not have its place."""
+        at = replacement.at
+        if at.path not in self._texts:
+            entry = self._tree.get(at.path)
+            self._texts[at.path] = _Text(entry.content()) if isinstance(entry, File) else None
+        text = self._texts[at.path]
+        if text is None:
+            return None
+        start, end = text.offset(at.line, at.column), text.offset(at.end_line, at.end_column)
+        if start is None or end is None or end < start:
+            return None
+        return _Cut(at.path, start, end, replacement.text.encode("utf-8", "surrogateescape"))
+
+    def _insert(self, cuts: Iterable[_Cut]) -> bool:
+        """Add cuts to those of their files, which do not meet and are sorted; add none if one meets another."""
+        new: list[_Cut] = []
+        for cut in cuts:
+            there = self._cuts.setdefault(cut.path, [])
+            at = bisect(there, cut.start, key=lambda each: each.start)
+            if any(cut.meets(near) for near in there[max(0, at - 1) : at + 1]):
+                for each in new:
+                    self._cuts[each.path].remove(each)
+                return False
+            there.insert(at, cut)
+            new.append(cut)
+        for cut in new:
+            self._cut_paths.setdefault(_top(cut.path), set()).add(cut.path)
+        return True
+
+    def _possible(self, changes: Iterable[FileChange], cuts: Iterable[_Cut]) -> bool:
+        """Return whether changes find what they need, and neither each other nor a file that another fix writes.
+
+        `cuts` are those of their own fix, which may move a file that it writes.
+        """
+        if any(_meet(cut.path, path) for cut in cuts for path in self._touched.get(_top(cut.path), ())):
             return False
-        touched += paths
-    return True
+        own: list[str] = []
+        for change in changes:
+            paths = _paths(change)
+            near = [
+                each
+                for path in paths
+                for found in (self._touched, self._cut_paths)
+                for each in found.get(_top(path), ())
+            ]
+            if any(_meet(path, other) for path in paths for other in [*near, *own]) or not _fits(self._there, change):
+                return False
+            own += paths
+        return True
+
+
+class _Text:
+    """The content of a file, and where its lines begin."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self._plain = content, content.isascii()
+        self._starts = [0, *(found.end() for found in re.finditer(b"\n", content))]
+
+    def offset(self, line: int, column: int) -> int | None:
+        """Return the offset of a place, whose column counts characters; None if it does not exist."""
+        if not (0 < line <= len(self._starts) and column > 0):
+            return None
+        start = self._starts[line - 1]
+        end = self._starts[line] - 1 if line < len(self._starts) else len(self.content)
+        if self._plain:
+            return start + column - 1 if column - 1 <= end - start else None
+        text = self.content[start:end].decode("utf-8", "surrogateescape")
+        return start + len(text[: column - 1].encode("utf-8", "surrogateescape")) if column <= len(text) + 1 else None
 
 
 def _fits(there: _There, change: FileChange) -> bool:
@@ -183,6 +227,10 @@ def _fits(there: _There, change: FileChange) -> bool:
             return there.free(path)
         case Remove(path):
             return there.exists(path)
+
+
+def _top(path: str) -> str:
+    return path.partition("/")[0]
 
 
 def _paths(change: FileChange) -> list[str]:
@@ -197,29 +245,9 @@ def _meet(path: str, other: str) -> bool:
     return _within(path, other) or _within(other, path)
 
 
-def _cut(content: bytes, replacement: Replacement) -> _Cut | None:
-    """Return a replacement by offsets; None if the file does not have its place."""
-    at = replacement.at
-    start, end = _offset(content, at.line, at.column), _offset(content, at.end_line, at.end_column)
-    if start is None or end is None or end < start:
-        return None
-    return _Cut(at.path, start, end, replacement.text.encode("utf-8", "surrogateescape"))
-
-
-def _offset(content: bytes, line: int, column: int) -> int | None:
-    """Return the offset of a place, whose column counts characters; None if it does not exist."""
-    lines = content.split(b"\n")
-    if not (0 < line <= len(lines) and column > 0):
-        return None
-    text = lines[line - 1].decode("utf-8", "surrogateescape")
-    if column > len(text) + 1:
-        return None
-    return sum(len(each) + 1 for each in lines[: line - 1]) + len(text[: column - 1].encode("utf-8", "surrogateescape"))
-
-
 def _spliced(content: bytes, cuts: Sequence[_Cut]) -> bytes:
     pieces, at = [], 0
-    for cut in sorted(cuts, key=lambda cut: cut.start):
+    for cut in cuts:
         pieces += [content[at : cut.start], cut.text]
         at = cut.end
     return b"".join([*pieces, content[at:]])
