@@ -452,6 +452,8 @@ REMOVED = {
     "at the start of a line": ("backend: 'b' runtime: 'r'\n", " runtime: 'r'\n"),
     "over several lines": ("name: 'n'\nbackend:\n'b'\nruntime: 'r'", "name: 'n'\nruntime: 'r'"),
     "with CR LF": ("name: 'n'\r\nbackend: 'b'\r\nruntime: 'r'", "name: 'n'\r\nruntime: 'r'"),
+    "but not a comment in it": ("backend: # c\n  'b'\nruntime: 'r'", "# c\nruntime: 'r'"),
+    "but not the comments in it": ("  backend: # c\r\n # d\r\n 'b' runtime: 'r'", "  # c\r\n  # d\r\n   runtime: 'r'"),
 }
 
 
@@ -475,6 +477,31 @@ def test_an_item_is_removed_with_its_comma(place: int, becomes: str) -> None:
     dims = root_of(hand).messages("input")[0].get("dims")
     assert dims
     assert edited(hand, editor.delete_item(dims, place)) == f"input {{ dims: {becomes} }}"
+
+
+SEVERAL = {
+    "the first two": ({0, 1}, "[ 1, 2, 3 ]", "[ 3 ]"),
+    "the last two": ({1, 2}, "[ 1, 2, 3 ]", "[ 1 ]"),
+    "the first and the last": ({2, 0}, "[ 1, 2, 3 ]", "[ 2 ]"),
+    "none": (set[int](), "[ 1 ]", "[ 1 ]"),
+    "one, but not the comment before it": ({1}, "[ 1, # one\n  2 # two\n]", "[ 1 # one\n   # two\n]"),
+    "the first, but not the comment after it": ({0}, "[ 1, # one\n  2 # two\n]", "[  # one\n  2 # two\n]"),
+}
+
+
+@pytest.mark.parametrize(("places", "items", "becomes"), SEVERAL.values(), ids=SEVERAL)
+def test_items_are_removed_with_their_commas(places: set[int], items: str, becomes: str) -> None:
+    hand = f"input {{ dims: {items} }}"
+    dims = root_of(hand).messages("input")[0].get("dims")
+    assert dims
+    assert edited(hand, *editor.delete_items(dims, places)) == f"input {{ dims: {becomes} }}"
+
+
+def test_the_field_of_removed_items_goes_as_well() -> None:
+    hand = "input { name: 'n' dims: [ 1, 2 ] }"
+    dims = root_of(hand).messages("input")[0].get("dims")
+    assert dims
+    assert edited(hand, *editor.delete_items(dims, {0, 1})) == "input { name: 'n' }"
 
 
 def test_the_only_item_is_removed_from_its_brackets() -> None:

@@ -5,7 +5,8 @@ Edits are made for the nodes of one parse, and applied together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from tritonrepo.pbtxt import printer
@@ -149,9 +150,13 @@ def _has_comment_above(field: Field) -> bool:
 
 
 def delete(field: Field) -> Edit:
-    """Remove a field, and its line if nothing else is on it; comments stay."""
+    """Remove a field, and its line if nothing else is on it; comments stay, also those in its braces."""
     source, start, end = field.source, field.start, field.end
     stop = _line_end(source, end)
+    if comments := _comments(source, start, end):
+        line = _newline(source) + _indent(source, start)
+        kept = line.join(source.text[first:last].rstrip(b"\r") for first, last in comments)
+        return Edit(start, end, kept + (line if source.text[end:stop].strip(BLANKS) else b""))
     if _begins_line(source, start) and not source.text[end:stop].strip(BLANKS):
         line_feed = source.text.find(b"\n", stop)
         return Edit(_line_start(source, start), line_feed + 1 or len(source.text), b"")
@@ -164,7 +169,38 @@ def delete_item(field: Field, place: int) -> Edit:
     """Remove one value of a list, with the comma that separates it from the next or the previous one."""
     values = field.values
     if len(values) == 1:
-        return Edit(values[0].start, values[0].end, b"")
+        return _cut(field.source, values[0].start, values[0].end)
     if place + 1 < len(values):
-        return Edit(values[place].start, values[place + 1].start, b"")
-    return Edit(values[place - 1].end, values[place].end, b"")
+        return _cut(field.source, values[place].start, values[place + 1].start)
+    return _cut(field.source, values[place - 1].end, values[place].end)
+
+
+def delete_items(field: Field, places: Collection[int]) -> list[Edit]:
+    """Remove several values of a list, each with a comma; the field as well if none is left."""
+    values = field.values
+    first = next((place for place in range(len(values)) if place not in places), None)
+    if first is None:
+        return [delete(field)]
+    ahead = ((values[place].start, values[place + 1].start) for place in places if place < first)
+    behind = ((values[place - 1].end, values[place].end) for place in places if place > first)
+    return [_cut(field.source, start, end) for start, end in (*ahead, *behind)]
+
+
+def _cut(source: Source, start: int, end: int) -> Edit:
+    """Remove what is between two places, except for comments and the blanks around them."""
+    kept, at = b"", start
+    for first, last in _comments(source, start, end):
+        kept += _blanks(source.text[at:first]) + source.text[first:last]
+        at = last
+    return Edit(start, end, kept + _blanks(source.text[at:end]) if kept else b"")
+
+
+def _blanks(text: bytes) -> bytes:
+    """Return only the white space at both ends of a text."""
+    bare = text.strip()
+    return bytes.join(b"", text.split(bare, 1)) if bare else text
+
+
+def _comments(source: Source, start: int, end: int) -> list[tuple[int, int]]:
+    spans = source.comments
+    return spans[bisect_left(spans, (start, 0)) : bisect_left(spans, (end, 0))]
