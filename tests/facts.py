@@ -23,6 +23,7 @@ from tritonrepo.indexing import metadata, texts
 from tritonrepo.parts import loss
 from tritonrepo.parts.talking import MAX_TOKENS
 from tritonrepo.releases import RELEASES, runnable
+from tritonrepo.report import sarif
 from tritonrepo.repository import target
 from tritonrepo.server import logs
 from tritonrepo.smoke import generated
@@ -64,6 +65,7 @@ NEXT = one(r"python_version < '([\d.]+)'", LOCAL)
 """The first Python that cannot serve."""
 
 FACTS: Mapping[str, str] = {
+    "sarif-version": sarif.VERSION,
     "kept-mib": f"{history.MOST_BYTES >> 20}",
     "longest-text": f"{LONGEST:,}",
     "metadata-bytes": f"{metadata.LARGEST:,}",

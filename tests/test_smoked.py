@@ -83,7 +83,7 @@ def test_junit_has_names_times_and_the_line_that_repeats_a_failure(
     assert code == 1
     text = (tmp_path / "x" / "smoke.xml").read_text("utf-8")
     (suite,) = ET.fromstring(text)
-    assert suite.get("name") == "m%0A::error::x,y:z\\r\\n::set-output name=x::1\\x1b[31m]]>&<\\u2028##[error]"
+    assert suite.get("name") == "m%0A::error::x,y:z\\r\\n::set-output name=x::1\\x1b[31m]]>&<\\u2028\\x23#[error]"
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
     assert all(re.fullmatch(r"\d+\.\d{3}", case.get("time") or "") for case in suite)
     ((failure,),) = [list(case.iter("failure")) for case in suite if case.find("failure") is not None]

@@ -21,6 +21,12 @@ Non-breaking spaces and joiners are not among them: answers of models are full o
 COMMANDS = ("::", "##")
 """How a line begins that a CI service interprets as a command: GitHub, Azure, TeamCity."""
 
+COMMAND = re.compile(r"##(?=[\w.]{0,99}\[)")
+"""How a command begins that is read anywhere in a line: `##[` by GitHub's runner, `##vso[` by Azure's.
+
+Source: actions/runner, src/Runner.Common/ActionCommand.cs, TryParse: the prefix may have any index.
+"""
+
 
 def hidden(text: str) -> str:
     """Return the text with `***` for the user and password of each URI in it."""
@@ -43,6 +49,8 @@ def printable(text: str) -> str:
 def inline(text: str) -> str:
     """Return the text as part of a line."""
     text = hidden(text)
+    if "##" in text:
+        text = COMMAND.sub(r"\\x23#", text)
     return text if text.isprintable() else "".join(c if c.isprintable() else _written_out(c) for c in text)
 
 

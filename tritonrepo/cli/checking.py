@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from tritonrepo.cli.collecting import uncollected
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Unseen, Verdict
 from tritonrepo.flows.validate import Judgement
-from tritonrepo.report.checked import Checked
+from tritonrepo.report.checked import BAD, Checked, Part
 from tritonrepo.rules.unseen import together
 
 NOTHING = Judgement((), (), lambda _: [])
 
 
 class Checking:
-    """The findings of all paths so far; a path that cannot be read does not keep the others from being checked."""
+    """The findings of all paths so far; a path that cannot be read does not keep the others from being checked.
 
-    def __init__(self) -> None:
+    With a finding of a `bad` severity, the exit code is 1.
+    """
+
+    def __init__(self, bad: frozenset[Severity] = BAD) -> None:
+        self._bad = bad
         self.diagnostics: list[Diagnostic] = []
         self.verdicts: list[Verdict] = []
         self.ignored = 0
-        self.judged = False
+        self.parts: list[Part] = []
         self.faults = Faults()
         self._left: list[Unseen] = []
 
-    def tried(self, check: Callable[[], Judgement]) -> Judgement:
+    def tried(self, path: str, check: Callable[[], Judgement]) -> Judgement:
         """Check a path, and keep what is found; return it, or nothing if the path cannot be read."""
         with uncollected():
             judgement = self.faults.tried(check, NOTHING)
-        self.judged |= judgement is not NOTHING
+        if judgement is not NOTHING:
+            self.parts.append(Part(path, judgement.diagnostics, judgement.verdicts, judgement.lines))
         self.diagnostics += judgement.diagnostics
         self.verdicts += judgement.verdicts
         self.ignored += judgement.ignored
@@ -37,9 +42,11 @@ class Checking:
 
     def checked(self, ends: Sequence[Diagnostic] = ()) -> Checked:
         """Return everything that was found, with the diagnostics that ended the command."""
-        found = (*self.diagnostics, *ends)
-        return Checked(found, tuple(self.verdicts), self.ignored, together(self._left))
+        found, left = (*self.diagnostics, *ends), together(self._left)
+        parts, verdicts = tuple(self.parts), tuple(self.verdicts)
+        return Checked(found, verdicts, self.ignored, left, parts, tuple(ends), self._bad)
 
-    def worst(self, bad: Collection[Severity]) -> int:
-        """Return the exit code: 1 if a finding has one of these severities."""
-        return int(any(diagnostic.severity in bad for diagnostic in self.diagnostics))
+    @property
+    def worst(self) -> int:
+        """The exit code: 1 if a finding has one of the bad severities."""
+        return int(any(diagnostic.severity in self._bad for diagnostic in self.diagnostics))

@@ -51,11 +51,12 @@ def piece(text: str) -> None:
 
 
 def document(text: str) -> None:
-    """Print a document of `report`; on a stream that is not UTF-8, in ASCII with JSON escapes."""
+    """Print a document of `report`; on a stream that is not UTF-8, in ASCII with the escapes of XML or JSON."""
     if (sys.stdout.encoding or "utf-8").lower().replace("-", "") != "utf8":
         import json  # --help needs none
 
-        text = OTHER.sub(lambda found: json.dumps(found[0])[1:-1], text)
+        xml = text.startswith("<?xml")
+        text = OTHER.sub(lambda found: f"&#{ord(found[0])};" if xml else json.dumps(found[0])[1:-1], text)
     click.echo(text)
 
 

@@ -71,13 +71,13 @@ def command(
     given = aim(release, image, gpus, no_auto_complete=no_auto_complete, gpu=gpu, memory=gpu_memory)
     work = workspace(links)
     if upgrade_to is not None:
-        severities = compared(paths or PATHS, work, (given, upgrade_to), sifting.shown, forms.form)
+        severities = compared(paths or PATHS, work, (given, upgrade_to), sifting.shown, forms.plain)
         return int(not sifting.bad.isdisjoint(severities))
 
-    checking = Checking()
+    checking = Checking(sifting.bad)
     with forms.concluded(checking):
         for path in paths or PATHS:
-            forms.path(checking.tried(partial(validate, path, work, given, sifting.shown)))
+            forms.path(checking.tried(path, partial(validate, path, work, given, sifting.shown)))
         forms.end(checking)
         checking.faults.stop()
-    return checking.worst(sifting.bad)
+    return checking.worst

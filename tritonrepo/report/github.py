@@ -1,15 +1,19 @@
 """Diagnostics as workflow commands of GitHub Actions, which shows them at the file and line of a pull request.
 
 Source of the form and of what is escaped: GitHub's docs, "Workflow commands for GitHub Actions", and actions/toolkit,
-packages/core/src/command.ts (escapeData, escapeProperty).
+packages/core/src/command.ts (escapeData, escapeProperty). The runner's own reader: actions/runner,
+src/Runner.Common/ActionCommand.cs (TryParseV2).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from tritonrepo.diagnostics import Diagnostic, Severity
 from tritonrepo.plain import inline, printable
+from tritonrepo.report import text
+from tritonrepo.report.checked import Checked
+from tritonrepo.report.home import is_uri
 
 LEVELS = {
     Severity.FATAL: "error",
@@ -19,22 +23,33 @@ LEVELS = {
 }
 
 
-def commands(found: Iterable[Diagnostic]) -> Iterator[str]:
-    """Yield a command for each diagnostic: a line of output, in which no foreign text begins another command."""
+def judged(checked: Checked) -> str:
+    """Return the commands for what `validate` found, and the closing line."""
+    closing = [text.summary(checked)] if checked.parts else []
+    return "\n".join([*commands(checked.diagnostics, checked.home.path), *closing])
+
+
+def commands(found: Iterable[Diagnostic], path: Callable[[str], str] = str) -> Iterator[str]:
+    """Yield a command for each diagnostic: a line of output, in which no foreign text begins another command.
+
+    `path` returns the path as GitHub knows it.
+    """
     for each in found:
         title = f"{each.model}: {each.rule}" if each.model else each.rule
-        said = {"title": title, **_place(each)}
+        said = {"title": title, **_place(each, path)}
         head = ",".join(f"{name}={_property(value)}" for name, value in said.items())
         yield f"::{LEVELS[each.severity]} {head}::{_data(each)}"
 
 
-def _place(each: Diagnostic) -> dict[str, str]:
-    """Return the file and line; nothing for a place on a server."""
+def _place(each: Diagnostic, path: Callable[[str], str]) -> dict[str, str]:
+    """Return the file and line; nothing for a place in a bucket or on a server."""
     at = each.at
-    if "://" in at.path:
+    if is_uri(at.path):
         return {}
-    numbers = {"line": at.line, "col": at.column}
-    return {"file": at.path, **{name: str(number) for name, number in numbers.items() if number}}
+    numbers = {"line": at.line, "endLine": at.end_line, "col": at.column, "endColumn": at.end_column}
+    if at.end_line not in {0, at.line}:
+        numbers |= {"col": 0, "endColumn": 0}  # GitHub has columns only for what is on one line
+    return {"file": path(at.path), **{name: str(number) for name, number in numbers.items() if number}}
 
 
 def _data(each: Diagnostic) -> str:

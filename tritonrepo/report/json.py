@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
-from tritonrepo.plain import DRIVING, hidden
+from tritonrepo.plain import COMMAND, DRIVING, hidden
 from tritonrepo.report.checked import Checked
 from tritonrepo.report.fingerprints import fingerprints
 
@@ -50,9 +50,10 @@ def dumps(data: object) -> str:
     """Return data as a document that every reader accepts: UTF-8 without lone surrogates.
 
     Bytes of a file name that are not UTF-8 are written as text, as in the other formats; characters that could drive a
-    terminal get JSON escapes.
+    terminal, or be read as a command by a CI service, get JSON escapes.
     """
-    return DRIVING.sub(_escape, json.dumps(_without_secrets(data), indent=2, sort_keys=True, ensure_ascii=False))
+    text = json.dumps(_without_secrets(data), indent=2, sort_keys=True, ensure_ascii=False)
+    return COMMAND.sub(r"\\u0023#", DRIVING.sub(_escape, text))
 
 
 def _without_secrets(data: object) -> object:

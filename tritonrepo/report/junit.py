@@ -6,17 +6,24 @@ which XML 1.0 cannot represent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.plain import printable
+from tritonrepo.report.checked import Checked, Part
+
+WHOLE = "(repository)"
+"""The case of what is wrong with no single model."""
 
 
 class Row(NamedTuple):
-    """One case: its suite, name, duration in seconds, failures, notes, and the reason if it was skipped."""
+    """One case: its suite, name, duration in seconds, failures, notes, the reason if it was skipped, and errors.
+
+    An error is what kept the case from being judged.
+    """
 
     suite: str
     name: str
@@ -24,6 +31,28 @@ class Row(NamedTuple):
     failures: Sequence[Diagnostic] = ()
     notes: Sequence[Diagnostic] = ()
     skipped: str = ""
+    errors: Sequence[Diagnostic] = ()
+
+
+def judged(checked: Checked) -> str:
+    """Return what `validate` found: a suite for each path, and in it a case for each model, with or without failures.
+
+    What is wrong with a repository as a whole is a case of its own, and what ended the command a suite. There are no
+    durations, so that equal findings make equal documents.
+    """
+    rows = [row for part in checked.parts for row in _models(part, checked)]
+    rows += [Row(each.at.path, each.rule, 0, errors=[each]) for each in checked.ends]
+    return junit("tritonrepo validate", rows).rstrip("\n")
+
+
+def _models(part: Part, checked: Checked) -> Iterator[Row]:
+    found: dict[str, list[Diagnostic]] = {verdict.model: [] for verdict in part.verdicts}
+    for each in part.diagnostics:
+        found.setdefault(each.model, []).append(each)
+    for model, those in sorted(found.items()):
+        failures = [each for each in those if each.severity in checked.bad]
+        notes = [each for each in those if each.severity not in checked.bad]
+        yield Row(part.path, model or WHOLE, 0, failures, notes)
 
 
 def junit(name: str, rows: Iterable[Row]) -> str:
@@ -39,7 +68,7 @@ def _suite(top: ET.Element, suite: str, rows: Sequence[Row]) -> None:
     counts = {
         "tests": len(rows),
         "failures": sum(bool(row.failures) for row in rows),
-        "errors": 0,
+        "errors": sum(bool(row.errors) for row in rows),
         "skipped": sum(bool(row.skipped) for row in rows),
     }
     seconds = f"{sum(row.seconds for row in rows):.3f}"
@@ -50,10 +79,10 @@ def _suite(top: ET.Element, suite: str, rows: Sequence[Row]) -> None:
         case = ET.SubElement(
             element, "testcase", classname=printable(suite), name=printable(row.name), time=f"{row.seconds:.3f}"
         )
-        if row.failures:
-            first = row.failures[0]
-            failure = ET.SubElement(case, "failure", type=first.rule, message=printable(first.message))
-            failure.text = "\n".join(map(str, row.failures))
+        for tag, found in (("error", row.errors), ("failure", row.failures)):
+            if found:
+                said = ET.SubElement(case, tag, type=found[0].rule, message=printable(found[0].message))
+                said.text = "\n".join(map(str, found))
         if row.skipped:
             ET.SubElement(case, "skipped", message=printable(row.skipped))
         if row.notes:

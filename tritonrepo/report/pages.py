@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from tritonrepo.report.registry import Entry
 
+LONGEST = 1024
+"""What a description may have in GitHub's code scanning."""
+
 FENCE = re.compile(r"(`{3,})(?:\w+)?$")
 
 
@@ -60,6 +63,13 @@ def table(entries: Iterable[Entry]) -> str:
     found = sorted(entries, key=lambda entry: entry.name)
     width = max((len(entry.name) for entry in found), default=0)
     return "\n".join(f"{entry.name:{width}}  {entry.severity:7}  {title(entry.page)}" for entry in found)
+
+
+def description(page: str) -> str:
+    """Return the first paragraph of the first section, which says why, in one line of at most LONGEST characters."""
+    ((_, why), *_) = sections(page)
+    line = " ".join(why.partition("\n\n")[0].split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
 def index(entries: Iterable[Entry], home: str) -> str:

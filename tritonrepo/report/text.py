@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 from tritonrepo.diagnostics import Diagnostic, Severity
 from tritonrepo.plain import inline, printable
-from tritonrepo.report.checked import Checked
+from tritonrepo.report.checked import Checked, Lines
 
 WIDTH = 100
 """Maximum length of a source line; longer ones are cut around the column."""
@@ -30,8 +30,12 @@ COLOURS = {
     Severity.INFO: Style.CYAN,
 }
 
-Lines = Callable[[str], list[str]]
-"""Returns the lines of a file by the path in a diagnostic; an empty list if there is nothing to show."""
+
+def judged(checked: Checked) -> str:
+    """Return what a terminal shows of all paths, without colours, and what ended the command."""
+    lines = [line for part in checked.parts for line in diagnostics(part.diagnostics, part.lines)]
+    lines += [str(each) for each in checked.ends]
+    return "\n".join([*lines, *([summary(checked)] if checked.parts else [])])
 
 
 def styled(text: str, *styles: Style, colour: bool) -> str:
