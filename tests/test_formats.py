@@ -21,10 +21,9 @@ from tests.runner import Command, command
 from tests.test_plain import DRIVING
 from tritonrepo import __version__
 from tritonrepo.cli import run
-from tritonrepo.cli.forms import DOCUMENTS
+from tritonrepo.cli.forms import DOCUMENTS, EVERY
 from tritonrepo.diagnostics import Diagnostic, Fix, Replacement, Severity, Span, State, Verdict
 from tritonrepo.plain import inline, printable
-from tritonrepo.report import text as report_text
 from tritonrepo.report.checked import Checked, Part
 from tritonrepo.report.home import Home
 
@@ -60,8 +59,11 @@ def two(inside: Path) -> Path:
     return inside
 
 
+TARGET = ["--release", "24.10", "--gpus", "0"]
+
+
 def found(capsys: pytest.CaptureFixture[str], form: str, *arguments: str) -> str:
-    run(["validate", *arguments, "--release", "24.10", "--gpus", "0", "--format", form])
+    run(["validate", *arguments, *TARGET, "--format", form])
     return capsys.readouterr().out
 
 
@@ -316,7 +318,6 @@ READ: dict[str, Callable[[str], Any]] = {
     "github": lambda text: [each._asdict() for each in annotated(text)],
     "text": lambda text: text.split("\n"),
 }
-FORMS = {**DOCUMENTS, "text": report_text.judged}
 
 
 def leaves(data: Any, place: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401  JSON
@@ -329,10 +330,10 @@ def leaves(data: Any, place: str = "") -> Iterator[tuple[str, Any]]:  # noqa: AN
         yield place, data
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", EVERY)
 def test_a_thousand_hostile_names_change_only_their_own_text(form: str) -> None:
     given = [*names()]
-    text, plain = FORMS[form](of_names(given)), FORMS[form](of_names([PLAIN] * len(given)))
+    text, plain = EVERY[form](of_names(given)), EVERY[form](of_names([PLAIN] * len(given)))
     ours, theirs = ([*leaves(READ[form](each))] for each in (text, plain))
     assert [place for place, _ in ours] == [place for place, _ in theirs]
     for (place, one), (_, other) in zip(ours, theirs, strict=True):
@@ -345,7 +346,7 @@ def test_a_thousand_hostile_names_change_only_their_own_text(form: str) -> None:
 
 
 def test_every_format_is_tried_with_hostile_names() -> None:
-    assert READ.keys() == FORMS.keys()
+    assert READ.keys() == EVERY.keys()
     assert len([*names()]) == COUNT
 
 
@@ -366,7 +367,7 @@ def test_names_come_back_from_each_format_as_they_are_shown() -> None:
 @pytest.mark.usefixtures("two")
 def test_the_exit_code_is_the_same_in_every_format(capsys: pytest.CaptureFixture[str]) -> None:
     for code, arguments in ((1, ["two"]), (0, ["two", "--ignore", ABOVE]), (2, ["nowhere"]), (2, ["two", "nowhere"])):
-        codes = {run(["validate", *arguments, "--format", form]) for form in ("text", *DOCUMENTS)}
+        codes = {run(["validate", *arguments, "--format", form]) for form in EVERY}
         assert codes == {code}
     assert "sarif" in capsys.readouterr().out
 

@@ -1,19 +1,23 @@
-"""The formats that `validate` prints its findings in: text while it checks, or one document at the end."""
+"""The formats of what `validate` finds: text while it checks, or one document at the end, and files beside them."""
 
 from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
 from tritonrepo.cli.checking import Checking
-from tritonrepo.cli.output import colour, concluded, painted, say
+from tritonrepo.cli.files import WRITTEN, write
+from tritonrepo.cli.output import colour, document, painted, say
+from tritonrepo.diagnostics import Diagnostic, Faults, Stop, closest
 from tritonrepo.flows.validate import Judgement
 from tritonrepo.report import github, gitlab, junit, sarif
 from tritonrepo.report import json as report_json
@@ -30,21 +34,66 @@ DOCUMENTS = {
 """The choices of `--format` besides text: each makes one document of what was found."""
 
 
+EVERY = {"text": report_text.judged, **DOCUMENTS}
+WORD = re.compile(r"[A-Za-z]+")
+
+
+class Output(click.ParamType[tuple[str, Path]]):
+    """`FORMAT=FILE`, or FILE alone."""
+
+    name = "file"
+    envvar_list_splitter = os.pathsep
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401  click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, Path]:
+        """Return the format, "" for that of `--format`, and the path; raise a usage error if it cannot be written."""
+        word, equals, rest = value.partition("=")
+        if value in EVERY:
+            self.fail(f'"{value}" is a format. Use {value}=FILE, or --format {value}.', param, ctx)
+        if equals and word not in EVERY and WORD.fullmatch(word):
+            hint = f"{closest(word, EVERY)} For a file of this name, use ./{value}."
+            self.fail(f'unknown format "{word}". {hint}', param, ctx)
+        form, path = (word, rest) if equals and word in EVERY else ("", value)
+        return form, WRITTEN.convert(path, param, ctx)
+
+
 class Forms(NamedTuple):
-    """How findings are printed."""
+    """How findings are printed, and the files that they are written to, each with its format."""
 
     form: str
+    files: tuple[tuple[str, Path], ...] = ()
 
     @property
     def plain(self) -> str:
         """The format of what `--upgrade-to` prints; raise a usage error for those that it does not have."""
         if self.form not in {"text", "json"}:
             raise click.UsageError(f"--upgrade-to does not have the format {self.form}. Use text or json.")
+        if self.files:
+            raise click.UsageError("--upgrade-to and --output cannot be combined: redirect stdout to the file")
         return self.form
 
-    def concluded(self, checking: Checking) -> AbstractContextManager[None]:
-        """Print the document once everything is checked, or once a Stop ends the command."""
-        return concluded(self.form, lambda ends: DOCUMENTS[self.form](checking.checked(ends)._replace(home=_home())))
+    @contextmanager
+    def concluded(self, checking: Checking) -> Iterator[None]:
+        """Print the document and write the files once everything is checked, or once a Stop ends the command."""
+        try:
+            yield
+        except Stop as stop:
+            self._conclude(checking, stop.diagnostics)
+            raise
+        self._conclude(checking, ())
+
+    def _conclude(self, checking: Checking, ends: Sequence[Diagnostic]) -> None:
+        checked, faults = checking.checked(ends)._replace(home=_home()), Faults()
+        if self.form != "text":
+            document(DOCUMENTS[self.form](checked))
+        for form, path in self.files:
+            faults.tried(partial(write, path, f"{EVERY[form](checked)}\n"), None)
+        if faults.found:
+            raise Stop([*ends, *faults.found])
 
     def path(self, judgement: Judgement) -> None:
         """Print what was found on a path, in text."""
@@ -72,9 +121,29 @@ def form_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that say how findings are printed; the command receives them as `forms`."""
 
     @functools.wraps(command)
-    def with_forms(*args: Any, form: str, **given: Any) -> int:  # noqa: ANN401  click's
-        return command(*args, forms=Forms(form), **given)
+    def with_forms(*args: Any, form: str, outputs: tuple[tuple[str, Path], ...], **given: Any) -> int:  # noqa: ANN401
+        return command(*args, forms=_forms(form, outputs), **given)
 
-    return click.option(
-        "--format", "form", type=click.Choice(["text", *DOCUMENTS]), default="text", help="Output format."
-    )(with_forms)
+    for option in (
+        click.option(
+            "--output",
+            "outputs",
+            multiple=True,
+            type=Output(),
+            metavar="[FORMAT=]FILE",
+            help="Also write the findings to FILE, in this format or that of --format; the terminal then shows text."
+            " Repeatable.",
+        ),
+        click.option("--format", "form", type=click.Choice([*EVERY]), default="text", help="Output format."),
+    ):
+        with_forms = option(with_forms)
+    return with_forms
+
+
+def _forms(form: str, outputs: Sequence[tuple[str, Path]]) -> Forms:
+    """Return what the options say; raise a usage error if two documents would be written to one file."""
+    for number, (_, path) in enumerate(outputs):
+        if any(path.resolve() == other.resolve() for _, other in outputs[:number]):
+            raise click.UsageError(f'--output names "{path}" twice. Use a file for each format.')
+    taken = any(not named for named, _ in outputs)
+    return Forms("text" if taken else form, tuple((named or form, path) for named, path in outputs))
