@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.changes import Scope, scope_options
 from tritonrepo.cli.checking import Checking
 from tritonrepo.cli.forms import Forms, form_options
 from tritonrepo.cli.sifting import Sifting, sifting_options
@@ -15,7 +16,6 @@ from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.upgrading import compared
 from tritonrepo.cli.values import allow_links, gpu_options
-from tritonrepo.flows.validate import validate
 from tritonrepo.llm.gpus import Gpu
 
 EPILOG = f"""\b
@@ -36,6 +36,7 @@ PATHS = ("model_repository",)
 @gpu_options
 @form_options
 @sifting_options
+@scope_options
 @allow_links
 @click.option("--upgrade-to", metavar="YY.MM", help="Show only what changes with this Triton release.")
 def command(
@@ -43,6 +44,7 @@ def command(
     *,
     forms: Forms,
     sifting: Sifting,
+    scope: Scope,
     links: tuple[Path, ...],
     upgrade_to: str | None,
     release: str | None,
@@ -71,13 +73,14 @@ def command(
     given = aim(release, image, gpus, no_auto_complete=no_auto_complete, gpu=gpu, memory=gpu_memory)
     work = workspace(links)
     if upgrade_to is not None:
+        scope.whole("--upgrade-to")
         severities = compared(paths or PATHS, work, (given, upgrade_to), sifting.shown, forms.plain)
         return int(not sifting.bad.isdisjoint(severities))
 
     checking = Checking(sifting.bad)
     with forms.concluded(checking):
         for path in paths or PATHS:
-            forms.path(checking.tried(path, partial(validate, path, work, given, sifting.shown)))
+            forms.path(checking.tried(path, partial(scope.judged, path, work, given, sifting.shown)))
         forms.end(checking)
         checking.faults.stop()
     return checking.worst

@@ -47,10 +47,11 @@ class Judgement(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """A repository that was read and judged."""
+    """A repository that was read and judged, and the findings that comments in it hide."""
 
     judgement: Judgement
     repository: Repository
+    hidden: tuple[Diagnostic, ...] = ()
 
 
 def declared(record: Said, stack: Said) -> Target:
@@ -98,8 +99,8 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, release: str) -> 
         faults.stop()
     notes = unknown(target, Span(path))
     left, lines = unseen(made, judged.verdicts), _lines_of(loaded.stack)
-    shown_here = map(anchor(path).held, (*notes, *found))
-    return Examined(Judgement(tuple(shown_here), judged.verdicts, lines, judged.ignored, left), made)
+    shown_here = tuple(map(anchor(path).held, (*notes, *found)))
+    return Examined(Judgement(shown_here, judged.verdicts, lines, judged.ignored, left), made, judged.hidden)
 
 
 @reading()
@@ -123,9 +124,8 @@ def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Examined:
     placed = (*unknown(target, Span(path)), *(each.renamed(partial(_place, path)) for each in judged.diagnostics))
     names = {_place(path, each.at.path): each.at.path for each in judged.diagnostics}
     lines, left = (lambda place: _tree_lines(tree, names.get(place, ""))), unseen(there, judged.verdicts)
-    return Examined(
-        Judgement(tuple(map(anchor(path).held, placed)), judged.verdicts, lines, judged.ignored, left), there
-    )
+    shown_here = tuple(map(anchor(path).held, placed))
+    return Examined(Judgement(shown_here, judged.verdicts, lines, judged.ignored, left), there, judged.hidden)
 
 
 def _place(path: str, name: str) -> str:

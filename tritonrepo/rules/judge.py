@@ -24,11 +24,16 @@ POLLING = frozenset({"parse", "poll"})
 
 
 class Judged(NamedTuple):
-    """All diagnostics, sorted by place, one verdict per model, sorted by name, and how many findings comments hide."""
+    """All diagnostics, sorted by place, one verdict per model, sorted by name, and the findings that comments hide."""
 
     diagnostics: tuple[Diagnostic, ...]
     verdicts: tuple[Verdict, ...]
-    ignored: int = 0
+    hidden: tuple[Diagnostic, ...] = ()
+
+    @property
+    def ignored(self) -> int:
+        """How many findings comments hide."""
+        return len(self.hidden)
 
 
 class Found(NamedTuple):
@@ -58,7 +63,7 @@ def judge(repository: Repository, shown: Callable[[Rule], bool] = lambda _: True
         return Judged(_in_order(_diagnostics(judging, whole, found, shown)), verdicts)
     sifted = sift(list(_diagnostics(judging, whole, found, lambda _: True)), comments)
     left = (each for each in sifted.left if shown(RULES[each.rule]))
-    return Judged(_in_order(left), verdicts, sum(shown(RULES[each.rule]) for each in sifted.hidden))
+    return Judged(_in_order(left), verdicts, tuple(each for each in sifted.hidden if shown(RULES[each.rule])))
 
 
 def _diagnostics(
