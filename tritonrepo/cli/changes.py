@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 
 from tritonrepo.cli.output import say
 from tritonrepo.flows.changed import changed
+from tritonrepo.flows.changed_files import belonging, changed_files, named_files
 from tritonrepo.flows.validate import Aim, Judgement, Shown, validate
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.sources.changes import Changes
 
 
-class Scope(NamedTuple):
-    """Whether all models are checked, or only those that have changed since a commit, and their callers."""
+class Scope:
+    """What is checked: all of each PATH, what has changed in it since a commit, or what changed files belong to."""
 
-    since: str | None
+    def __init__(self, since: str | None, *, files: bool) -> None:
+        self.since, self.files = since, files
+        self._found = Changes(frozenset())
 
     def whole(self, other: str) -> None:
         """Raise a usage error if only a part is checked, which another option cannot be combined with."""
-        if self.since is not None:
-            raise click.UsageError(f"--changed-since and {other} cannot be combined")
+        if self.files or self.since is not None:
+            name = "--files" if self.files else "--changed-since"
+            raise click.UsageError(f"{name} and {other} cannot be combined")
+
+    def paths(self, given: Sequence[str], default: Sequence[str]) -> Sequence[str]:
+        """Return the repositories and stacks to check."""
+        if not self.files:
+            return given or default
+        self._found = named_files(given, self.since)
+        found = belonging(self._found)
+        if not found:
+            say("the changed files belong to no model or stack", err=True)
+        return found
 
     def judged(self, path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
-        """Check a path, and say on stderr how much of it has changed."""
-        if self.since is None:
+        """Check a path, and say on stderr how much of it is checked if that is not all of it."""
+        if self.files:
+            what, found = "the changed files", changed_files(path, work, self._found, aim, shown)
+        elif self.since is not None:
+            what, found = f"changes since {self.since}", changed(path, work, self.since, aim, shown)
+        else:
             return validate(path, work, aim, shown)
-        found = changed(path, work, self.since, aim, shown)
-        models = f"{found.models} of {found.every} model{'' if found.every == 1 else 's'}"
-        say(f"{path}: changes since {self.since} concern {models}", err=True)
+        say(f"{path}: {what} concern {found.models} of {found.every} model{'' if found.every == 1 else 's'}", err=True)
         return found.judgement
 
 
@@ -38,13 +55,24 @@ def scope_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options; the command receives them as `scope`."""
 
     @functools.wraps(command)
-    def with_scope(*args: Any, changed_since: str | None, **given: Any) -> int:  # noqa: ANN401  click's
+    def with_scope(*args: Any, changed_since: str | None, files: bool, **given: Any) -> int:  # noqa: ANN401  click's
         if changed_since == "":
             raise click.UsageError("the commit of --changed-since is empty. Name a branch, tag or commit.")
-        return command(*args, scope=Scope(changed_since), **given)
+        return command(*args, scope=Scope(changed_since, files=files), **given)
 
-    return click.option(
-        "--changed-since",
-        metavar="REF",
-        help="Check only models that have changed since HEAD left this commit or branch of git, and what calls them.",
-    )(with_scope)
+    for option in (
+        click.option(
+            "--files",
+            is_flag=True,
+            help="Take each PATH for a changed file, and check only the models and stacks that these files belong to."
+            " With --changed-since, files that were deleted since then count as well.",
+        ),
+        click.option(
+            "--changed-since",
+            metavar="REF",
+            help="Check only models that have changed since HEAD left this commit or branch of git, and what calls"
+            " them.",
+        ),
+    ):
+        with_scope = option(with_scope)
+    return with_scope

@@ -79,7 +79,7 @@ def command(
 
     checking = Checking(sifting.bad)
     with forms.concluded(checking):
-        for path in paths or PATHS:
+        for path in scope.paths(paths, PATHS):
             forms.path(checking.tried(path, partial(scope.judged, path, work, given, sifting.shown)))
         forms.end(checking)
         checking.faults.stop()

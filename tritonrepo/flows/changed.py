@@ -51,6 +51,11 @@ def changed(
     if not Path(path).exists():
         return Changed(validate(path, work, aim, shown), 0, 0)
     found = changes(path, reference)
+    return of_changes(path, work, found, aim, shown)
+
+
+def of_changes(path: str, work: Workspace, found: Changes, aim: Aim, shown: Shown) -> Changed:
+    """Check a repository or a stack, and return what concerns these changes."""
     if is_stack(path):
         return _stack(path, work, found, aim, shown)
     examined = examine(path, work, aim, shown)

@@ -22,11 +22,9 @@ SAME = ("--no-renames", "--no-ext-diff", "--no-textconv", "--no-relative", "--ig
 
 
 class Changes(NamedTuple):
-    """The changed files of a working tree, deleted ones included: absolute paths without links, and the commit."""
+    """Changed files, deleted ones included: absolute paths, in which only the last name can be a link."""
 
-    top: str
     paths: frozenset[str]
-    reference: str
 
 
 class _Tree:
@@ -122,7 +120,13 @@ def changes(path: str, reference: str) -> Changes:
         tree.asked("ls-files", "-z", "--others", "--exclude-standard"),
     )
     names = {name.rstrip("/") for listed in lists for name in listed.split("\0") if name}
-    return Changes(tree.top, frozenset(os.path.join(tree.top, name) for name in names), reference)  # noqa: PTH118
+    return Changes(frozenset(os.path.join(tree.top, name) for name in names))  # noqa: PTH118
+
+
+def found_in(files: Iterable[Path | str]) -> Changes:
+    """Return the changes of these files."""
+    places = (Path(file) for file in files)
+    return Changes(frozenset(os.path.join(os.path.realpath(each.parent), each.name) for each in places))  # noqa: PTH118
 
 
 def owners(root: str, changed: Changes) -> frozenset[str]:
