@@ -95,7 +95,9 @@ def _help() -> Iterator[str]:
         for option in command.params:
             if isinstance(option, click.Option):
                 options.setdefault(f"{option.opts[-1]}: {' '.join((option.help or '').split())}", []).append(name)
-    yield from (f"{', '.join(names)} {text}" for text, names in options.items())
+    every = len(commands())
+    for text, names in options.items():
+        yield f"{'every command' if len(names) == every else ', '.join(names)} {text}"
 
 
 def _by_hand(name: str) -> str:

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from functools import cache
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tests.facts import PROJECT
 from tests.servers.packages import ROOT as INSTALLED
 from tests.syntax import modules
 from tritonrepo import api
-from tritonrepo.cli import COMMANDS, run
+from tritonrepo.cli import COMMANDS, everywhere, run
 from tritonrepo.cli.serving import USUAL, ports_or
 from tritonrepo.diagnostics import State
 from tritonrepo.llm.gpus import gpus
@@ -118,6 +119,8 @@ OF_OTHERS = {
 
 
 KNOWN = commands()
+COMMON = {word for option in everywhere.options() for word in option.opts}
+"""The options of every command, which have a table of their own."""
 ROWS = [name for name, found in KNOWN.items() if not isinstance(found, click.Group)]
 """The commands that have a row in the table of commands."""
 
@@ -131,7 +134,7 @@ def options(name: str) -> frozenset[str]:
     found = [each for words, each in KNOWN.items() if words == name or words.startswith(f"{name} ")]
     return frozenset(
         word for each in found for option in each.params if isinstance(option, click.Option) for word in option.opts
-    ) | {"--help"}
+    ) | {"--help", "-h"}
 
 
 def rows() -> dict[str, tuple[set[str], str]]:
@@ -155,7 +158,7 @@ SERVES = {
 def test_the_row_of_a_command_has_its_options_and_no_others(name: str) -> None:
     words, usage = rows()[name]
     said = {word for word in words if word.startswith("-")}
-    shown = {next((o for o in option.opts if len(o) == 2), option.opts[0]) for option in own(name)}
+    shown = {next((o for o in option.opts if len(o) == 2), option.opts[0]) for option in own(name)} - COMMON
     assert said | (SERVES - {"--verbose"} if name == "up" else set()) == shown
     arguments = " ".join(
         str(each.make_metavar(click.Context(command(name))))
@@ -178,6 +181,7 @@ def test_an_option_that_can_be_repeated_says_so() -> None:
 
 
 DEFAULTS = {
+    **{(name, "--color"): "auto" for name in ROWS},
     ("build", "--file"): "tritonrepo.yaml",
     ("image", "--file"): "tritonrepo.yaml",
     ("graph", "--file"): "tritonrepo.yaml",
@@ -289,7 +293,7 @@ def test_information_is_shown_when_asked_for(inside: Path, capsys: pytest.Captur
 def test_the_row_of_up_speaks_of_the_options_that_it_shares_with_serve() -> None:
     line = next(line for line in stated()["commands"] if line.startswith("| `tritonrepo up"))
     assert "serve's for ports, watching, release, runtime, engine, timeout, log and links; " in line
-    assert options("up") & options("serve") - {"--help"} == SERVES
+    assert options("up") & options("serve") - COMMON - {"--help", "-h"} == SERVES
 
 
 def test_a_value_in_the_table_of_commands_is_called_as_in_the_help() -> None:
@@ -419,7 +423,8 @@ def lines_of_commands() -> Iterator[tuple[str, str]]:
 
 def test_a_command_line_in_a_sentence_names_a_command_and_its_options() -> None:
     for page, span in lines_of_commands():
-        _, name, *words = shlex.split(span.replace("[", "").replace("]", ""))
+        _, *words = shlex.split(span.replace("[", "").replace("]", ""))
+        name, *words = dropwhile(COMMON.__contains__, words)
         assert name in COMMANDS, f"{page}: `{span}`"
         assert {word for word in words if word.startswith("-")} <= options(name), f"{page}: `{span}`"
 
@@ -484,6 +489,7 @@ def test_a_variable_of_the_environment_is_one_that_is_read() -> None:
     said = {word for _, span in NAMED for word in re.findall(r"\b(?:TRITONREPO|XDG|TEST)_[A-Z_]+", span)}
     of_options = {str(option.envvar) for name in COMMANDS for option in own(name)}
     read = {name for name in identifiers() if name.isupper()} | {"TEST_SERVERS"}
+    of_options |= {f"TRITONREPO_{option.name}".upper() for option in everywhere.options()}
     assert said - of_options - read == set()
     assert said >= {"TRITONREPO_SERVE_HTTP_PORT", "XDG_CACHE_HOME", "TEST_SERVERS"}
 

@@ -154,7 +154,7 @@ def test_ctrl_c_before_the_first_action_says_that_nothing_was_sent(
     events: Sequence[Event], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted() -> None:
-        with displayed("comparing", quiet=False) as display:
+        with displayed("comparing") as display:
             for event in events:
                 display.tell(event)
             raise KeyboardInterrupt

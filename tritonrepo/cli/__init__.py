@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from tritonrepo import __version__
+from tritonrepo.cli import everywhere
 from tritonrepo.cli.output import guarded, say
 from tritonrepo.plain import printable
 
@@ -86,6 +87,7 @@ class _Commands(click.Group):
 
 def _take_variables(command: click.Command, name: str) -> None:
     """Let each option of a command, or of its subcommands, be set by a variable that is named after both."""
+    everywhere.add(command)
     for option in command.params:
         if isinstance(option, click.Option):
             long = max(option.opts, key=len).lstrip("-")
@@ -97,12 +99,17 @@ def _take_variables(command: click.Command, name: str) -> None:
 
 @click.command(
     cls=_Commands,
-    context_settings={"show_default": True, "help_option_names": ["--help"]},
+    context_settings={"show_default": True, "help_option_names": ["--help", "-h"]},
     epilog=EXIT_CODES,
 )
 @click.version_option(__version__, prog_name="tritonrepo")
 def root() -> None:
     """Build, validate, push, serve and smoke-test NVIDIA Triton model repositories from one stack file."""
+
+
+for _option in everywhere.options():
+    _option.envvar, _option.show_envvar = f"TRITONREPO_{_option.name}".upper(), True
+    root.params.append(_option)
 
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.output import document, say
+from tritonrepo.cli.output import document, say, talk
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.values import allow_links
@@ -58,9 +58,9 @@ def command(
         document(found.text.rstrip("\n"))
         if found.files or found.lock != Lock():
             what = "the lock file" if not found.files else f"the lock file and {', '.join(sorted(found.files))}"
-            say(f"The stack file needs {what}. Use -o FILE to write all of them.", err=True)
+            talk(f"The stack file needs {what}. Use -o FILE to write all of them.")
     else:
         for path in write(out, found):
             say(f"+ {path}" + (f"  {found.models} model{'s'[: found.models != 1]}" if path == out else ""))
-        say(f"Next: tritonrepo build -f {out} -o DIRECTORY", err=True)
+        talk(f"Next: tritonrepo build -f {out} -o DIRECTORY")
     return 0

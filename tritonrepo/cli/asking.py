@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from tritonrepo.cli.output import document, piece, say
+from tritonrepo.cli.output import document, piece, say, talk
 from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.flows.asking import Found, Passage, Pipelines, Said, replies
 from tritonrepo.server.endpoint import Endpoint
@@ -33,9 +33,9 @@ def told(url: str, who: str, replies: Iterable[Said]) -> None:
                     document(json.dumps(said, ensure_ascii=False))
                 case Found(passages):
                     length, ending = length + len(passages), ""
-                    _list(passages, err=False)
+                    say(*_lines(passages))
                 case _:
-                    _list(said, err=True)
+                    talk(*_lines(said))
     except (Stop, KeyboardInterrupt):
         piece(ending if length else "")
         raise
@@ -44,9 +44,8 @@ def told(url: str, who: str, replies: Iterable[Said]) -> None:
         raise empty(url, who)
 
 
-def _list(found: Sequence[Passage], *, err: bool) -> None:
-    if found:
-        say(*(_line(number, source) for number, source in enumerate(found, 1)), err=err)
+def _lines(found: Sequence[Passage]) -> Iterator[str]:
+    return (_line(number, source) for number, source in enumerate(found, 1))
 
 
 def empty(url: str, who: str) -> Stop:

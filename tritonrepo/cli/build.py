@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.output import colour, painted, say
+from tritonrepo.cli.output import colour, painted, say, talk
 from tritonrepo.cli.stack import stack_files, workspace
 from tritonrepo.cli.values import NAMED, allow_links
 from tritonrepo.diagnostics import Severity, Stop
@@ -98,9 +98,9 @@ def _planned(build: Build, *, diff: bool, verbose: bool) -> None:
         painted(differences.lines(build.plan.actions, existing(build), out, colour=colours), colours=colours)
     for name, form, why in forms(build.loaded.stack):
         if form != ENSEMBLE and (verbose or build.plan):
-            say(f"{name}: form {form}, {why}", err=True)
+            talk(f"{name}: form {form}, {why}")
     if build.plan and (said := advice(build.loaded)):
-        say(said, err=True)
+        talk(said)
     if verbose:
         for path in build.plan.foreign:
             say(f"left alone: {out}/{path}", err=True)

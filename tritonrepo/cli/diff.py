@@ -49,7 +49,7 @@ def _sides(places: Sequence[str]) -> tuple[str, str]:
 @record_place
 @click.option("--check", is_flag=True, help="Exit 1 if anything differs.")
 @output_options
-def command(places: tuple[str, ...], *, record: str | None, check: bool, form: str, quiet: bool) -> int:
+def command(places: tuple[str, ...], *, record: str | None, check: bool, form: str) -> int:
     """Print what differs between a repository and what is published, or between two revisions.
 
     DIR URI compares what is at URI with DIR: what a push would change. URI N compares revision N with what is there
@@ -64,7 +64,7 @@ def command(places: tuple[str, ...], *, record: str | None, check: bool, form: s
     def document(ends: Sequence[Diagnostic]) -> str:
         return report.document(found.models, found.old, found.new, ends)
 
-    with interruptible(), displayed("comparing", quiet=quiet) as display, concluded(form, document):
+    with interruptible(), displayed("comparing") as display, concluded(form, document):
         found = diff(old, new, Workspace(os.environ, tell=display.tell), record)
         if form == "text":
             colours = colour(sys.stdout)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from tritonrepo.cli import everywhere
 from tritonrepo.cli.output import live, say
 from tritonrepo.cli.progress import show
 from tritonrepo.diagnostics import Diagnostic, Severity
@@ -161,11 +162,12 @@ def _encodable(text: str, encoding: str) -> str:
 
 
 @contextmanager
-def displayed(title: str, *, quiet: bool) -> Iterator[Display]:
+def displayed(title: str) -> Iterator[Display]:
     """Display progress while the block runs; if Ctrl-C ends it before the first action, say that nothing was sent.
 
-    The title is what is done before the first event.
+    The title is what is done before the first event. With --quiet, there is no progress.
     """
+    quiet = everywhere.quiet()
     display = Display(title, quiet=quiet, line=None if quiet else live())
     over = threading.Event()
 

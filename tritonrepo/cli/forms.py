@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from tritonrepo.cli import everywhere
 from tritonrepo.cli.checking import Checking
 from tritonrepo.cli.files import WRITTEN, write
 from tritonrepo.cli.output import colour, document, painted, say
@@ -102,8 +103,8 @@ class Forms(NamedTuple):
             painted(report_text.diagnostics(judgement.diagnostics, judgement.lines, colour=colours), colours=colours)
 
     def end(self, checking: Checking) -> None:
-        """Print the closing line, in text."""
-        if self.form == "text" and checking.parts:
+        """Print the closing line, in text; with --quiet, there is none."""
+        if self.form == "text" and checking.parts and not everywhere.quiet():
             say(report_text.summary(checking.checked()))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.output import say
+from tritonrepo.cli.output import say, talk
 from tritonrepo.cli.stack import chosen, stack_or_files, workspace
 from tritonrepo.cli.values import allow_links
 from tritonrepo.flows.image import build_line, image
@@ -35,7 +35,7 @@ def command(stack: Path | None, *, files: tuple[Path, ...], links: tuple[Path, .
     found = image(loaded)
     say(*found.dockerfile.rstrip().split("\n"))
     if found.copies:
-        say(f"Build the image: {build_line(loaded)}", err=True)
+        talk(f"Build the image: {build_line(loaded)}")
     else:
-        say(f"{found.name} has every backend that the stack needs.", err=True)
+        talk(f"{found.name} has every backend that the stack needs.")
     return 0

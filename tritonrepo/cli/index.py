@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.output import say
+from tritonrepo.cli.output import say, talk
 from tritonrepo.cli.stack import stack_files, workspace
 from tritonrepo.cli.values import allow_links
 from tritonrepo.flows.index import index
@@ -37,5 +37,5 @@ def command(files: tuple[Path, ...], *, only: str | None, links: tuple[Path, ...
         for line in left:
             say(f"{name}: {line}", err=True)
     if not made:
-        say("the stack has no retriever", err=True)
+        talk("the stack has no retriever")
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.output import say
+from tritonrepo.cli.output import say, talk
 from tritonrepo.cli.values import NAMED
 from tritonrepo.flows.init import TEMPLATES, init
 
@@ -41,5 +41,5 @@ def command(directory: Path, *, template: str) -> int:
     for path in init(directory, template):
         say(f"+ {path}")
     steps = [*([f"cd {shlex.quote(str(directory))}"] if directory != Path() else []), *NEXT[template]]
-    say("Next:", *(f"  {step}" for step in steps), err=True)
+    talk("Next:", *(f"  {step}" for step in steps))
     return 0

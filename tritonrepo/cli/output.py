@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
+from tritonrepo.cli import everywhere
 from tritonrepo.plain import escaped, printable
 
 if TYPE_CHECKING:
@@ -34,7 +35,12 @@ OTHER = re.compile(r"[^\0-\x7f]")
 
 
 def colour(stream: TextIO) -> bool:
-    """Return whether to colour: on a terminal that is not dumb, if NO_COLOR is unset or empty, or with FORCE_COLOR."""
+    """Return whether to colour: as --color says.
+
+    With auto, that is on a terminal that is not dumb, if NO_COLOR is unset or empty, or with FORCE_COLOR.
+    """
+    if (when := everywhere.color()) != "auto":
+        return when == "always"
     if os.environ.get("FORCE_COLOR"):
         return True
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -42,7 +48,14 @@ def colour(stream: TextIO) -> bool:
 
 def say(*lines: str, err: bool = False) -> None:
     """Print each line as one line: foreign text in it cannot start another line or drive the terminal."""
-    click.echo("\n".join(map(printable, lines)), err=err)
+    if lines:
+        click.echo("\n".join(map(printable, lines)), err=err)
+
+
+def talk(*lines: str) -> None:
+    """Print lines on stderr that are neither the result nor a fault; with --quiet, they are left out."""
+    if not everywhere.quiet():
+        say(*lines, err=True)
 
 
 def piece(text: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from tritonrepo.cli.files import WRITTEN, write
-from tritonrepo.cli.output import say
+from tritonrepo.cli.output import talk
 from tritonrepo.cli.values import NAMED
 from tritonrepo.smoke.nearness import TOLERANCE
 
@@ -49,7 +49,7 @@ class Plans(NamedTuple):
 
         assert self.record is not None  # noqa: S101  the caller asks
         write(self.record, recorded(recorder, server))
-        say(f"recorded {recorder.count} cases in {self.record}", err=True)
+        talk(f"recorded {recorder.count} cases in {self.record}")
 
 
 def planning(command: Callable[..., int]) -> Callable[..., int]:

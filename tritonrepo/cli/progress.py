@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from tritonrepo.cli import everywhere
 from tritonrepo.cli.output import say
 from tritonrepo.diagnostics import Diagnostic
-from tritonrepo.flows.events import Built, Busy, Event, Indexed
+from tritonrepo.flows.events import Built, Busy, Event, Indexed, Tell
 from tritonrepo.sync.telling import Began, Interrupted, Line, Sent, Waits
+
+
+def teller() -> Tell:
+    """Return what prints events: with --quiet, only warnings. Any thread may call it."""
+    return _warn if everywhere.quiet() else show
+
+
+def _warn(event: Event) -> None:
+    if isinstance(event, Diagnostic):
+        show(event)
 
 
 def show(event: Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tritonrepo.cli.output import say
+from tritonrepo.cli.output import say, talk
 from tritonrepo.cli.results import gaps, summary
 from tritonrepo.cli.serving import tell
 from tritonrepo.flows.serve import ServeOptions
@@ -37,5 +37,5 @@ def proven(results: Sequence[Result]) -> bool:
         say(*diagnostic.lines, err=True)
     for line in gaps(results):
         say(line, err=True)
-    say(f"smoke: {summary(results)}", err=True)
+    talk(f"smoke: {summary(results)}")
     return all(result.outcome is not Outcome.FAILED for result in results)

@@ -58,7 +58,6 @@ def command(
     no_lock: bool,
     record: str | None,
     form: str,
-    quiet: bool,
     verbose: bool,
 ) -> int:
     """Remove what neither a config in a bucket nor one of its recent revisions needs.
@@ -70,7 +69,7 @@ def command(
     No request fails, except those to a model that is removed. The next run completes an interrupted one.
     """
     answerable(yes=yes or dry_run)
-    with publishing(uri, form, quiet=quiet, record=record) as run:
+    with publishing(uri, form, record) as run:
         found = plan_prune(open_place(uri, record), run.workspace(), keep)
         run.prunes(found.pruning, found.before, verbose=verbose)
         if found.pruning and not dry_run:

@@ -36,12 +36,10 @@ ADVICE = (
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for what is printed."""
-    form = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
-    quiet = click.option(
-        "-q", "--quiet", is_flag=True, help="Print only the result, warnings and errors, without progress."
+    """Add the option for what is printed."""
+    return click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")(
+        command
     )
-    return form(quiet(command))
 
 
 class Publishing:
@@ -131,12 +129,12 @@ class Publishing:
 
 
 @contextmanager
-def publishing(uri: str, form: str, *, quiet: bool, record: str | None = None) -> Iterator[Publishing]:
+def publishing(uri: str, form: str, record: str | None = None) -> Iterator[Publishing]:
     """Display the progress of a command, end it on Ctrl-C without delay, and print its single document, if any.
 
     `record` is the place of the record if the command names one, which the command that goes back must name as well.
     """
-    with interruptible(), displayed(f"comparing with {uri}", quiet=quiet) as display:
+    with interruptible(), displayed(f"comparing with {uri}") as display:
         run = Publishing(uri, form, display, record)
         with concluded(form, run.document):
             yield run

@@ -11,7 +11,7 @@ import click
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.display import Display, displayed
 from tritonrepo.cli.interrupts import interruptible
-from tritonrepo.cli.output import concluded, say
+from tritonrepo.cli.output import concluded, say, talk
 from tritonrepo.cli.publishing import output_options
 from tritonrepo.cli.values import NAMED, record_place
 from tritonrepo.diagnostics import Diagnostic
@@ -86,7 +86,6 @@ def command(
     dry_run: bool,
     check: bool,
     form: str,
-    quiet: bool,
     verbose: bool,
 ) -> int:
     """Download what was pushed into a directory, byte for byte.
@@ -98,7 +97,7 @@ def command(
     A second run writes only what is missing. In DIRECTORY, files that no build or pull wrote are left alone, and files
     that were changed by hand after that are kept.
     """
-    with interruptible(), displayed(f"comparing {uri}", quiet=quiet) as display:
+    with interruptible(), displayed(f"comparing {uri}") as display:
         run = _Run(Pulled(uri, str(directory)), display)
         with concluded(form, run.document):
             work = Workspace(os.environ, tell=run.tell)
@@ -106,6 +105,5 @@ def command(
             run.planned(pull, form, verbose=verbose)
             if not (dry_run or check):
                 apply_pull(pull)
-                if not quiet:
-                    say(summary(run.pulled, run.written), err=True)
+                talk(summary(run.pulled, run.written))
     return int(check and bool(pull.plan))

@@ -61,7 +61,6 @@ def command(
     yes: bool,
     links: tuple[Path, ...],
     form: str,
-    quiet: bool,
     verbose: bool,
 ) -> int:
     """Upload a model repository to a bucket that running servers read.
@@ -75,7 +74,7 @@ def command(
     and the next push completes an interrupted one.
     """
     usable(keep, prune=prune, yes=yes or dry_run)
-    with publishing(uri, form, quiet=quiet, record=record) as run:
+    with publishing(uri, form, record) as run:
         place, accepted = open_place(uri, record), Accepted(mixable, downtime)
         push = plan_push(directory, place, run.workspace(links), servers_at(servers, timeout), accepted, pin=pin)
         run.planned(push.plan, push.before, push.warnings, verbose=verbose)

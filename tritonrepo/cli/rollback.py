@@ -40,7 +40,6 @@ def command(
     no_lock: bool,
     record: str | None,
     form: str,
-    quiet: bool,
     verbose: bool,
 ) -> int:
     """Restore an earlier revision of the repository at URI, from what the bucket still holds.
@@ -52,7 +51,7 @@ def command(
     The rollback is carried out like a push: old and new versions serve side by side until each pipeline has switched.
     It is a revision with a number of its own, so the next rollback takes it back. Nothing is removed.
     """
-    with publishing(uri, form, quiet=quiet, record=record) as run:
+    with publishing(uri, form, record) as run:
         place, accepted = open_place(uri, record), Accepted(mixable, downtime)
         push = plan_rollback(place, number, run.workspace(), servers_at(servers, timeout), accepted)
         run.restored = push.back

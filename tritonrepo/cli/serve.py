@@ -9,7 +9,7 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.interrupts import stoppable
-from tritonrepo.cli.output import say
+from tritonrepo.cli.output import say, talk
 from tritonrepo.cli.serving import options, tell, urls, watch
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import allow_links
@@ -66,7 +66,7 @@ def command(
     chosen = chosen._replace(mode=mode, poll_s=poll or 5)
     where = repository if is_remote(repository) else Path(repository)
     with stoppable(), serve(where, chosen, work, record) as server:
-        say(*banner(server, record, chosen.engine), err=True)
+        talk(*banner(server, record, chosen.engine))
         for fault in server.unavailable:
             say(*fault.lines, err=True)
         say(*urls(server))

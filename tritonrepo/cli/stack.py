@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tritonrepo.cli.progress import show
+from tritonrepo.cli.progress import teller
 from tritonrepo.cli.values import NAMED
 from tritonrepo.flows.stack import DEFAULT
 from tritonrepo.flows.workspace import Workspace
@@ -42,4 +42,4 @@ def chosen(stack: Path | None, files: tuple[Path, ...]) -> tuple[Path, ...]:
 
 def workspace(links: tuple[Path, ...]) -> Workspace:
     """Return the workspace of this process, which reports its progress on stderr."""
-    return Workspace(os.environ, links, show)
+    return Workspace(os.environ, links, teller())

@@ -40,7 +40,7 @@ class _Run:
 @record_place
 @click.option("--force", is_flag=True, help="Remove the lock even if its push still runs, which then stops.")
 @output_options
-def command(uri: str, *, record: str | None, force: bool, form: str, quiet: bool) -> int:
+def command(uri: str, *, record: str | None, force: bool, form: str) -> int:
     """Remove the lock that a killed push left at a prefix.
 
     The command says who holds the lock, on which machine, and since when. It watches the lock for up to a minute, or
@@ -55,7 +55,7 @@ def command(uri: str, *, record: str | None, force: bool, form: str, quiet: bool
     def document(ends: Sequence[Diagnostic]) -> str:
         return report.document(uri, run.holder, run.prepared, run.state, ends)
 
-    with interruptible(), displayed(f"reading the lock of {uri}", quiet=quiet) as display, concluded(form, document):
+    with interruptible(), displayed(f"reading the lock of {uri}") as display, concluded(form, document):
         found = plan_unlock(open_place(uri, record), Workspace(os.environ, tell=display.tell))
         run.holder, run.prepared, run.state = found.holder, found.prepared, "held" if found else "free"
         if form == "text":

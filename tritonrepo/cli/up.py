@@ -10,7 +10,7 @@ import click
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.asking import ask
 from tritonrepo.cli.interrupts import stoppable
-from tritonrepo.cli.output import say
+from tritonrepo.cli.output import say, talk
 from tritonrepo.cli.proving import proven, rebuilding
 from tritonrepo.cli.serving import options, urls, watch
 from tritonrepo.cli.stack import workspace
@@ -73,7 +73,7 @@ def command(
     loaded = load([stack], workspace(links))
     with stoppable(), up(loaded, out, chosen, asked=question is not None) as running:
         server, names = running.server, running.pipelines
-        say(*banner(server, running.build.record, chosen.engine), err=True)
+        talk(*banner(server, running.build.record, chosen.engine))
         if question is not None:
             return ask(server.http, names, question)
         if not proven(prove(running)) and not chosen.watched:
