@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,16 +17,21 @@ from tritonrepo.cli import everywhere
 from tritonrepo.cli.output import guarded, say
 from tritonrepo.plain import printable
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 COMMANDS = {
     "adopt": "Write the stack file of an existing model repository.",
     "ask": "Ask a pipeline of a running server, and stream its answer.",
     "build": "Build the model repository that a stack file declares.",
+    "completion": "Print the script that completes command lines in a shell.",
     "deploy": "Write the files that run a repository on a GPU server.",
     "diff": "Print what differs between a repository and what is published.",
     "doctor": "Check what commands need on this machine.",
     "explain": "Explain a rule, or another name that a command reports.",
     "fit": "Show whether models fit the memory of their GPUs.",
     "graph": "Draw the pipelines of a stack or a repository.",
+    "help": "Print the help of a command.",
     "image": "Print the Dockerfile of the image that serves a stack.",
     "index": "Build the search index of a retriever from its documents.",
     "init": "Create a stack that builds and runs as it is.",
@@ -46,6 +51,9 @@ COMMANDS = {
     "validate": "Check a repository and predict the server's verdict.",
 }
 """Command → its one-line help; each command is the module of that name in this package."""
+
+COMPLETE = "_TRITONREPO_COMPLETE"
+"""The variable with which the script of `completion` asks what a command line can go on with."""
 
 EXIT_CODES = """\b
 Exit codes:
@@ -69,6 +77,10 @@ class _Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"tritonrepo.cli.{name}").command
         _take_variables(command, name)
+        if COMPLETE in os.environ:
+            from tritonrepo.cli.completing import prepare
+
+            prepare(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's
@@ -83,6 +95,12 @@ class _Commands(click.Group):
             hint = f'Did you mean "{near}"?' if near else f"Commands: {', '.join(COMMANDS)}."
             raise click.UsageError(f'unknown command "{args[0]}". {hint}', ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so, without importing them, or the options."""
+        from tritonrepo.cli.completing import offered
+
+        return [*offered(COMMANDS, incomplete), *click.Command.shell_complete(self, ctx, incomplete)]
 
 
 def _take_variables(command: click.Command, name: str) -> None:
@@ -145,8 +163,12 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; what went wrong is printed on stderr."""
+    if COMPLETE in os.environ:
+        from tritonrepo.cli.completing import register
+
+        register()
     try:
-        code = root.main(arguments, prog_name="tritonrepo", standalone_mode=False)
+        code = root.main(arguments, prog_name="tritonrepo", complete_var=COMPLETE, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()  # the help, whose line breaks are meant
         code = 2
