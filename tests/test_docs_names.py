@@ -113,7 +113,7 @@ OF_OTHERS = {
     ),
     *("gcloud", "auth", "application-default", "login", "storage.buckets.get"),
     *("s3:ListBucketMultipartUploads", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"),
-    *("compinit", "eval", "bashrc", "zshrc"),
+    *("compinit", "eval", "bashrc", "zshrc", "fish", "completions"),
     *("embedder_model", "generator_prompt", "production", "aarch64"),
 }
 """Words of other programs, and of what is not supported."""

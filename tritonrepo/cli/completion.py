@@ -22,8 +22,8 @@ def command(shell: str) -> int:
     """Print the script that completes command lines in a shell: commands, options and their values, and files.
 
     SHELL is bash, zsh or fish. Values are those that an option can have: formats, rules, releases, images and GPUs.
-    Bash and Zsh read the script with `eval "$(tritonrepo completion bash)"`, in Zsh after compinit; Fish reads it from a
-    file in its directory completions.
+    Bash and Zsh read the script with `eval "$(tritonrepo completion bash)"`, in Zsh after compinit; Fish reads it from
+    a file in its directory completions.
     """
     document(SHELLS[shell](root, {}, "tritonrepo", COMPLETE).source().rstrip("\n"))
     return 0
