@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tritonrepo.diagnostics import Create, FileChange, Fix, Move, Remove, Replacement, Span
-from tritonrepo.pbtxt.editor import Edit
-from tritonrepo.pbtxt.nodes import Source
+from tritonrepo.pbtxt.editor import Edit, delete, delete_items
+from tritonrepo.pbtxt.nodes import Message, Source, Value
 from tritonrepo.repository import Model
 from tritonrepo.repository.model import CONFIG
 
@@ -21,6 +21,20 @@ def edited(model: Model, *edits: Edit, safe: bool) -> Fix | None:
         return None
     source, path = model.parsed.root.source, f"{model.name}/{CONFIG}"
     return Fix(tuple(_replacement(source, path, each) for each in _merged(edits)), safe=safe)
+
+
+def unset(message: Message, name: str) -> list[Edit]:
+    """Remove a field, however often it is written."""
+    return [delete(field) for field in message.fields if field.name == name]
+
+
+def without(message: Message, name: str, gone: Collection[Value]) -> list[Edit]:
+    """Remove values of a repeated field, however it is written."""
+    edits: list[Edit] = []
+    for field in message.fields:
+        places = {place for place, value in enumerate(field.values) if value in gone} if field.name == name else set()
+        edits += delete_items(field, places) if places else ()
+    return edits
 
 
 def moved(model: Model, path: str, to: str, *, safe: bool) -> Fix:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
+from tritonrepo.rules.mending import edited, without
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import File
@@ -20,10 +21,13 @@ NOWHERE = ("/nonexistent/", "$$TRITON_MODEL_DIRECTORY")
 """Prefixes of paths that exist on no server."""
 
 
+def _strategies(model: Model) -> list[Message]:
+    return [entry for entry in model.config.entries("parameters") if entry.text("key") == STRATEGY]
+
+
 def _strategy(model: Model) -> Message | None:
     """Return the entry of the parameter, the last one if it is set twice."""
-    entries = [entry for entry in model.config.entries("parameters") if entry.text("key") == STRATEGY]
-    return entries[-1] if entries else None
+    return next(reversed(_strategies(model)), None)
 
 
 @rule(
@@ -41,6 +45,7 @@ def with_sequence(model: Model) -> Iterator[Finding]:
             f"{STRATEGY} cannot be combined with sequence_batching",
             hint="Remove this parameter, or replace sequence_batching with dynamic_batching.",
             reason=f"{STRATEGY} cannot be specified with sequence batcher, using default batching strategy",
+            fix=edited(model, *without(model.config, "parameters", _strategies(model)), safe=False),
         )
 
 

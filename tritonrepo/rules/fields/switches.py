@@ -8,6 +8,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete
+from tritonrepo.rules.mending import edited, unset
 from tritonrepo.rules.python.script import scripts
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -68,6 +69,7 @@ def cache_with_decoupled(model: Model) -> Iterator[Finding]:
             hint="Remove response_cache.",
             reason=f"Response Cache does not currently support model {model.config_name} "
             "with 'decoupled' transaction policy. Please disable the response cache.",
+            fix=edited(model, *unset(model.config, "response_cache"), safe=by_itself),
         )
 
 

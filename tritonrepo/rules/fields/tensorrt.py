@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.rules.fields.tensors import called
+from tritonrepo.rules.mending import edited, unset
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -41,6 +42,7 @@ def shape_tensor(model: Model) -> Iterator[Finding]:
                 hint="Remove is_shape_tensor.",
                 reason=f"shape tensors are only supported for TensorRT platform for {model.config_name}",
                 item=tensor.item,
+                fix=edited(model, *unset(tensor.node, "is_shape_tensor"), safe=True),
             )
 
 
@@ -60,6 +62,7 @@ def non_linear(model: Model) -> Iterator[Finding]:
                 hint="Remove is_non_linear_format_io.",
                 reason=f"Non-linear IO format is only supported for the TensorRT platform for {model.config_name}",
                 item=tensor.item,
+                fix=edited(model, *unset(tensor.node, "is_non_linear_format_io"), safe=True),
             )
 
 

@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt.editor import put
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete_inputs
 from tritonrepo.repository.tensors import ListedTensor
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -219,4 +221,5 @@ def batch_zero(model: Model) -> Iterator[Finding]:
                 written[-1] if written else node,
                 f"the warmup sample has {'batch_size 0' if written else 'no batch_size'}, so it never runs",
                 hint="Set batch_size to 1.",
+                fix=edited(model, put(node, "batch_size", 1), safe=False),
             )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, State
 from tritonrepo.repository import Model
+from tritonrepo.rules.mending import edited, unset
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -24,7 +25,8 @@ def empty(model: Model) -> Iterator[Finding]:
     if agents is not None and not agents.messages("agents"):
         message = "model_repository_agents lists no agent, which crashes the server"
         hint = "Add an agent, or remove model_repository_agents."
-        yield Finding(agents, message, hint=hint, reason="server ended: -11")
+        fix = edited(model, *unset(model.config, "model_repository_agents"), safe=True)
+        yield Finding(agents, message, hint=hint, reason="server ended: -11", fix=fix)
 
 
 @rule(

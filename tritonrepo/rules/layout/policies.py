@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt.editor import put
 from tritonrepo.repository import Model
 from tritonrepo.rules.layout import signs
+from tritonrepo.rules.mending import edited, without
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -28,7 +30,8 @@ def latest_zero(model: Model) -> Iterator[Finding]:
         message = "num_versions is 0" if written else "latest sets no num_versions"
         at = written[-1] if written else latest
         reason = signs.NO_VERSION.format(model.name)
-        yield Finding(at, f"{message}, so no version is served", hint="Set num_versions to at least 1.", reason=reason)
+        hint, fix = "Set num_versions to at least 1.", edited(model, put(latest, "num_versions", 1), safe=not written)
+        yield Finding(at, f"{message}, so no version is served", hint=hint, reason=reason, fix=fix)
 
 
 @rule("policy-specific-empty", Severity.ERROR, "version_policy", at=Stage.LOAD.after("policy-latest-zero"))
@@ -76,11 +79,15 @@ def specific_version_missing(model: Model) -> Iterator[Finding]:
 def specific_duplicate(model: Model) -> Iterator[Finding]:
     """The specific field of a version_policy should list each version only once."""
     specific = _choice(model, "specific")
-    seen = Counter[object]()
-    for number in specific.scalars("versions") if specific is not None else ():
-        seen[number.data] += 1
-        if seen[number.data] == 2:  # noqa: PLR2004  the second time
-            yield Finding(number, f"version {number.data} is listed twice", hint="Remove the duplicate.")
+    if specific is None:
+        return
+    numbers = specific.scalars("versions")
+    for data, times in Counter(number.data for number in numbers).items():
+        if times > 1:
+            again = [number for number in numbers if number.data == data][1:]
+            there = data in model.versions.found  # one that is missing is served only because it is listed twice
+            fix = edited(model, *without(specific, "versions", again), safe=True) if there else None
+            yield Finding(again[0], f"version {data} is listed twice", hint="Remove the duplicate.", fix=fix)
 
 
 @rule("policy-empty-means-all", Severity.WARNING, "version_policy")
@@ -90,7 +97,7 @@ def empty_means_all(model: Model) -> Iterator[Finding]:
     if policy is not None and policy.chosen("policy_choice") is None:
         message = "version_policy is empty, so all versions are served"
         hint = "Set it to `{ all { } }`, or remove it to serve only the latest version."
-        yield Finding(policy, message, hint=hint)
+        yield Finding(policy, message, hint=hint, fix=edited(model, put(policy, "all", {}), safe=False))
 
 
 @rule("older-versions-not-served", Severity.INFO)

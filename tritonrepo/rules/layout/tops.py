@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity, Span
+from tritonrepo.diagnostics import Fix, Remove, Severity, Span
 from tritonrepo.repository import Model, Repository
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.rules.layout import signs
+from tritonrepo.rules.mending import edited, unset
 from tritonrepo.rules.registry import Finding, repository_rule, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Unreadable
@@ -35,6 +36,7 @@ def listing_fails(repository: Repository) -> Iterator[Finding]:
                 hint="Fix or remove the link.",
                 reason=f"failed to stat file {below}{name}",
                 item=item,
+                fix=Fix((), safe=False, files=(Remove(name),)),
             )
 
 
@@ -98,4 +100,5 @@ def name_differs(model: Model) -> Iterator[Finding]:
             f'the name "{name}" does not match the directory "{model.name}"',
             hint=f'Remove name to serve the model as "{model.name}"{rename}.',
             reason=f"unexpected directory name '{model.name}' for model '{name}', directory name must equal model name",
+            fix=edited(model, *unset(model.config, "name"), safe=False),
         )
