@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Fix, Severity
 from tritonrepo.repository import Model
+from tritonrepo.repository.model import CONFIG
+from tritonrepo.repository.versions import selected
 from tritonrepo.rules.layout import signs
 from tritonrepo.rules.layout.numbers import VERSIONISH
+from tritonrepo.rules.mending import moved, together
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Directory, is_directory
@@ -45,7 +49,31 @@ def not_in_version_directory(model: Model) -> Iterator[Finding]:
         message = f"{name} is not in a version directory, and the model has none"
         is_version = model.parsed is None and model.name.isdecimal()
         hint = signs.PARENT if is_version else f"Move it to {model.name}/1/{name}."
-        yield Finding(name, message, hint=hint, reason=signs.NO_VERSION.format(model.name))
+        fix = None if is_version else _into_version(model, name)
+        yield Finding(name, message, hint=hint, reason=signs.NO_VERSION.format(model.name), fix=fix)
+
+
+def _into_version(model: Model, name: str) -> Fix | None:
+    """Return the fix that moves the model's files into directory 1, with those that belong to them by their names.
+
+    None if that directory would not be served, or if another one may be meant to be the version.
+    """
+    meant = [*model.versions.leading_zero, *(each for each in model.versions.no_number if VERSIONISH.fullmatch(each))]
+    if meant or "1" in model.children or not selected([1], model.config.message("version_policy")):
+        return None
+    stem = f"{name.partition('.')[0]}."
+    with_it = [each for each in model.children if each.startswith(stem) and not each.endswith(".pbtxt")]
+    with_it += [name] if name not in with_it else []
+    if name.endswith(".py"):
+        with_it += [each for each in model.children if each.endswith(".py") and each not in with_it]
+    beside = {CONFIG, *with_it, *(tensor.node.text("label_filename") for tensor in model.tensors)}
+    rest = [each for each in model.children if each not in beside and not BESIDE.match(each)]
+    sure = len([each for each in with_it if each in signs.MODEL_FILES]) <= 1 and not rest
+    return together(*(moved(model, each, f"1/{each}", safe=sure) for each in with_it))
+
+
+BESIDE = re.compile(r"\.|(?i:readme|license)")
+"""How the names of files begin that are next to the versions, and are not the model's."""
 
 
 @rule("empty-version-directory", Severity.INFO)

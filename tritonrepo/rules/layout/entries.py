@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Fix, Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.inference import GRAPHDEF, KINDS, LIBTORCH, SAVEDMODEL, TORCH_AOTI
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.rules.layout import signs
+from tritonrepo.rules.mending import removed
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Unreadable
@@ -35,7 +36,15 @@ def dangling_link(model: Model) -> Iterator[Finding]:
                 hint="Fix or remove the link.",
                 reason=f"failed to stat file {model.on_server(path)}",
                 item=item,
+                fix=_without(model, path),
             )
+
+
+def _without(model: Model, path: str) -> Fix | None:
+    """Return the fix that removes a link, unless the model needs what it should lead to."""
+    named = path.encode("utf-8", "surrogateescape") in model.config.source.text
+    needed = named or "/" in path or path == CONFIG or path.isdecimal()
+    return None if needed else removed(model, path, safe=False)
 
 
 def _is_looked_at(model: Model, path: str) -> bool:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Fix, Severity
+from tritonrepo.pbtxt.editor import put
 from tritonrepo.repository import Model
-from tritonrepo.repository.inference import GRAPHDEF, KINDS, SAVEDMODEL, Inferred, infer
+from tritonrepo.repository.inference import FILLED, GRAPHDEF, KINDS, SAVEDMODEL, Inferred, infer
+from tritonrepo.repository.model import CONFIG
 from tritonrepo.rules.layout import signs
+from tritonrepo.rules.mending import created, edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Entry, is_directory
@@ -44,6 +47,18 @@ def _hiding(model: Model) -> tuple[str, Inferred] | None:
         if told.backend:
             return name, told
     return None
+
+
+def _naming(model: Model, told: Inferred, *, safe: bool) -> Fix | None:
+    """Return the fix that writes what the core would infer: the backend, and the platform if it is not the only one."""
+    fields = {"backend": told.backend}
+    if told.platform not in {"", FILLED.get(told.backend, "")}:
+        fields["platform"] = told.platform
+    if model.parsed is not None:
+        return edited(model, *(put(model.config, name, value) for name, value in fields.items()), safe=safe)
+    if CONFIG in model.children or signs.misnamed_config(model):
+        return None
+    return created(model, CONFIG, "".join(f'{name}: "{value}"\n' for name, value in fields.items()), safe=safe)
 
 
 def _is_version(model: Model, directory: str) -> bool:
@@ -101,7 +116,9 @@ def extra_directory(model: Model) -> Iterator[Finding]:
         first = model.directories[0]
         message = f"backend is missing, and {first} sorts before {name}, whose {told.filename} would identify it"
         hint = f'Set backend to "{told.backend}", or remove {first}.'
-        yield Finding(first, message, hint=hint, reason=signs.no_backend_words(model))
+        others = {_told_by(model, each).backend for each in model.versions.found.values()}
+        fix = _naming(model, told, safe=others <= {told.backend, ""})
+        yield Finding(first, message, hint=hint, reason=signs.no_backend_words(model), fix=fix)
 
 
 @rule("inference-from-first-version-only", Severity.WARNING)
@@ -112,14 +129,16 @@ def from_first_version(model: Model) -> Iterator[Finding]:
     first = model.directories[0] if model.directories else ""
     if _told_by(model, first).backend != model.inferred.backend:
         return
-    for number in model.served:
-        name = model.versions.found.get(number, first)
-        told = _told_by(model, name) if name != first else model.inferred
+    names = {number: model.versions.found.get(number, first) for number in model.served}
+    of_all = {number: _told_by(model, name) if name != first else model.inferred for number, name in names.items()}
+    for number, told in of_all.items():
+        name = names[number]
         if told.backend and told.backend != model.inferred.backend:
             identified = f'version directory {first} identifies the backend as "{model.inferred.backend}"'
             message = f"{identified}, but version {number} is served"
             hint = f'Set backend to "{told.backend}", which {name}/{told.filename} identifies.'
-            yield Finding(None, message, hint=hint)
+            fix = _naming(model, told, safe=False) if {told} == {*of_all.values()} else None
+            yield Finding(None, message, hint=hint, fix=fix)
 
 
 def _names_backend(model: Model) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity, State
+from tritonrepo.diagnostics import Fix, Severity, State
 from tritonrepo.repository import Model
+from tritonrepo.repository.versions import NUMBER, RESERVED, selected, versions
+from tritonrepo.rules.mending import moved
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.shared import is_shared
@@ -15,6 +17,13 @@ VERSIONISH = re.compile(
     r"(v|ver|version|rev|revision|r|release)[-_. ]?[0-9]+([-_.][0-9]+)*|latest|stable|current", re.IGNORECASE
 )
 """Names that are surely meant to be versions."""
+
+ASIDE = re.compile(
+    r"(?<![a-z])(?:backup|bak|old|orig|original|copy|tmp|temp|save|saved|disabled|off|unused|broken|archived?|prev"
+    r"|previous|deprecated|trash)(?![a-z])",
+    re.IGNORECASE,
+)
+"""Words in the name of a directory that is surely not meant to be a version."""
 
 
 @rule("version-leading-zero", Severity.WARNING, after_faults=True)
@@ -25,8 +34,15 @@ def leading_zero(model: Model) -> Iterator[Finding]:
             if is_shared(name):
                 continue
             bare = name.lstrip("0")
-            hint = f"Rename it to {bare}." if bare.isdecimal() else ""
-            yield Finding(name, f"Triton ignores {name} because of its leading zero", hint=hint)
+            hint = f"Rename it to {bare}." if bare in versions([bare]).found.values() else ""
+            alike = [each for each in model.versions.leading_zero if each.lstrip("0") == bare]
+            free = hint and len(alike) == 1 and _is_free(model, bare) and int(bare) not in model.versions.found
+            fix = moved(model, name, bare, safe=False) if free else None
+            yield Finding(name, f"Triton ignores {name} because of its leading zero", hint=hint, fix=fix)
+
+
+def _is_free(model: Model, name: str) -> bool:
+    return name not in model.children
 
 
 @rule("version-not-a-number", Severity.WARNING, after_faults=True)
@@ -48,7 +64,28 @@ def partial_number(model: Model) -> Iterator[Finding]:
         if name != str(number):
             message = f'"{name}" counts as version {number}, but the backend looks for its files in {number}/'
             hint = f"Rename it to {number}, or to a name that does not start with a number."
-            yield Finding(name, message, hint=hint)
+            yield Finding(name, message, hint=hint, fix=_renamed(model, number, name))
+
+
+def _renamed(model: Model, number: int, name: str) -> Fix | None:
+    """Return the fix that gives a directory the name of its version, or one that is no version if it is put aside."""
+    digits = NUMBER.match(name)
+    tail = name[digits.end() :] if digits else ""
+    if tail.strip() and ASIDE.search(tail):
+        other = tail.strip("-_. ")
+        is_version = NUMBER.match(other) or other in RESERVED or other in {".", ".."}
+        spare = not is_version and _is_free(model, other) and _serves_without(model, number)
+        return moved(model, name, other, safe=False) if spare else None
+    if number < 1 or "~" in tail or not _is_free(model, str(number)):
+        return None
+    return moved(model, name, str(number), safe=not tail.strip())
+
+
+def _serves_without(model: Model, number: int) -> bool:
+    """Return whether another version is served, whose directory has the right name, if this one is gone."""
+    others = {each: name for each, name in model.versions.found.items() if each != number}
+    served = selected(others, model.config.message("version_policy"))
+    return bool(served) and all(others.get(each) == str(each) for each in served)
 
 
 @rule("version-number-collision", Severity.WARNING, after_faults=True)
