@@ -137,8 +137,82 @@ ALL = {
     ),
 }
 
+UNKNOWN, ALIAS, MISMATCH = "platform-unknown", "pytorch-platform-alias", "platform-backend-mismatch"
+ENSEMBLE = "ensemble-with-backend"
+STEPS = 'ensemble_scheduling { step { model_name: "n" model_version: -1 } }\n'
+PLATFORMS = {
+    "a backend as platform, beside an empty one": Case(
+        UNKNOWN,
+        'backend: ""; platform: "Python" # p\n' + IO,
+        ' backend: "python" # p\n' + IO,
+        files={"1/model.py": ""},
+    ),
+    "a short name": Case(UNKNOWN, "platform: 'onnx'\n" + IO, 'backend: "onnxruntime"\n' + IO, safe=False),
+    "an ensemble in capitals": Case(UNKNOWN, 'platform: "ENSEMBLE"\n' + STEPS, 'platform: "ensemble"\n' + STEPS),
+    "a platform with a dash": Case(UNKNOWN, 'platform: "tensorrt-plan"' + IO, 'platform: "tensorrt_plan"' + IO),
+    "a misspelt platform": Case(
+        UNKNOWN, 'platform: "onnxruntime_onx"\n' + IO, 'platform: "onnxruntime_onnx"\n' + IO, safe=False
+    ),
+    "a platform that resembles none": Case(UNKNOWN, 'platform: "mine"\n' + IO, None),
+    "TensorFlow with a graph": Case(
+        UNKNOWN,
+        'platform: "TensorFlow"\n' + IO,
+        'platform: "tensorflow_graphdef"\n' + IO,
+        files={"1/model.graphdef": ""},
+    ),
+    "TensorFlow without a file": Case(UNKNOWN, 'platform: "tensorflow"\n' + IO, None),
+    "a file that names no backend": Case(UNKNOWN, 'default_model_filename: "net.bin"\n' + IO, None),
+    "PyTorch with a file of AOTInductor": Case(
+        ALIAS,
+        'platform: "torch" backend: "pytorch"\n' + IO,
+        'platform: "pytorch_libtorch" backend: "pytorch"\n' + IO,
+        safe=False,
+        files={"1/model.pt2": ""},
+    ),
+    "a platform of a later release": Case(ALIAS, 'platform: "torch_aoti"\n' + IO, None),
+    "an ensemble with a file": Case(
+        ENSEMBLE,
+        'platform: "ensemble"\n default_model_filename: "model.onnx" # why\n' + STEPS + IO,
+        'platform: "ensemble"\n # why\n' + STEPS + IO,
+        files={},
+    ),
+    "a backend that is called an ensemble": Case(ENSEMBLE, 'platform: "ensemble" ' + CONFIG, " " + CONFIG, safe=False),
+    "a platform of the same backend": Case(
+        MISMATCH, 'platform: "onnx"\nbackend: "onnxruntime"\n' + IO, 'backend: "onnxruntime"\n' + IO
+    ),
+    "the backend of another file": Case(
+        MISMATCH,
+        'platform: "onnxruntime_onnx"\nbackend: "tensorrt"\n' + IO,
+        'platform: "onnxruntime_onnx"\nbackend: "onnxruntime"\n' + IO,
+        safe=False,
+        files={"1/model.onnx": ""},
+    ),
+    "the backend of another file, and no platform": Case(
+        MISMATCH,
+        'platform: "python"\nbackend: "tensorrt"\n' + IO,
+        'backend: "python"\n' + IO,
+        safe=False,
+        files={"1/model.py": ""},
+    ),
+    "files of both backends": Case(
+        MISMATCH,
+        'platform: "onnxruntime_onnx"\nbackend: "tensorrt"\n' + IO,
+        'backend: "tensorrt"\n' + IO,
+        safe=False,
+        files={"1/model.onnx": "", "1/model.plan": ""},
+    ),
+    "TensorFlow with a graph in another version": Case(
+        MISMATCH,
+        'backend: "tensorflow"\n' + IO,
+        'platform: "tensorflow_graphdef"\nbackend: "tensorflow"\n' + IO,
+        safe=False,
+        files={"1/x": "", "2/model.graphdef": ""},
+    ),
+    "TensorFlow without a platform or a file": Case(MISMATCH, 'backend: "tensorflow"\n' + IO, None),
+}
 
-@pytest.mark.parametrize("case", ALL.values(), ids=ALL)
+
+@pytest.mark.parametrize("case", (every := ALL | PLATFORMS).values(), ids=every)
 def test_a_config_is_mended(case: Case) -> None:
     found = [each for each in judged(tree(case), case.options).diagnostics if each.rule == case.rule]
     fixes = [each.fix for each in found if each.fix is not None]

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity, nearest
+from tritonrepo.diagnostics import Fix, Severity, nearest
+from tritonrepo.pbtxt.editor import change, put, rename
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
+from tritonrepo.repository.inference import GRAPHDEF, KINDS, SAVEDMODEL, TORCH_AOTI
 from tritonrepo.rules.fields.libraries import SHORT
+from tritonrepo.rules.mending import edited, unset
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -70,38 +73,57 @@ def platform_unknown(model: Model) -> Iterator[Finding]:
         return
     if model.inferred.platform:
         message = f'unknown platform "{model.inferred.platform}"'
-        yield Finding(_place(model, "platform"), message, hint=_instead(model), reason=text)
+        hint, fix = _instead(model)
+        yield Finding(_place(model, "platform"), message, hint=hint, reason=text, fix=fix)
     elif model.inferred.filename and model.config.has("default_model_filename"):
         message = f'default_model_filename "{model.inferred.filename}" does not identify a backend'
         hint = "Set backend to the backend that reads this file."
         yield Finding(_place(model, "default_model_filename"), message, hint=hint, reason=text)
 
 
-def _instead(model: Model) -> str:
-    """Return the hint for an unknown platform."""
+def _instead(model: Model) -> tuple[str, Fix | None]:
+    """Return the hint for an unknown platform, and its fix."""
     written = model.inferred.platform
     lower = written.lower()
     if lower == "ensemble":
-        return 'Use `platform: "ensemble"`.'
+        return 'Use `platform: "ensemble"`.', _set(model, lower, safe=True)
     for backend in (written, lower, SHORT.get(lower, "")):
         if backend == "tensorflow" and backend in model.target.backends:
             return _tensorflow(model)
         if backend in model.target.backends:
-            return f'Use `backend: "{backend}"` instead.'
+            return f'Use `backend: "{backend}"` instead.', _as_backend(model, backend, safe=backend == lower)
     known = [platform for backend in PLATFORMS for platform in platforms(model, backend)]
-    near = nearest(written, known)
-    return (
-        f'Did you mean "{near}"?' if near else "Remove platform, and set backend to the backend that reads the model."
-    )
+    if near := nearest(written, known):
+        safe = near == lower.replace("-", "_").replace(" ", "_")
+        return f'Did you mean "{near}"?', _set(model, near, safe=safe)
+    return "Remove platform, and set backend to the backend that reads the model.", None
 
 
-def _tensorflow(model: Model) -> str:
-    """Return the hint for the backend that needs a platform: the one whose file is there, or both."""
+def _tensorflow(model: Model) -> tuple[str, Fix | None]:
+    """Return hint and fix for the backend that needs a platform: the one whose file is there, or both."""
     known = PLATFORMS["tensorflow"]
-    files = [f"/{path}/" for path in model.entries]
-    there = [name for name in known if any(f"/model.{name.partition('_')[2]}/" in path for path in files)]
+    there = [name for name in known if _has(model, f"model.{name.partition('_')[2]}")]
     fitting = " or ".join(f'"{name}"' for name in there or known)
-    return f"Set platform to {fitting}."
+    fix = _set(model, there[0], safe=model.inferred.platform.lower() == "tensorflow") if len(there) == 1 else None
+    return f"Set platform to {fitting}.", fix
+
+
+def _has(model: Model, filename: str) -> bool:
+    """Return whether a version has a file or directory of this name."""
+    return any(f"/{filename}/" in f"{path}/" for path in model.entries)
+
+
+def _set(model: Model, platform: str, *, safe: bool) -> Fix | None:
+    return edited(model, put(model.config, "platform", platform), safe=safe)
+
+
+def _as_backend(model: Model, backend: str, *, safe: bool) -> Fix | None:
+    """Return the fix that makes the backend of a platform."""
+    field = model.config.get("platform")
+    if field is None:
+        return None
+    value = [] if model.inferred.platform == backend else [change(field.value, field.spec, backend)]
+    return edited(model, *unset(model.config, "backend"), rename(field, "backend"), *value, safe=safe)
 
 
 @rule("pytorch-platform-alias", Severity.ERROR, "platform", at=Stage.POLL.after("ensemble-with-backend"))
@@ -118,7 +140,9 @@ def pytorch_platform(model: Model) -> Iterator[Finding]:
         else:
             message = f'unknown PyTorch platform "{written}"'
             hint = 'Use `platform: "pytorch_libtorch"`, or only `backend: "pytorch"`.'
-        yield Finding(_place(model, "platform"), message, hint=hint, reason=text)
+        known = written != "torch_aoti"
+        fix = _set(model, "pytorch_libtorch", safe=not _has(model, TORCH_AOTI.filename)) if known else None
+        yield Finding(_place(model, "platform"), message, hint=hint, reason=text, fix=fix)
 
 
 @rule("ensemble-with-backend", Severity.ERROR, "platform", at=Stage.POLL.after("vllm-image-ensemble"))
@@ -132,7 +156,10 @@ def ensemble_with_backend(model: Model) -> Iterator[Finding]:
         if not written:
             message = f'an ensemble cannot have a backend, but default_model_filename identifies "{model.backend}"'
             hint = "Remove default_model_filename."
-        yield Finding(_place(model, "backend", "default_model_filename"), message, hint=hint, reason=text)
+        meant = "ensemble_scheduling" in model.fields
+        gone = ("backend" if written else "default_model_filename") if meant else "platform"
+        fix = edited(model, *unset(model.config, gone), safe=meant)
+        yield Finding(_place(model, "backend", "default_model_filename"), message, hint=hint, reason=text, fix=fix)
 
 
 @rule("platform-backend-mismatch", Severity.ERROR, at=Stage.POLL.after("pytorch-platform-alias"))
@@ -151,4 +178,18 @@ def platform_backend_mismatch(model: Model) -> Iterator[Finding]:
         hint = f"Set platform to {fitting}."
     if backend == "tensorflow":
         hint = f"Set platform to {fitting}."
-    yield Finding(_place(model, "platform", "backend"), message, hint=hint, reason=text)
+    yield Finding(_place(model, "platform", "backend"), message, hint=hint, reason=text, fix=_matched(model))
+
+
+def _matched(model: Model) -> Fix | None:
+    """Return the fix for a platform that conflicts with the backend: the file in the versions decides."""
+    backend, platform, _ = model.inferred
+    if backend == "tensorflow":
+        return _tensorflow(model)[1]
+    lower = platform.lower()
+    own = next((each for each in PLATFORMS if platform in platforms(model, each)), SHORT.get(lower, lower))
+    kinds = (GRAPHDEF, SAVEDMODEL, *KINDS)
+    if own != backend and {kind.backend for kind in kinds if _has(model, kind.filename)} == {own}:
+        gone = [] if platform in platforms(model, own) else unset(model.config, "platform")
+        return edited(model, *gone, put(model.config, "backend", own), safe=False)
+    return edited(model, *unset(model.config, "platform"), safe=own == backend)
