@@ -70,6 +70,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "pbtxt_words",
         "pbtxt_write",
         "pbtxt",
+        "items",
         "fixes",
         "depth",
     ),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.mending import mended
 from tests.pages import judged
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, State
@@ -376,3 +377,42 @@ def test_if_nobody_says_how_many_gpus_there_are_the_configs_do(listed: tuple[str
 def test_without_a_gpu_in_the_configs_there_is_one() -> None:
     found = repository.read({"m/config.pbtxt": of_text(IO + IDENTITY + "instance_group { }\n")}, repository.target())
     assert (found.target.gpus, found.target.gpus_said) == (1, False)
+
+
+FIXES = {
+    "KIND_CPU on one line": ("kind-cpu-with-gpus", "{ kind: KIND_CPU gpus: [0] }", "{ kind: KIND_CPU }", "unsafe"),
+    "several gpus": ("kind-cpu-with-gpus", "{ gpus: 0, gpus: 1; kind: KIND_CPU }", "{ kind: KIND_CPU }", "unsafe"),
+    "angle brackets": ("kind-model-with-gpus", "<kind: KIND_MODEL,gpus: [0, 1]>", "<kind: KIND_MODEL,>", "safe"),
+    "lines with comments": (
+        "kind-model-with-gpus",
+        "{\r\n  gpus: [\r\n    0,\r\n    1\r\n  ]  # both\r\n  # the model's\r\n  kind: KIND_MODEL\r\n}",
+        "{\r\n  # both\r\n  # the model's\r\n  kind: KIND_MODEL\r\n}",
+        "safe",
+    ),
+    "two groups of a list": (
+        "kind-cpu-with-gpus",
+        "[ { kind: KIND_CPU gpus: 0 }, { kind: KIND_CPU }, { kind: KIND_CPU, gpus: [ 1 ] } ]",
+        "[ { kind: KIND_CPU }, { kind: KIND_CPU }, { kind: KIND_CPU, } ]",
+        "unsafe",
+    ),
+    "a group without a kind": ("kind-auto-gpus-not-usable", "{ count: 2 gpus: [ 0 ] }", "{ count: 2 }", "unsafe"),
+    "a profile": ("profile-not-tensorrt", "{ profile: ['0',\n'1'] profile: '2' # two\n}", "{ # two\n}", "safe"),
+    "a count": ("instance-count-not-positive", "{count:-3;kind: KIND_CPU}", "{count:1;kind: KIND_CPU}", "unsafe"),
+    "counts of several groups": (
+        "instance-count-not-positive",
+        "[ { count: 0 }, { count: 2 }, { count: -0x1 # none\n } ]",
+        "[ { count: 1 }, { count: 2 }, { count: 1 # none\n } ]",
+        "unsafe",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "bad", "good", "safe"), FIXES.values(), ids=FIXES)
+def test_a_fix_keeps_the_rest_of_the_group(rule: str, bad: str, good: str, safe: str) -> None:
+    head = f"{IDENTITY}{IO}instance_group "
+    assert mended(rule, head + bad) == (safe, head + good)
+
+
+def test_a_count_becomes_the_default_of_the_backend() -> None:
+    head = f"{ONNX}{IO}instance_group {{ kind: KIND_CPU count: "
+    assert mended("instance-count-not-positive", f"{head}0 }}\n") == ("unsafe", f"{head}2 }}\n")

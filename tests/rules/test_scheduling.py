@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.mending import mended
 from tests.pages import judged
 from tritonrepo.diagnostics import Diagnostic, State
 from tritonrepo.rules import RULES
@@ -384,3 +385,42 @@ def test_a_control_with_values_of_two_kinds_has_no_finding_about_their_count() -
         tree(Case("", sequence(control(kind("START", "int32_false_true: 0 fp32_false_true: 0")))))
     ).verdicts
     assert verdict.rule == "control-values-several"
+
+
+FIXES = {
+    "the cache of sequences": (
+        "sequence-response-cache",
+        "sequence_batching { } response_cache: <enable: true> # cached\n",
+        "sequence_batching { } # cached\n",
+        "safe",
+    ),
+    "values of an ID": (
+        "corrid-with-values",
+        sequence(control("int32_false_true: [ 0, 1 ];kind: CONTROL_SEQUENCE_CORRID")),
+        sequence(control("data_type: TYPE_UINT64;kind: CONTROL_SEQUENCE_CORRID")),
+        "unsafe",
+    ),
+    "values of an ID, one by one": (
+        "corrid-with-values",
+        sequence(control("fp32_false_true: 0 fp32_false_true:[1]kind: CONTROL_SEQUENCE_CORRID")),
+        sequence(control("data_type: TYPE_UINT64 kind: CONTROL_SEQUENCE_CORRID")),
+        "unsafe",
+    ),
+    "values of an ID with a type": (
+        "corrid-with-values",
+        sequence(control("kind: CONTROL_SEQUENCE_CORRID int32_false_true: [ 0, 1 ] data_type: TYPE_INT64")),
+        sequence(control("kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_INT64")),
+        "safe",
+    ),
+    "values of an ID with a wrong type": (
+        "corrid-with-values",
+        sequence(control("kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_FP32 fp32_false_true: [ 0, 1 ]")),
+        sequence(control("kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64")),
+        "unsafe",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "bad", "good", "safe"), FIXES.values(), ids=FIXES)
+def test_a_fix_keeps_the_rest_of_the_config(rule: str, bad: str, good: str, safe: str) -> None:
+    assert mended(rule, HEAD + bad) == (safe, HEAD + good)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt.editor import change
 from tritonrepo.repository import Model
 from tritonrepo.rules.instances.groups import AUTO, CPU, GPU, MODEL, groups, reason
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -35,7 +37,9 @@ def count_not_positive(model: Model) -> Iterator[Finding]:
             if isinstance(count.data, int) and count.data < 1:
                 default = 2 if group.kind == CPU and model.backend in TWO_ON_CPU else 1
                 message = f"count should be at least 1, not {count.data}; Triton uses the default, {default}"
-                yield Finding(count, message, hint="Set count to the number of instances, or remove the group.")
+                fix = edited(model, change(count, group.node.kind.fields["count"], default), safe=False)
+                hint = "Set count to the number of instances, or remove the group."
+                yield Finding(count, message, hint=hint, fix=fix)
 
 
 @rule("only-passive-instances", Severity.WARNING, "*.passive")

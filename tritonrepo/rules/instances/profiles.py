@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, State
 from tritonrepo.pbtxt import Scalar
+from tritonrepo.pbtxt.items import clear
 from tritonrepo.repository import Model
 from tritonrepo.rules.instances.groups import Group, groups, reason
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -52,6 +54,7 @@ def not_tensorrt(model: Model) -> Iterator[Finding]:
                 hint="Remove profile.",
                 reason=reason(group, model, words),
                 item=group.item,
+                fix=edited(model, *clear(group.node, "profile"), safe=True),
             )
 
 

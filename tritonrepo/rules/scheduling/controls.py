@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Severity
-from tritonrepo.pbtxt import Field, Message
+from tritonrepo.diagnostics import Fix, Severity
+from tritonrepo.pbtxt import Enum, Field, Message
+from tritonrepo.pbtxt.editor import change, delete
+from tritonrepo.pbtxt.items import become, clear
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -182,7 +185,21 @@ def corrid_with_values(model: Model) -> Iterator[Finding]:
                 hint="Set data_type to TYPE_UINT64 instead, or to the type of the model's input.",
                 reason=f"sequence batching must not specify {EITHER} for {CORRID} for {model.config_name}",
                 item=visit.item,
+                fix=_without_values(model, visit.control),
             )
+
+
+def _without_values(model: Model, control: Message) -> Fix | None:
+    """Return the fix that removes the values of a control, or replaces them by a type of IDs if it has none."""
+    written = control.scalars("data_type")
+    if control.enum("data_type") in IDS:
+        return edited(model, *clear(control, *PAIRS), safe=True)
+    to = Enum(IDS[0])
+    if written:
+        typed = change(written[-1], control.kind.fields["data_type"], to)
+        return edited(model, *clear(control, *PAIRS), typed, safe=False)
+    first, *others = [field for field in control.fields if field.name in PAIRS]
+    return edited(model, become(first, control, "data_type", to), *map(delete, others), safe=False)
 
 
 @rule("corrid-data-type", Severity.ERROR, "sequence_batching", at=Stage.POLL.after("corrid-with-values"))
