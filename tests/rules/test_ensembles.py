@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.mending import mended
 from tests.pages import judged, loud
+from tritonrepo.diagnostics import Create
 from tritonrepo.rules import RULES
 from tritonrepo.rules.ensembles.steps import listed
 from tritonrepo.tree import Directory, Entry, Link, of_text
@@ -2072,3 +2074,126 @@ def test_an_encoder_that_no_text_can_reach(configs: Mapping[str, str], hint: str
     found = [each.hint for each in judged(files).diagnostics if each.rule == "encoder-without-tokenizer"]
     assert len(found) == bool(hint)
     assert all(each.endswith(hint or "") for each in found)
+
+
+CALLEE: dict[str, Entry] = {
+    "a/config.pbtxt": of_text(member(io("4", "4") + port("output", "LOG"), "max_batch_size: 4\n")),
+    "a/1": Directory(),
+}
+HEAD = 'platform: "ensemble"\n' + io("4", "4")
+ONE = f"ensemble_scheduling {{\n{step('a', {'IN': 'IN'}, {'OUT': 'OUT'})}}}"
+FIXES = {
+    "a platform in place of a backend": (
+        "ensemble-scheduling-wrong-platform",
+        f'backend:"python"{io("4", "4")}{ONE}',
+        f'platform: "ensemble" {io("4", "4")}{ONE}',
+        "unsafe",
+    ),
+    "a platform in place of another": (
+        "ensemble-scheduling-wrong-platform",
+        f'platform: "onnxruntime_onnx"; # of an ensemble\n{io("4", "4")}{ONE}\nbackend: "onnxruntime"\n',
+        f'platform: "ensemble"; # of an ensemble\n{io("4", "4")}{ONE}\n',
+        "unsafe",
+    ),
+    "instance groups here and there": (
+        "ensemble-instance-group",
+        f"{HEAD}instance_group [ {{ count: 2 }} ],{ONE} instance_group <> # why",
+        f"{HEAD}{ONE} # why",
+        "unsafe",
+    ),
+    "an instance group that says nothing": (
+        "ensemble-instance-group",
+        f"{HEAD}{ONE}instance_group {{ }}",
+        HEAD + ONE,
+        "safe",
+    ),
+    "an optimization that says nothing": (
+        "ensemble-optimization",
+        f"{HEAD}optimization <>\r\n{ONE}",
+        HEAD + ONE,
+        "safe",
+    ),
+    "an optimization": (
+        "ensemble-optimization",
+        f"{HEAD}{ONE}\noptimization {{ graph {{ level: 1 }} }}",
+        f"{HEAD}{ONE}\n",
+        "unsafe",
+    ),
+    "warm-up requests": (
+        "ensemble-warmup",
+        f"{HEAD}{ONE} model_warmup [ {{ name: 'a' }}, {{ name: 'b' }} ];",
+        HEAD + ONE,
+        "unsafe",
+    ),
+    "a version of a step": (
+        "step-version-not-loaded",
+        HEAD + ONE.replace("-1", "7 # the best\n"),
+        HEAD + ONE.replace("-1", "-1 # the best\n"),
+        "unsafe",
+    ),
+    "a step without a version": (
+        "step-version-not-loaded",
+        HEAD + ONE.replace(" model_version: -1 ", "\n    # the newest\n    "),
+        HEAD + ONE.replace(" model_version: -1 ", " model_version: -1\n    # the newest\n    "),
+        "safe",
+    ),
+    "the batch of a step": (
+        "ensemble-batch-above-step",
+        f"max_batch_size: 0x10 # many\n{HEAD}{ONE}",
+        f"max_batch_size: 4 # many\n{HEAD}{ONE}",
+        "unsafe",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "bad", "good", "safe"), FIXES.values(), ids=FIXES)
+def test_a_fix_keeps_the_rest_of_an_ensemble(rule: str, bad: str, good: str, safe: str) -> None:
+    assert mended(rule, bad, beside={"m/1": Directory(), **CALLEE}) == (safe, good)
+
+
+UNREAD = {
+    "an entry of its own": (
+        'output_map { key: "LOG" value: "log" } output_map { key: "OUT" value: "OUT" }',
+        'output_map { key: "OUT" value: "OUT" }',
+    ),
+    "an entry of a list": (
+        'output_map [ { key: "OUT" value: "OUT" }, # needed\n { key: "LOG" value: "log" } ] # all\n',
+        'output_map [ { key: "OUT" value: "OUT" } # needed\n  ] # all\n',
+    ),
+    "two entries with one key": (
+        'output_map [ { key: "LOG" value: "OUT" }, { key: "OUT" value: "OUT" }, <key: "LOG", value: "log"> ]',
+        'output_map [ { key: "OUT" value: "OUT" } ]',
+    ),
+    "the only entry": ('output_map { key: "LOG" value: "log" }', ""),
+}
+
+
+@pytest.mark.parametrize(("bad", "good"), UNREAD.values(), ids=UNREAD)
+def test_a_tensor_that_nobody_reads_leaves_the_map(bad: str, good: str) -> None:
+    head = ONE.replace('output_map { key: "OUT" value: "OUT" }', "%s")
+    other = step("a", {"IN": "IN"}, {"OUT": "OUT"}) if not good else ""
+    head = HEAD + head.replace("}\n}", "}\n" + other + "}")
+    safe = "unsafe" if good else ""
+    assert mended("tensor-never-read", head % bad, beside={"m/1": Directory(), **CALLEE}) == (
+        safe,
+        head % (good or bad),
+    )
+
+
+VERSIONS = {
+    "none": ("", {}, ["1"]),
+    "the versions of the policy": ("version_policy { specific { versions: [ 4, 2, 4 ] } }", {}, ["2", "4"]),
+    "no version in the policy": ("version_policy { specific { } }", {}, []),
+    "a version that cannot be one": ("version_policy { specific { versions: 0 } }", {}, []),
+    "a directory that may be one": ("", {"m/v1": Directory()}, []),
+    "a file in its place": ("", {"m/1": of_text("")}, []),
+    "another directory": ("", {"m/docs": Directory()}, ["1"]),
+}
+
+
+@pytest.mark.parametrize(("policy", "beside", "made"), VERSIONS.values(), ids=VERSIONS)
+def test_a_version_directory_is_created(policy: str, beside: Mapping[str, Entry], made: list[str]) -> None:
+    tree = {"m/config.pbtxt": of_text(HEAD + policy + ONE), **beside, **CALLEE}
+    fixes = [d.fix for d in judged(tree).diagnostics if d.rule == "ensemble-no-version-directory"]
+    files = [Create(f"m/{version}/.gitkeep", "") for version in made]
+    assert [[*fix.files] for fix in fixes if fix is not None] == ([files] if made else [])

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Fix, Severity
+from tritonrepo.pbtxt.editor import delete, insert
+from tritonrepo.pbtxt.items import become, clear
 from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.steps import steps
+from tritonrepo.rules.mending import created, edited, together
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
+
+PLACEHOLDER = ".gitkeep"
+"""The empty file that keeps a version directory in git and in buckets; Triton opens no file of an ensemble's."""
 
 
 @rule(
@@ -27,7 +33,18 @@ def wrong_platform(model: Model) -> Iterator[Finding]:
         f'ensemble_scheduling is set, but a model with backend "{model.backend}" is not an ensemble',
         hint='Set `platform: "ensemble"` instead of the backend, or remove ensemble_scheduling.',
         reason=f"ensemble scheduling cannot be set for model '{model.config_name}' whose platform is not ensemble",
+        fix=_as_ensemble(model) if steps(model) else None,
     )
+
+
+def _as_ensemble(model: Model) -> Fix | None:
+    """Return the fix that makes a model with a backend an ensemble."""
+    written = [field for field in model.config.fields if field.name in {"backend", "platform"}]
+    if not written:
+        return edited(model, insert(model.config, "platform", "ensemble"), safe=False)
+    first, *others = written
+    platform = become(first, model.config, "platform", "ensemble")
+    return edited(model, platform, *map(delete, others), safe=False)
 
 
 @rule("ensemble-scheduling-missing", Severity.ERROR, "platform", at=Stage.POLL.after("tensor-never-read"))
@@ -57,6 +74,7 @@ def instance_group(model: Model) -> Iterator[Finding]:
             "an ensemble cannot have an instance_group",
             hint="Move instance_group to the models of the steps.",
             reason=f"instance group should not be specified for ensemble '{model.config_name}'",
+            fix=_without(model, "instance_group"),
         )
 
 
@@ -69,6 +87,7 @@ def optimization(model: Model) -> Iterator[Finding]:
             "an ensemble cannot set optimization",
             hint="Move optimization to the models of the steps.",
             reason=f"optimization should not be specified for ensemble '{model.config_name}'",
+            fix=_without(model, "optimization"),
         )
 
 
@@ -81,6 +100,7 @@ def warmup(model: Model) -> Iterator[Finding]:
             "an ensemble cannot have a model_warmup",
             hint="Move model_warmup to the models of the steps.",
             reason=f"model_warmup can not be specified for ensemble '{model.config_name}'",
+            fix=_without(model, "model_warmup"),
         )
 
 
@@ -98,7 +118,19 @@ def no_version_directory(model: Model) -> Iterator[Finding]:
             "the ensemble has no version directory",
             hint=f"Create {model.name}/1 with a placeholder file in it. Git and buckets do not keep empty directories.",
             reason=f"at least one version must be available under the version policy of model '{model.config_name}'",
+            fix=_with_versions(model),
         )
+
+
+def _with_versions(model: Model) -> Fix | None:
+    """Return the fix that creates the versions that the policy names, or 1; None if a directory may be one of them."""
+    policy = model.config.message("version_policy")
+    specific = policy.message("specific") if policy is not None else None
+    named = specific.numbers("versions") if specific is not None else [1]
+    alike = any(char.isdigit() for name in model.directories for char in name)
+    if alike or not named or any(number < 1 or str(number) in model.children for number in named):
+        return None
+    return together(*(created(model, f"{number}/{PLACEHOLDER}", "", safe=True) for number in sorted({*named})))
 
 
 @rule(
@@ -139,6 +171,12 @@ def namespace(model: Model) -> Iterator[Finding]:
             yield Finding(
                 step.node.get("model_namespace"), "Triton overwrites the model_namespace of a step", hint="Remove it."
             )
+
+
+def _without(model: Model, name: str) -> Fix | None:
+    """Return the fix that removes a field, which loses what it says about the models of the steps."""
+    empty = not any(message.fields for message in model.config.messages(name))
+    return edited(model, *clear(model.config, name), safe=empty)
 
 
 def _scheduled(model: Model) -> bool:

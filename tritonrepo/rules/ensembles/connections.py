@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Fix, Severity
+from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt.items import drop
+from tritonrepo.pbtxt.nodes import Value
 from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.dataflow import (
     Dataflow,
@@ -15,7 +18,8 @@ from tritonrepo.rules.ensembles.dataflow import (
     waiting,
     written_twice,
 )
-from tritonrepo.rules.ensembles.steps import steps
+from tritonrepo.rules.ensembles.steps import Mapped, Step, steps
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -178,7 +182,27 @@ def tensor_never_read(model: Model) -> Iterator[Finding]:
                 hint=f'Remove this output_map entry, or make "{name}" an output of the ensemble.',
                 reason=f"ensemble tensor '{name}' is unused in ensemble '{model.config_name}'",
                 item=0 if name == first else 1,
+                fix=_unmapped(model, step, mapped) if _needed(flow, step) else None,
             )
+
+
+def _needed(flow: Dataflow, step: Step) -> bool:
+    """Whether the ensemble needs another tensor of a step; an output_map cannot be empty."""
+    return any(mapped.tensor in flow.readers or mapped.tensor in flow.outputs for mapped in step.outputs.values())
+
+
+def _unmapped(model: Model, step: Step, mapped: Mapped) -> Fix | None:
+    """Return the fix that removes an output of a step's model from the map."""
+    places = {
+        field: [place for place, entry in enumerate(field.values) if _key(entry) == mapped.key]
+        for field in step.node.fields
+        if field.name == "output_map"
+    }
+    return edited(model, *(edit for field, gone in places.items() if gone for edit in drop(field, gone)), safe=False)
+
+
+def _key(entry: Value) -> str | None:
+    return entry.text("key") if isinstance(entry, Message) else None
 
 
 def _unreached(flow: Dataflow) -> dict[str, str]:

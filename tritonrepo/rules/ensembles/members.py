@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, State, Verdict
+from tritonrepo.pbtxt.editor import put
 from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.steps import Step, nearest, steps, these, walked
 from tritonrepo.rules.judging import Judging
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, graph_rule
 from tritonrepo.rules.stages import Stage
 
@@ -99,6 +101,7 @@ def version_not_loaded(model: Model, judging: Judging) -> Iterator[Finding]:
                 reason=f"ensemble '{model.name}' depends on '{step.model}' whose required version {named} is not "
                 "loaded.",
                 item=_place(model, step.model),
+                fix=edited(model, put(step.node, "model_version", -1), safe=not written),
             )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt.editor import put
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import Port, completed
@@ -17,6 +18,7 @@ from tritonrepo.rules.ensembles.agreement import EVERY, UNKNOWN, Definition
 from tritonrepo.rules.ensembles.comparison import Problem, Visit, Walk, agree, optional
 from tritonrepo.rules.ensembles.steps import Step, nearest, steps
 from tritonrepo.rules.judging import Judging
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, Scope, rules
 from tritonrepo.rules.stages import Stage
 from tritonrepo.vllm_contract import by_name, same_text
@@ -70,6 +72,7 @@ def _batch_size(walk: Walk, visit: Visit) -> None:
                 hint=f'Set `max_batch_size: {theirs}`, or raise that of model "{step.model}".',
                 reason=f"ensemble {ensemble.name} allows maximum batch size {ours}, but it contains model {step.model} "
                 f"which only allows maximum batch size to be {theirs}",
+                fix=edited(ensemble, put(ensemble.config, "max_batch_size", theirs), safe=False),
             ),
         )
 
