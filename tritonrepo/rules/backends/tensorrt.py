@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Fix, Severity
 from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt.editor import put
+from tritonrepo.pbtxt.schema import Enum
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.places import judged
-from tritonrepo.rules.instances.groups import GPU, groups
+from tritonrepo.rules.instances.groups import CPU, GPU, Group, groups, usable
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -35,7 +38,15 @@ def not_on_gpu(model: Model) -> Iterator[Finding]:
         if group.kind != GPU:
             became = f"{group.written}, which becomes {group.kind}" if group.kind != group.written else group.kind
             message = f"TensorRT has only instances of KIND_GPU, not {became}"
-            yield Finding(group.at_kind, message, hint="Use `kind: KIND_GPU`.", reason=reason, item=group.item)
+            hint, fix = "Use `kind: KIND_GPU`.", _on_gpu(model, group)
+            yield Finding(group.at_kind, message, hint=hint, reason=reason, item=group.item, fix=fix)
+
+
+def _on_gpu(model: Model, group: Group) -> Fix | None:
+    """Return the fix that puts a group on the target's GPUs, if it can be there."""
+    if not model.target.gpus or not all(usable(gpu, model) for gpu in group.gpus):
+        return None
+    return edited(model, put(group.node, "kind", Enum(GPU)), safe=group.written == CPU)
 
 
 @rule("trtllm-no-parameters", Severity.ERROR, "backend=tensorrtllm", at=Stage.INSTANCE.after("openvino-kind"))

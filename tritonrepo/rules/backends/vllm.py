@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Fix, Severity
 from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt.editor import Edit, change, delete, insert, put
 from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.pbtxt.schema import Enum
 from tritonrepo.repository import Model
 from tritonrepo.repository.tensors import ListedTensor
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.vllm_contract import Contract, by_name, same_text
+
+INPUT, OUTPUT = ("input", "text_input"), ("output", "text_output")
 
 
 @rule("vllm-decoupled-false", Severity.ERROR, "backend=vllm", at=Stage.BACKEND.after("onnx-bf16-io"))
@@ -25,6 +30,7 @@ def decoupled_false(model: Model) -> Iterator[Finding]:
             hint="Set `decoupled: true`, or remove model_transaction_policy.",
             reason="ValueError: trying to change decoupled property in auto-complete-config for model "
             f"'{model.config_name}', which is already set to 'False'.",
+            fix=edited(model, put(policy, "decoupled", value=True), safe=True),
         )
 
 
@@ -40,6 +46,7 @@ def not_decoupled(model: Model) -> Iterator[Finding]:
                 f"decoupled is {found}, but a vLLM model must set it to true when auto-complete is off",
                 hint="Set `model_transaction_policy { decoupled: true }`.",
                 reason="vLLM Triton backend must be configured to use decoupled model transaction policy",
+                fix=edited(model, _decouple(model, policy), safe=True),
             )
 
 
@@ -53,6 +60,7 @@ def max_batch_size(model: Model) -> Iterator[Finding]:
             hint="Set `max_batch_size: 0`, or remove it.",
             reason=f"ValueError: configuration specified max_batch_size {model.max_batch_size}, but in "
             f"auto-complete-config function for model '{model.config_name}' specified max_batch_size 0",
+            fix=edited(model, put(model.config, "max_batch_size", 0), safe=True),
         )
 
 
@@ -64,6 +72,7 @@ def max_batch_size_unchecked(model: Model) -> Iterator[Finding]:
             _batch_size(model),
             f"max_batch_size is {model.max_batch_size}, but should be 0 because vLLM forms its own batches",
             hint="Set `max_batch_size: 0`, or remove it.",
+            fix=edited(model, put(model.config, "max_batch_size", 0), safe=False),
         )
 
 
@@ -72,23 +81,26 @@ def max_batch_size_unchecked(model: Model) -> Iterator[Finding]:
 )
 def text_output_missing(model: Model) -> Iterator[Finding]:
     """Without auto-complete, a vLLM model must list the output text_output."""
-    if not model.target.auto_complete and not _lists(model, "output", "text_output"):
+    if not model.target.auto_complete and not _lists(model, *OUTPUT):
         yield Finding(
             None,
             'output "text_output" is missing, but the vLLM backend needs it when auto-complete is off',
             hint="List the inputs and outputs: text_input TYPE_STRING [ 1 ], text_output TYPE_STRING [ -1 ], and more.",
             reason="TypeError: 'NoneType' object is not subscriptable",
+            fix=_listing(model, *(() if _lists(model, *INPUT) else (INPUT,)), OUTPUT),
         )
 
 
 @rule("vllm-text-input-missing", Severity.WARNING, "backend=vllm")
 def text_input_missing(model: Model) -> Iterator[Finding]:
     """Without auto-complete, a vLLM model should list the input text_input."""
-    if model.target.auto_complete or not _lists(model, "output", "text_output"):
+    if model.target.auto_complete or not _lists(model, *OUTPUT):
         return
-    if not _lists(model, "input", "text_input"):
+    if not _lists(model, *INPUT):
         hint = 'Add `input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }`.'
-        yield Finding(None, 'input "text_input" is missing, so every request will fail', hint=hint)
+        yield Finding(
+            None, 'input "text_input" is missing, so every request will fail', hint=hint, fix=_listing(model, INPUT)
+        )
 
 
 @rule("vllm-contract-too-new", Severity.WARNING, "backend=vllm")
@@ -118,6 +130,7 @@ def io_contract(model: Model) -> Iterator[Finding]:
                 at.values[0] if at is not None and at.values else tensor.node,
                 f'{tensor.kind} "{tensor.name}" is {found}, but the vLLM backend always uses {right}',
                 hint=f"Use {right}{removed}.",
+                fix=edited(model, *_retyped(tensor, known), safe=False),
             )
 
 
@@ -130,6 +143,7 @@ def optional_flag(model: Model) -> Iterator[Finding]:
                 tensor.fields["name"].value,
                 f'input "{tensor.name}" is not optional, so every request must send it',
                 hint="Set `optional: true`.",
+                fix=edited(model, put(tensor.node, "optional", value=True), safe="optional" not in tensor.fields),
             )
 
 
@@ -153,6 +167,39 @@ def _policy(model: Model) -> Message | None:
 
 def _decoupled(model: Model, policy: Message) -> Placed | None:
     return next(reversed(policy.scalars("decoupled")), None) or model.config.get("model_transaction_policy")
+
+
+def _decouple(model: Model, policy: Message | None) -> Edit:
+    if policy is None:
+        return insert(model.config, "model_transaction_policy", {"decoupled": True})
+    return put(policy, "decoupled", value=True)
+
+
+def _listing(model: Model, *tensors: tuple[str, str]) -> Fix | None:
+    """Return the fix that lists these tensors; it is safe if none is listed that may be meant to be one of them."""
+    added = [by_name()[tensor] for tensor in tensors]
+    kinds = {each.kind for each in added}
+    plain = all((each.kind, each.name) in by_name() for each in model.tensors if each.kind in kinds)
+    edits = [
+        insert(model.config, each.kind, {"name": each.name, "data_type": Enum(each.data_type), "dims": [*each.dims]})
+        for each in added
+    ]
+    return edited(model, *edits, safe=plain)
+
+
+def _retyped(tensor: ListedTensor, known: Contract) -> Iterator[Edit]:
+    """Yield the edits that give a tensor the type and dims of the contract."""
+    if tensor.data_type != known.data_type:
+        field = tensor.fields["data_type"]
+        yield change(field.value, field.spec, Enum(known.data_type))
+    if tuple(tensor.dims) == known.dims:
+        return
+    last = tensor.fields.get("dims")
+    if last is None:
+        yield insert(tensor.node, "dims", [*known.dims])
+        return
+    yield from (delete(field) for field in tensor.node.fields if field.name == "dims" and field is not last)
+    yield Edit(last.values[0].start, last.values[-1].end, ", ".join(map(str, known.dims)).encode())
 
 
 def _batch_size(model: Model) -> Placed:

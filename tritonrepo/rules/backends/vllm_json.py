@@ -7,9 +7,12 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from tritonrepo.diagnostics import Severity, Span
+from tritonrepo.diagnostics import Fix, Severity, Span
+from tritonrepo.pbtxt.editor import Edit, delete, insert, put
+from tritonrepo.pbtxt.printer import Enum, Message
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import NAME, Arguments, adapters, arguments, objects
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -21,6 +24,9 @@ PARALLEL = {
 
 COUNTED = {"tensor_parallel_size": "GPUs", "pipeline_parallel_size": "pipeline stages"}
 """What these keys count."""
+
+ONE_ENGINE: Message = {"count": 1, "kind": Enum("KIND_MODEL")}
+"""The instance group of an engine that chooses its own GPUs."""
 
 LONGEST_VALUE = 40
 """The most characters of a value that are shown."""
@@ -109,6 +115,7 @@ def kind_gpu_multi_gpu(model: Model) -> Iterator[Finding]:
                 hint="Set `instance_group { kind: KIND_MODEL }` in config.pbtxt.",
                 reason="ValueError: KIND_GPU is currently for single-GPU models, please specify KIND_MODEL in the "
                 "model's config.pbtxt for multi-GPU models",
+                fix=_kind_model(model),
             )
 
 
@@ -153,6 +160,19 @@ def lora_file_shape(model: Model) -> Iterator[Finding]:
         reason = beside.fault or f"AttributeError: '{kind}' object has no attribute 'keys'"
         hint = beside.hint or 'Write `{"NAME": "/path/of/the/adapter"}`.'
         yield Finding(at, f"multi_lora.json {said}", hint=hint, reason=reason)
+
+
+def _kind_model(model: Model) -> Fix | None:
+    """Return the fix that leaves the GPUs to the engine; it is safe if that is all that it changes."""
+    groups = model.config.messages("instance_group")
+    if not groups:
+        return edited(model, insert(model.config, "instance_group", ONE_ENGINE), safe=True)
+    edits: list[Edit] = []
+    for group in groups:
+        edits.append(put(group, "kind", Enum("KIND_MODEL")))
+        edits += [delete(field) for field in group.fields if field.name == "gpus"]
+    plain = len(groups) == 1 and groups[0].integer("count", 1) <= 1 and not groups[0].has("gpus")
+    return edited(model, *edits, safe=plain)
 
 
 def _adapters(model: Model) -> Iterator[tuple[Arguments, Arguments | None]]:

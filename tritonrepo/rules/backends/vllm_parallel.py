@@ -9,13 +9,15 @@ from typing import Any
 from tritonrepo.diagnostics import Severity
 from tritonrepo.llm import read
 from tritonrepo.llm.config import architectures, divides
+from tritonrepo.pbtxt.editor import insert, put
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import objects
 from tritonrepo.rules.backends.vllm_arguments import keys, vllm
-from tritonrepo.rules.backends.vllm_json import COUNTED, shown
+from tritonrepo.rules.backends.vllm_json import COUNTED, ONE_ENGINE, shown
 from tritonrepo.rules.backends.vllm_model import described
 from tritonrepo.rules.backends.vllm_versions import architectures as registry
 from tritonrepo.rules.backends.vllm_versions import before, since, versions
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -101,6 +103,7 @@ def instance_count(model: Model) -> Iterator[Finding]:
                 group.scalars("count")[-1],
                 f"count is {count}, so {count} engines take {share:g} of the same GPU's memory each",
                 hint=f'Set `count: 1`, which serves all requests, or `"gpu_memory_utilization": {_part(count)}`.',
+                fix=edited(model, put(group, "count", 1), safe=False),
             )
 
 
@@ -116,6 +119,7 @@ def no_instance_group(model: Model) -> Iterator[Finding]:
             f"instance_group is missing, so a server with {target.gpus} GPUs starts {target.gpus} engines, "
             "all of which use the first GPUs",
             hint="Set `instance_group { count: 1 kind: KIND_MODEL }`.",
+            fix=edited(model, insert(model.config, "instance_group", ONE_ENGINE), safe=False),
         )
 
 

@@ -6,16 +6,21 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
-from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.pbtxt.editor import delete, put
+from tritonrepo.pbtxt.nodes import Field, Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.json_text import place
 from tritonrepo.rules.backends.arguments import adapters, objects
 from tritonrepo.rules.backends.vllm_json import shown
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 
 METRICS = "REPORT_CUSTOM_METRICS"
 SCHEDULERS = ("dynamic_batching", "sequence_batching")
 OFF = {"false", "no", "off", "0", ""}
+ON = {"true", "yes", "on", "1"}
+OF_BATCHES = {"preferred_batch_size", "max_queue_delay_microseconds"}
+"""Fields of dynamic_batching that do nothing for batches of one request, unlike those of queues and priorities."""
 
 
 @rule("vllm-scheduler-useless", Severity.WARNING, "backend=vllm")
@@ -28,6 +33,7 @@ def scheduler_useless(model: Model) -> Iterator[Finding]:
                 field,
                 f"{name} does nothing for a vLLM model, whose engine forms its own batches",
                 hint="Remove it. max_num_seqs and max_num_batched_tokens of model.json limit vLLM's batches.",
+                fix=edited(model, delete(field), safe=name == SCHEDULERS[0] and _only_batches(field)),
             )
 
 
@@ -49,6 +55,7 @@ def custom_metrics_value(model: Model) -> Iterator[Finding]:
                 _text(value) or entry.get("key"),
                 f'{METRICS} is "{said}", but the backend of Triton {release.name} reports metrics only for "{wanted}"',
                 hint=f'Write `string_value: "{wanted}"`.',
+                fix=edited(model, put(value, "string_value", wanted), safe=said.strip().lower() in ON),
             )
 
 
@@ -81,6 +88,12 @@ def lora_path(model: Model) -> Iterator[Finding]:
                     f"adapter {shown(name)} is at {shown(path)}, a path that starts at the server's working directory",
                     hint="Write the path on the server from / on. A wrong path fails at the first request.",
                 )
+
+
+def _only_batches(field: Field) -> bool:
+    return all(
+        isinstance(each, Message) and {inner.name for inner in each.fields} <= OF_BATCHES for each in field.values
+    )
 
 
 def _relative(path: str) -> bool:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity
-from tritonrepo.pbtxt import Message
+from tritonrepo.diagnostics import Fix, Severity
+from tritonrepo.pbtxt import Message, Scalar
+from tritonrepo.pbtxt.editor import Edit
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.paths import follow
+from tritonrepo.rules.mending import edited
+from tritonrepo.rules.python.renaming import renamed
 from tritonrepo.rules.python.script import refused_module
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -18,6 +21,9 @@ from tritonrepo.tree import Directory
 
 FORCE_CPU = "FORCE_CPU_ONLY_INPUT_TENSORS"
 CHOICES = ("yes", "no")
+SYNONYMS = {"true": "yes", "on": "yes", "1": "yes", "false": "no", "off": "no", "0": "no"}
+"""What can only be meant to be one of the choices; so can another case of their letters."""
+
 IN_PYTHON = frozenset({"python", "vllm"})
 """Backends that the Python backend runs."""
 
@@ -37,7 +43,16 @@ def force_cpu(model: Model) -> Iterator[Finding]:
         )
         message = f'{FORCE_CPU} must be "yes" or "no", not "{written}"'
         reason = f"Incorrect value for {FORCE_CPU}: {written}'"
-        yield Finding(at, message, hint='Set it to "yes" or "no".', reason=reason)
+        yield Finding(at, message, hint='Set it to "yes" or "no".', reason=reason, fix=_chosen(model, at, written))
+
+
+def _chosen(model: Model, at: Placed, written: str) -> Fix | None:
+    """Return the fix that writes the choice that can only be meant."""
+    word = written.strip().lower()
+    meant = SYNONYMS.get(word, word)
+    if not isinstance(at, Scalar) or meant not in CHOICES:
+        return None
+    return edited(model, Edit(at.start, at.end, f'"{meant}"'.encode()), safe=True)
 
 
 @rule(
@@ -50,10 +65,11 @@ def extension(model: Model) -> Iterator[Finding]:
     """The file of a Python model must have a name that ends with .py."""
     name = model.config.text("default_model_filename").rpartition("/")[2]
     if model.backend == "python" and name and not name.endswith((".", "p", "y")):
-        hint = f"Rename {name} to {name.partition('.')[0] or 'model'}.py, and update default_model_filename."
+        plain = f"{name.partition('.')[0] or 'model'}.py"
+        hint = f"Rename {name} to {plain}, and update default_model_filename."
         reason = f"Model name must end with '.py'. Model name is \"{name}\"."
         message = f'the file of a Python model must have a name that ends with .py, not "{name}"'
-        yield Finding(_filename(model), message, hint=hint, reason=reason)
+        yield Finding(_filename(model), message, hint=hint, reason=reason, fix=_renamed(model, plain))
 
 
 @rule(
@@ -75,9 +91,9 @@ def importable(model: Model) -> Iterator[Finding]:
             dotted = "Use a file in the version directory, without ./ or ../."
             hint = dotted if module == "." else f"Rename it to {plain}."
             message = f"Python cannot import \"{name}\" because module '{module}' does not exist"
-            yield Finding(
-                _filename(model), message, hint=hint, reason=f"ModuleNotFoundError: No module named '{module}'"
-            )
+            reason = f"ModuleNotFoundError: No module named '{module}'"
+            fix = _relative(model) if module == "." else _renamed(model, plain)
+            yield Finding(_filename(model), message, hint=hint, reason=reason, fix=fix)
             return
 
 
@@ -123,6 +139,21 @@ def _no_module(model: Model, name: str, version: str) -> str:
     ):
         return ""
     return f"{directory.rpartition('/')[2]}.{first}"
+
+
+def _renamed(model: Model, plain: str) -> Fix | None:
+    """Return the fix that gives the file another name in its directory."""
+    name = model.config.text("default_model_filename")
+    directory, slash, _ = name.rpartition("/")
+    return renamed(model, name, f"{directory}{slash}{plain}")
+
+
+def _relative(model: Model) -> Fix | None:
+    """Return the fix that removes ./ and ../ from the path, if it leads to a file of the version all the same."""
+    name = model.config.text("default_model_filename")
+    plain = posixpath.normpath(name.lstrip("/"))
+    inside = all(f"{model.directory_of(version)}/{plain}" in model.entries for version in model.served)
+    return renamed(model, name, plain) if inside and not plain.startswith("../") else None
 
 
 def _filename(model: Model) -> Placed | None:

@@ -1,0 +1,244 @@
+"""Corner cases of the fixes for configs of vLLM, TensorRT and Python models: how the config is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pytest
+
+from tests.pages import judged
+from tritonrepo.fixes import after, applied
+from tritonrepo.tree import Entry, File, Tree, of_bytes, of_text
+
+STRICT = "--no-auto-complete"
+TEXTS = (
+    'input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }\n'
+    'output { name: "text_output" data_type: TYPE_STRING dims: [ -1 ] }\n'
+)
+SOURCE = "class TritonPythonModel:\n    def execute(self, requests):\n        return [None for _ in requests]\n"
+IO = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\noutput { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }\n'
+
+
+class Fixed(NamedTuple):
+    """A rule, the config that it fixes, without its backend, and what that becomes."""
+
+    rule: str
+    config: str
+    becomes: str
+    safe: bool = True
+    options: str = ""
+
+
+def mended(tree: Tree, rule: str, options: str = "") -> tuple[dict[str, Entry], list[bool]]:
+    """Return the tree with the fixes of one rule, and whether each is safe."""
+    fixes = [each.fix for each in judged(tree, options).diagnostics if each.rule == rule and each.fix is not None]
+    return after(tree, applied(tree, fixes).steps), [fix.safe for fix in fixes]
+
+
+def text(tree: Mapping[str, Entry], path: str) -> str:
+    entry = tree[path]
+    assert isinstance(entry, File)
+    return entry.content().decode()
+
+
+def llm(config: str, model_json: str = '{"model": "m"}') -> dict[str, Entry]:
+    return {"m/config.pbtxt": of_bytes(config.encode()), "m/1/model.json": of_text(model_json)}
+
+
+GPUS = "--gpus 2"
+TWO = '{"model": "m", "tensor_parallel_size": 2}'
+VLLM = {
+    "decoupled in an empty policy": Fixed(
+        "vllm-decoupled-false", "model_transaction_policy {}", "model_transaction_policy { decoupled: true }"
+    ),
+    "a policy in angle brackets, split over lines": Fixed(
+        "vllm-decoupled-false",
+        "model_transaction_policy <\r\n  decoupled:\r\n    false;  # no\r\n>\r\n",
+        "model_transaction_policy <\r\n  decoupled:\r\n    true;  # no\r\n>\r\n",
+    ),
+    "a policy is added after what precedes it": Fixed(
+        "vllm-not-decoupled",
+        f"{TEXTS}# runs on one GPU\ninstance_group {{ kind: KIND_MODEL }}",
+        f"{TEXTS}# runs on one GPU\ninstance_group {{ kind: KIND_MODEL }}\n"
+        "model_transaction_policy { decoupled: true }",
+        options=STRICT,
+    ),
+    "a hexadecimal batch size with a separator": Fixed(
+        "vllm-max-batch-size", "max_batch_size: 0x8; name: 'm'", "max_batch_size: 0; name: 'm'"
+    ),
+    "a batch size of a server that does not look": Fixed(
+        "vllm-max-batch-size-unchecked",
+        f"max_batch_size: 8 # as for BERT\n{TEXTS}",
+        f"max_batch_size: 0 # as for BERT\n{TEXTS}",
+        safe=False,
+        options=STRICT,
+    ),
+    "both texts in a config without a line end": Fixed(
+        "vllm-text-output-missing", 'name: "m"', f'name: "m"\n{TEXTS}'.rstrip(), options=STRICT
+    ),
+    "an output after a list of inputs": Fixed(
+        "vllm-text-output-missing",
+        'input [ { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] } ]\n',
+        'input [ { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] } ]\n'
+        'output { name: "text_output" data_type: TYPE_STRING dims: [ -1 ] }\n',
+        options=STRICT,
+    ),
+    "an input, where another may be meant": Fixed(
+        "vllm-text-input-missing",
+        'input { name: "prompt" data_type: TYPE_STRING dims: [ 1 ] }\n' + TEXTS.splitlines()[1],
+        'input { name: "prompt" data_type: TYPE_STRING dims: [ 1 ] }\n'
+        'input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }\n' + TEXTS.splitlines()[1],
+        safe=False,
+        options=STRICT,
+    ),
+    "type and dims of a tensor": Fixed(
+        "vllm-io-contract",
+        'input { name: "stream" data_type: TYPE_INT32, dims: [ 1,  # one\n 2 ] optional: true }',
+        'input { name: "stream" data_type: TYPE_BOOL, dims: [ 1 ] optional: true }',
+        safe=False,
+    ),
+    "dims that are written repeatedly": Fixed(
+        "vllm-io-contract",
+        'output {\n  name: "text_output"\n  data_type: TYPE_STRING\n  dims: 4\n  dims: 5  # wide\n}',
+        'output {\n  name: "text_output"\n  data_type: TYPE_STRING\n  dims: -1  # wide\n}',
+        safe=False,
+    ),
+    "dims that are not written": Fixed(
+        "vllm-io-contract",
+        'input { name: "text_input" data_type: TYPE_STRING dims: [] }',
+        'input { name: "text_input" data_type: TYPE_STRING dims: [] dims: [ 1 ] }',
+        safe=False,
+    ),
+    "a flag that is missing from one of two": Fixed(
+        "vllm-optional-flag",
+        'input [ { name: "stream" data_type: TYPE_BOOL dims: 1 },\n'
+        ' {name:"image" data_type:TYPE_STRING dims:-1 optional:true} ]',
+        'input [ { name: "stream" data_type: TYPE_BOOL dims: 1 optional: true },\n'
+        ' {name:"image" data_type:TYPE_STRING dims:-1 optional:true} ]',
+    ),
+    "a flag that is off": Fixed(
+        "vllm-optional-flag",
+        'input { name: "stream" data_type: TYPE_BOOL dims: 1 optional: false }',
+        'input { name: "stream" data_type: TYPE_BOOL dims: 1 optional: true }',
+        safe=False,
+    ),
+    "a scheduler with plain batches": Fixed(
+        "vllm-scheduler-useless",
+        "# of BERT\ndynamic_batching { preferred_batch_size: [ 4 ] max_queue_delay_microseconds: 9 }\n# end\n",
+        "# of BERT\n# end\n",
+    ),
+    "a scheduler with a queue": Fixed(
+        "vllm-scheduler-useless",
+        "dynamic_batching { default_queue_policy { max_queue_size: 9 } }",
+        "",
+        safe=False,
+    ),
+    "sequences": Fixed("vllm-scheduler-useless", "sequence_batching { } name: 'm'", " name: 'm'", safe=False),
+    "metrics by another word": Fixed(
+        "vllm-custom-metrics-value",
+        "parameters [ { key: 'REPORT_CUSTOM_METRICS', value: { string_value: 'On' } } ]",
+        "parameters [ { key: 'REPORT_CUSTOM_METRICS', value: { string_value: \"yes\" } } ]",
+    ),
+    "metrics by a word that says nothing": Fixed(
+        "vllm-custom-metrics-value",
+        "parameters { key: 'REPORT_CUSTOM_METRICS' value { string_value: 'metrics' } }",
+        "parameters { key: 'REPORT_CUSTOM_METRICS' value { string_value: \"yes\" } }",
+        safe=False,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", VLLM.values(), ids=VLLM)
+def test_a_config_of_vllm_is_fixed_as_it_is_written(case: Fixed) -> None:
+    head = 'backend: "vllm"\n'
+    tree, safe = mended(llm(head + case.config), case.rule, case.options)
+    assert text(tree, "m/config.pbtxt") == head + case.becomes
+    assert safe == [case.safe]
+    assert not mended(tree, case.rule, case.options)[1]
+
+
+GROUPS = {
+    "no group": ("", "instance_group { kind: KIND_MODEL count: 1 }\n", True),
+    "no kind": ("instance_group { }", "instance_group { kind: KIND_MODEL }", True),
+    "a list": ("instance_group [{ kind: KIND_AUTO }]", "instance_group [{ kind: KIND_MODEL }]", True),
+    "GPUs": ("instance_group { gpus: [ 0 ] kind: KIND_GPU }", "instance_group { kind: KIND_MODEL }", False),
+    "two groups": (
+        "instance_group { } instance_group { kind: KIND_GPU }",
+        "instance_group { kind: KIND_MODEL } instance_group { kind: KIND_MODEL }",
+        False,
+    ),
+    "two instances": ("instance_group { count: 2 }", "instance_group { kind: KIND_MODEL count: 2 }", False),
+}
+
+
+@pytest.mark.parametrize(("group", "becomes", "safe"), GROUPS.values(), ids=GROUPS)
+def test_an_engine_on_several_gpus_gets_kind_model(group: str, becomes: str, safe: bool) -> None:  # noqa: FBT001
+    tree, said = mended(llm(f'backend: "vllm"\n{group}', TWO), "vllm-kind-gpu-multi-gpu", GPUS)
+    assert (text(tree, "m/config.pbtxt"), said) == (f'backend: "vllm"\n{becomes}', [safe])
+
+
+TENSORRT = {
+    "a CPU": ("{ kind: KIND_CPU gpus: [ 1 ] }", "{ kind: KIND_GPU gpus: [ 1 ] }", [True]),
+    "the engine's own devices": ("{ kind: KIND_MODEL }", "{ kind: KIND_GPU }", [False]),
+    "a GPU that does not exist": ("{ kind: KIND_CPU gpus: [ 2 ] }", "{ kind: KIND_CPU gpus: [ 2 ] }", []),
+}
+
+
+@pytest.mark.parametrize(("group", "becomes", "safe"), TENSORRT.values(), ids=TENSORRT)
+def test_an_instance_of_tensorrt_moves_to_the_gpus(group: str, becomes: str, safe: list[bool]) -> None:
+    config = f'platform: "tensorrt_plan" {IO}instance_group {group}'
+    bad: dict[str, Entry] = {"m/config.pbtxt": of_text(config), "m/1/model.plan": of_text("")}
+    tree, said = mended(bad, "tensorrt-kind", GPUS)
+    assert (text(tree, "m/config.pbtxt").rpartition("instance_group ")[2], said) == (becomes, safe)
+    assert mended(bad, "tensorrt-kind")[1] == []
+
+
+FORCED = {
+    "YES": '"yes"',
+    " No ": '"no"',
+    "0": '"no"',
+    "always": "'always'",
+}
+
+
+@pytest.mark.parametrize(("value", "becomes"), FORCED.items())
+def test_a_choice_is_written_as_the_backend_reads_it(value: str, becomes: str) -> None:
+    config = "backend: 'python' {}parameters {{ key: 'FORCE_CPU_ONLY_INPUT_TENSORS' value {{ string_value: {} }} }}"
+    bad: dict[str, Entry] = {
+        "m/config.pbtxt": of_text(config.format(IO, f"'{value}'")),
+        "m/1/model.py": of_text(SOURCE),
+    }
+    tree, safe = mended(bad, "python-force-cpu-value")
+    assert text(tree, "m/config.pbtxt") == config.format(IO, becomes)
+    assert safe == [True] * ("'" not in becomes)
+
+
+OTHER = "print()\n"
+NAMES = {
+    "in all versions": (
+        "sub/m.x.py",
+        {"1/sub/m.x.py": SOURCE, "2/sub/m.x.py": SOURCE, "env/sub/m.x.py": SOURCE},
+        ["1/sub/m_x.py", "2/sub/m_x.py", "env/sub/m.x.py"],
+        [True],
+    ),
+    "without the class": ("m.python", {"1/m.python": OTHER}, ["1/m.py"], [False]),
+    "to the file that exists": ("m.python", {"1/m.py": SOURCE}, ["1/m.py"], [False]),
+    "not over another file": ("m.x.py", {"1/m.x.py": SOURCE, "1/m_x.py": OTHER}, ["1/m.x.py", "1/m_x.py"], []),
+    "not out of the model": ("../../m.onnx", {"1/m.py": SOURCE}, ["1/m.py"], []),
+    "without ./": ("./m.py", {"1/m.py": OTHER}, ["1/m.py"], [True]),
+    "without ../ that lead back": ("sub/../m.py", {"1/m.py": OTHER}, ["1/m.py"], [True]),
+    "with ../ that lead out": ("../m.py", {"1/n.py": OTHER, "m.py": OTHER}, ["1/n.py", "m.py"], []),
+}
+
+
+@pytest.mark.parametrize(("name", "files", "left", "safe"), NAMES.values(), ids=NAMES)
+def test_a_file_of_python_is_renamed(name: str, files: dict[str, str], left: list[str], safe: list[bool]) -> None:
+    config = f'backend: "python"\ndefault_model_filename: "{name}"\nversion_policy {{ all {{ }} }}\n{IO}'
+    bad: dict[str, Entry] = {"m/config.pbtxt": of_text(config)}
+    bad |= {f"m/{path}": of_text(content) for path, content in files.items()}
+    rule = "python-filename-import" if name.endswith(".py") else "python-filename-extension"
+    tree, said = mended(bad, rule)
+    assert said == safe
+    assert sorted(path.removeprefix("m/") for path in tree if path != "m/config.pbtxt") == sorted(left)
+    assert not [each for each in judged(tree).diagnostics if each.rule == rule and safe]
