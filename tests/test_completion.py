@@ -87,11 +87,11 @@ def test_a_shell_is_offered_what_the_line_can_go_on_with(
 
 
 WORDS: dict[str, tuple[str, str, str, str]] = {
-    "bash, at the =": ("bash", "tritonrepo\nvalidate\n--format\n=", "3", "plain,text plain,json"),
-    "bash, after the =": ("bash", "tritonrepo\nvalidate\n--format\n=\nj", "4", "plain,json"),
-    "bash, if = is of the word": ("bash", "tritonrepo\nvalidate\n--format=j", "2", "plain,--format=json"),
-    "zsh": ("zsh", "tritonrepo validate --format=j", "2", "plain --format=json _"),
-    "fish": ("fish", "tritonrepo validate --format=j", "--format=j", "plain,--format=json"),
+    "bash, at the =": ("bash", "tritonrepo\nfit\n--format\n=", "3", "plain,text plain,json"),
+    "bash, after the =": ("bash", "tritonrepo\nfit\n--format\n=\nj", "4", "plain,json"),
+    "bash, if = is of the word": ("bash", "tritonrepo\nfit\n--format=j", "2", "plain,--format=json"),
+    "zsh": ("zsh", "tritonrepo fit --format=j", "2", "plain --format=json _"),
+    "fish": ("fish", "tritonrepo fit --format=j", "--format=j", "plain,--format=json"),
     "a file, whose shell would look for the whole word": ("zsh", "tritonrepo smoke u --junit=x", "3", ""),
 }
 
@@ -144,7 +144,7 @@ BASH = """
 eval "$(tritonrepo completion bash)"
 complete -p tritonrepo
 compopt() { printf 'compopt %s\\n' "$2"; }
-for line in 'tritonrepo vali' 'tritonrepo validate --format = j' 'tritonrepo validate --select dynamic-w' \
+for line in 'tritonrepo vali' 'tritonrepo fit --format = j' 'tritonrepo validate --select dynamic-w' \
   'tritonrepo nothing --x' 'tritonrepo validate mo'; do
   COMP_WORDS=($line) COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMPREPLY=()
   _tritonrepo_completion tritonrepo
@@ -163,7 +163,7 @@ def test_a_real_bash_reads_the_script_and_completes(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "complete -o nosort -F _tritonrepo_completion tritonrepo",
         "tritonrepo vali: validate",
-        "tritonrepo validate --format = j: json",
+        "tritonrepo fit --format = j: json",
         "tritonrepo validate --select dynamic-w: dynamic-without-batching",
         "tritonrepo nothing --x: ",
         "compopt default",
