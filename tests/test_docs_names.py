@@ -427,7 +427,7 @@ def test_a_command_line_in_a_sentence_names_a_command_and_its_options() -> None:
         _, *words = shlex.split(span.replace("[", "").replace("]", ""))
         name, *words = dropwhile(COMMON.__contains__, words)
         assert name in COMMANDS, f"{page}: `{span}`"
-        assert {word for word in words if word.startswith("-")} <= options(name), f"{page}: `{span}`"
+        assert {word for word in words if word.startswith("-") and word != "-"} <= options(name), f"{page}: `{span}`"
 
 
 PAGES_ABOUT = [page for page in stated() if page in ABOUT]

@@ -22,7 +22,7 @@ from tests.test_plain import DRIVING
 from tritonrepo import __version__
 from tritonrepo.cli import run
 from tritonrepo.cli.forms import DOCUMENTS, EVERY
-from tritonrepo.diagnostics import Diagnostic, Fix, Replacement, Severity, Span, State, Verdict
+from tritonrepo.diagnostics import Diagnostic, Fix, Move, Remove, Replacement, Severity, Span, State, Verdict
 from tritonrepo.plain import inline, printable
 from tritonrepo.report.checked import Checked, Part
 from tritonrepo.report.home import Home
@@ -221,9 +221,16 @@ def test_fixes_are_in_sarif_as_they_are() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["http://u:p@h", "\udcff"], ids=["a password", "a byte that is not UTF-8"])
-def test_a_fix_that_cannot_be_written_as_it_is_is_left_out(text: str) -> None:
-    fix = Fix((Replacement(FAULT.at, text),))
+UNWRITABLE = {
+    "a password": Fix((Replacement(FAULT.at, "http://u:p@h"),)),
+    "a byte that is not UTF-8": Fix((Replacement(FAULT.at, "\udcff"),)),
+    "a file that moves": Fix(files=(Move("models/m/a", "models/m/b"),)),
+    "a file that moves, beside a replacement": Fix((Replacement(FAULT.at, "8"),), files=(Remove("models/m/a"),)),
+}
+
+
+@pytest.mark.parametrize("fix", UNWRITABLE.values(), ids=UNWRITABLE)
+def test_a_fix_that_cannot_be_written_as_it_is_is_left_out(fix: Fix) -> None:
     assert "fixes" not in sarif(DOCUMENTS["sarif"](checked(replace(FAULT, fix=fix))))["results"][0]
 
 

@@ -137,7 +137,8 @@ class Diagnostic:
 class State(StrEnum):
     """What happens to a model on the server; a crash takes all models down, a hang keeps all of them waiting forever.
 
-    A model is not judged if the server would follow a link out of the repository, which is not done here.
+    A model is not judged if the server would follow a link out of the repository, which is not done here, or if only
+    its config is known.
     """
 
     READY = "ready"

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from tritonrepo.cli.collecting import uncollected
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Unseen, Verdict
 from tritonrepo.flows.validate import Judgement
 from tritonrepo.report.checked import BAD, Checked, Part
 from tritonrepo.rules.unseen import together
+from tritonrepo.stores import is_remote
 
 NOTHING = Judgement((), (), lambda _: [])
+
+
+def once(paths: Sequence[str]) -> tuple[str, ...]:
+    """Return paths in their order, each once: `models`, `models/` and `./models` are one."""
+    found: dict[str, str] = {}
+    for path in paths:
+        found.setdefault(path if is_remote(path) else str(Path(path)), path)
+    return tuple(found.values())
 
 
 class Checking:

@@ -9,10 +9,11 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.changes import Scope, scope_options
-from tritonrepo.cli.checking import Checking
+from tritonrepo.cli.checking import Checking, once
 from tritonrepo.cli.forms import Forms, form_options
 from tritonrepo.cli.sifting import Sifting, sifting_options
 from tritonrepo.cli.stack import workspace
+from tritonrepo.cli.stdin import STDIN, Stdin, stdin_option
 from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.upgrading import compared
 from tritonrepo.cli.values import allow_links, gpu_options
@@ -24,6 +25,7 @@ Examples:
   tritonrepo validate examples/models/rag
   tritonrepo validate models --release 24.05 --image vllm-python-py3 --gpus 2
   tritonrepo validate models --release 24.05 --upgrade-to 26.07
+  tritonrepo validate models --output sarif=triton.sarif
 
 {EXIT_CODES}"""
 
@@ -35,6 +37,7 @@ PATHS = ("model_repository",)
 @target_options
 @gpu_options
 @form_options
+@stdin_option
 @sifting_options
 @scope_options
 @allow_links
@@ -43,6 +46,7 @@ def command(
     paths: tuple[str, ...],
     *,
     forms: Forms,
+    stdin: Stdin,
     sifting: Sifting,
     scope: Scope,
     links: tuple[Path, ...],
@@ -62,7 +66,7 @@ def command(
 
     PATH is the directory or URI of a repository, or a stack file or its directory. For a stack, the repository that
     build would write is checked, for the stack's own target unless options override it. PATH defaults to
-    model_repository.
+    model_repository. With -, a config.pbtxt is read from stdin, as an editor sends it.
 
     A comment in a config.pbtxt hides findings: `# tritonrepo: ignore[NAME, NAME] reason`. After a field, it applies to
     that line; on a line of its own, to the next one; above the first field, to the whole model. NAME is a rule's full
@@ -72,15 +76,19 @@ def command(
     """
     given = aim(release, image, gpus, no_auto_complete=no_auto_complete, gpu=gpu, memory=gpu_memory)
     work = workspace(links)
+    if stdin.agrees(paths):
+        scope.whole("stdin as PATH")
     if upgrade_to is not None:
         scope.whole("--upgrade-to")
+        stdin.absent()
         severities = compared(paths or PATHS, work, (given, upgrade_to), sifting.shown, forms.plain)
         return int(not sifting.bad.isdisjoint(severities))
 
     checking = Checking(sifting.bad)
     with forms.concluded(checking):
-        for path in scope.paths(paths, PATHS):
-            forms.path(checking.tried(path, partial(scope.judged, path, work, given, sifting.shown)))
+        for path in once(scope.paths(paths, PATHS)):
+            check = stdin.judged if path == STDIN else scope.judged
+            forms.path(checking.tried(stdin.name(path), partial(check, path, work, given, sifting.shown)))
         forms.end(checking)
         checking.faults.stop()
     return checking.worst

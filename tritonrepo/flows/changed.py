@@ -135,7 +135,7 @@ def _narrowed(path: str, examined: Examined, touched: frozenset[str]) -> Changed
     left = judgement._replace(
         diagnostics=tuple(filter(kept, judgement.diagnostics)),
         verdicts=verdicts,
-        ignored=sum(map(kept, examined.hidden)),
+        ignored=sum(map(kept, judgement.hidden)),
         unseen=tuple(each for each in unseen if each.models),
     )
     return Changed(left, len(verdicts), len(judgement.verdicts))

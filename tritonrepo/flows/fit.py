@@ -37,7 +37,7 @@ def fit(path: Path | str, work: Workspace, aim: Aim = declared) -> Fit:
             raise fatal("fit-gpu-memory", path, f"the memory of {named} is not known", _choices(found.gpu))
         return found
 
-    judged, found, _ = examine(path, work, aimed, lambda rule: _on_memory(rule) or rule.name in UNSEEN)
+    judged, found = examine(path, work, aimed, lambda rule: _on_memory(rule) or rule.name in UNSEEN)
     used = {load.gpu for load in loads(found.models)}
     return _fit(
         found, [each for each in judged.diagnostics if each.rule not in UNSEEN or not used or each.rule in JSON]

@@ -23,6 +23,7 @@ from tritonrepo.sources.clean import remembered
 from tritonrepo.spec.nodes import paths
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import is_remote, open_store
+from tritonrepo.stores.store import Store
 from tritonrepo.sync.plan import is_config
 from tritonrepo.tree import File, Tree
 
@@ -36,7 +37,8 @@ Aim = Callable[[Said, Said], Target]
 class Judgement(NamedTuple):
     """Result for one path: diagnostics, verdicts, a reader of source lines, and the number of hidden findings.
 
-    The paths of diagnostics are those that the user can open. `unseen` is what no rule looks into.
+    The paths of diagnostics are those that the user can open. `unseen` is what no rule looks into; `hidden` are the
+    findings that comments hide.
     """
 
     diagnostics: tuple[Diagnostic, ...]
@@ -44,14 +46,24 @@ class Judgement(NamedTuple):
     lines: Callable[[str], list[str]]
     ignored: int = 0
     unseen: tuple[Unseen, ...] = ()
+    hidden: tuple[Diagnostic, ...] = ()
+
+
+class Scanned(NamedTuple):
+    """A repository in a store, as a path names it: what is in it, and when the scan began, in ns."""
+
+    path: str
+    store: Store
+    prefix: str
+    tree: Tree
+    began: int
 
 
 class Examined(NamedTuple):
-    """A repository that was read and judged, and the findings that comments in it hide."""
+    """A repository that was read and judged."""
 
     judgement: Judgement
     repository: Repository
-    hidden: tuple[Diagnostic, ...] = ()
 
 
 def declared(record: Said, stack: Said) -> Target:
@@ -91,16 +103,16 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, release: str) -> 
     draft = drafted(loaded.gathering(), loaded.lock.models, faults)
     target = aim(NOTHING, of_stack(loaded.stack, complete=draft.complete))
     made = repository.read(draft.tree, target)
-    judged = judge(made, shown)
-    placed = (moved(each, draft.origins, draft.tree) for each in judged.diagnostics)
-    found = sorted(placed, key=lambda each: (each.at, each.rule))
+    decided = judge(made, shown)
+    placed = partial(moved, origins=draft.origins, tree=draft.tree)
+    found = sorted(map(placed, decided.diagnostics), key=lambda each: (each.at, each.rule))
     if faults.found:
         faults.add(*found)
         faults.stop()
     notes = unknown(target, Span(path))
-    left, lines = unseen(made, judged.verdicts), _lines_of(loaded.stack)
-    shown_here = tuple(map(anchor(path).held, (*notes, *found)))
-    return Examined(Judgement(shown_here, judged.verdicts, lines, judged.ignored, left), made, judged.hidden)
+    left, lines = unseen(made, decided.verdicts), _lines_of(loaded.stack)
+    shown_here, hidden = tuple(map(anchor(path).held, (*notes, *found))), tuple(map(placed, decided.hidden))
+    return Examined(Judgement(shown_here, decided.verdicts, lines, len(hidden), left, hidden), made)
 
 
 @reading()
@@ -113,6 +125,12 @@ def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Examined:
         raise fatal(
             "validate-path", path, "the repository does not exist", "Use its directory, or the URI of its prefix."
         )
+    return judged(Scanned(path, store, prefix, tree, began), work, aim, shown)
+
+
+def judged(scanned: Scanned, work: Workspace, aim: Aim, shown: Shown) -> Examined:
+    """Check a repository that was scanned."""
+    path, store, prefix, tree, began = scanned
     for name, entry in tree.items():
         if isinstance(entry, File) and entry.size > CONFIG_BYTES and is_config(name):
             size = f"the config has {entry.size:,} bytes, but at most {CONFIG_BYTES:,} are read"
@@ -120,12 +138,13 @@ def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Examined:
     target = aim(of_record(record_of(store, prefix, tree, path), path), NOTHING)
     there = repository.read(tree, target, path)
     with remembered(work.cache.root, there, began) as clean:
-        judged = judge(there, shown, clean)
-    placed = (*unknown(target, Span(path)), *(each.renamed(partial(_place, path)) for each in judged.diagnostics))
-    names = {_place(path, each.at.path): each.at.path for each in judged.diagnostics}
-    lines, left = (lambda place: _tree_lines(tree, names.get(place, ""))), unseen(there, judged.verdicts)
-    shown_here = tuple(map(anchor(path).held, placed))
-    return Examined(Judgement(shown_here, judged.verdicts, lines, judged.ignored, left), there, judged.hidden)
+        decided = judge(there, shown, clean)
+    to_user = partial(_place, path)
+    found, hidden = (tuple(each.renamed(to_user) for each in some) for some in (decided.diagnostics, decided.hidden))
+    names = {_place(path, each.at.path): each.at.path for each in decided.diagnostics}
+    lines, left = (lambda place: _tree_lines(tree, names.get(place, ""))), unseen(there, decided.verdicts)
+    shown_here = tuple(map(anchor(path).held, (*unknown(target, Span(path)), *found)))
+    return Examined(Judgement(shown_here, decided.verdicts, lines, len(hidden), left, hidden), there)
 
 
 def _place(path: str, name: str) -> str:

@@ -143,8 +143,8 @@ def _region(at: Span) -> Data:
 
 
 def _fixes(fix: Fix, home: Home) -> list[Data]:
-    """Return the fix as a list of one; of none if a text in it could not be written as it is."""
-    if any(hidden(each.text) != each.text or not _writable(each.text) for each in fix.replacements):
+    """Return the fix as a list of one; of none if a text in it could not be written as it is, or a file is moved."""
+    if fix.files or any(hidden(each.text) != each.text or not _writable(each.text) for each in fix.replacements):
         return []
     changes: dict[str, list[Data]] = {}
     for each in fix.replacements:
