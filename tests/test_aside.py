@@ -71,6 +71,31 @@ def test_the_findings_are_the_same(there: Repository, cores: int, looked_at: lis
     assert len(here) <= len(looked_at) - (3 if cores == 2 else 4)
 
 
+@pytest.mark.usefixtures("cores")
+def test_what_is_done_is_told_in_order_up_to_all(there: Repository) -> None:
+    told = list[tuple[int, int]]()
+    judge(there, told=lambda done, total: told.append((done, total)))
+    counts = [done for done, _ in told]
+    assert counts == sorted(counts)
+    assert told[-1] == (COUNT + 1, COUNT + 1)
+    assert {total for _, total in told} == {COUNT + 1}
+    assert len(told) > 1
+
+
+def test_what_processes_have_done_is_known_while_they_run(there: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aside, "PIECE", 2)
+    models = [*there.models.values()]
+    work = aside.Aside([models[:5], models[5:]], lambda model: model.name == "a1")
+    try:
+        work.start()
+        while work.done() < len(models):
+            os.sched_yield()
+        assert work.clean() == {"a1"}
+        assert work.done() == 0
+    finally:
+        work.stop()
+
+
 def ended(number: int) -> Callable[[Model], bool]:
     """Return a way to look at a model that ends every process but this one."""
 

@@ -31,6 +31,7 @@ from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.indexing import encoder, files, vectors
 from tritonrepo.indexing.chunks import Settings
 from tritonrepo.indexing.documents import Document, DocumentFile
+from tritonrepo.indexing.encoder import BATCH
 from tritonrepo.indexing.passages import passages
 from tritonrepo.spec.part import Encoding
 from tritonrepo.tree import of_bytes, on_disk
@@ -210,6 +211,20 @@ def test_an_index_has_a_vector_and_a_line_for_each_passage_in_order() -> None:
     array = np.load(io.BytesIO(found["embeddings.npy"].content()), allow_pickle=False)
     assert array.dtype == np.float32
     assert array.tolist() == [[1, 2], [3, 4], [5, 6], [0, 1], [7, 8.5]]
+
+
+def test_passages_are_embedded_in_the_batches_of_the_encoder_and_counted() -> None:
+    sizes, told = list[int](), list[tuple[int, int]]()
+    one = held({"t": [1.0]})
+
+    def embed(texts: Sequence[str]) -> NDArray[Any]:
+        sizes.append(len(texts))
+        return one.embed(texts)
+
+    documents = [Document(f"d{number}", "t") for number in range(70)]
+    vectors.make(one._replace(embed=embed), documents, WHOLE, lambda done, total: told.append((done, total)))
+    assert sizes == [BATCH, BATCH, 70 - 2 * BATCH]
+    assert told == [(32, 70), (64, 70), (70, 70)]
 
 
 NOT_FINITE = {"not a number": float("nan"), "infinity": float("inf"), "minus infinity": float("-inf")}

@@ -20,9 +20,10 @@ from tests.processes import unmeasured
 from tests.pushes import repository
 from tests.terminal import on_terminal
 from tritonrepo.cli import output
-from tritonrepo.cli.display import Display, Status, displayed
+from tritonrepo.cli.display import Display, displayed
+from tritonrepo.cli.doing import Status
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
-from tritonrepo.flows.events import Busy, Event
+from tritonrepo.flows.events import Busy, Counted, Event
 from tritonrepo.sync.telling import Began, Interrupted, Line, Sent, Waits
 
 MIB = 1 << 20
@@ -51,6 +52,33 @@ LINES: dict[str, tuple[Sequence[Step], str]] = {
     "all is sent": ((Began("files", 2, 10), 1, Sent(10, 2)), "files: 2 of 2, 10 B of 10 B"),
     "deletions": ((Began("prune", 9, 0), Sent(0, 0, 4)), "prune: 4 of 9"),
     "the next phase": ((Began("gate", 1, 5), Sent(5, 1), Began("files", 2, 10)), "files: 0 of 2, 0 B of 10 B"),
+    "a count": ((Counted("checking r", 1200, 5000, "models"), 4), "checking r: 1,200 of 5,000 models"),
+    "a count that goes on": (
+        (Counted("checking r", 0, 5000, "models"), 2, Counted("checking r", 2000, 5000, "models")),
+        "checking r: 2,000 of 5,000 models, 0:03 left",
+    ),
+    "a slow count": (
+        (Counted("r: embedding", 0, 20, "passages"), 4, Counted("r: embedding", 2, 20, "passages")),
+        "r: embedding: 2 of 20 passages, 0:36 left",
+    ),
+    "all is counted": (
+        (Counted("checking r", 0, 50, "models"), 2, Counted("checking r", 50, 50, "models")),
+        "checking r: 50 of 50 models",
+    ),
+    "bytes": (
+        (Counted("downloading x", MIB, 9 * MIB), 2, Counted("downloading x", 5 * MIB, 9 * MIB)),
+        "downloading x: 5.0 MiB of 9.0 MiB, 2.0 MiB/s, 0:02 left",
+    ),
+    "bytes of who knows how many": (
+        (Counted("downloading x", MIB, 0), 2, Counted("downloading x", 5 * MIB, 0)),
+        "downloading x: 5.0 MiB, 2.0 MiB/s",
+    ),
+    "another count": (
+        (Counted("downloading x", 0, 9), 2, Counted("downloading x", 9, 9), Counted("downloading y", 1, 8), 1),
+        "downloading y: 1 B of 8 B",
+    ),
+    "what comes after a count": ((Counted("downloading x", 0, 9), Busy("exporting x")), "exporting x …"),
+    "a phase after a count": ((Counted("downloading x", 0, 9), Began("files", 2, 10)), "files: 0 of 2, 0 B of 10 B"),
     "what is no state": ((Began("gate", 1, 5), Line("x"), Interrupted("gate", 0, 1)), "gate: 0 of 1, 0 B of 5 B"),
 }
 

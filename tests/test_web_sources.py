@@ -72,7 +72,8 @@ def pinned(url: str, content: bytes = CONTENT) -> str:
 
 def test_a_file_is_fetched_once_and_verified(web: Speaking, tmp_path: Path) -> None:
     said: list[str] = []
-    own = Cache(tmp_path / "cache", said.append)
+    counts: list[tuple[str, int, int]] = []
+    own = Cache(tmp_path / "cache", said.append, lambda *count: counts.append(count))
     for _ in range(2):
         found = got(own, pinned(f"{web.url}/a/model%20q4.gguf?download=1").replace("sha256=", "sha256="))
         assert (contents(found), found.single) == ({"model q4.gguf": CONTENT}, True)
@@ -81,6 +82,8 @@ def test_a_file_is_fetched_once_and_verified(web: Speaking, tmp_path: Path) -> N
     assert contents(got(own, pinned(f"{web.url}/b/other").upper().replace("HTTP", "http").replace("SHA256", "sha256")))
     assert len(web.asked) == 1
     assert said == [f"downloading {web.url}/a/model%20q4.gguf?download=1"]
+    assert counts[-1] == (said[0], len(CONTENT), len(CONTENT))
+    assert counts == sorted(counts)
 
 
 LEFT = {

@@ -14,7 +14,7 @@ from tritonrepo.flows.containers import DeployOptions
 from tritonrepo.flows.deploy import Deployment, apply_deploy, plan_deploy
 from tritonrepo.flows.differences import Compared, diff
 from tritonrepo.flows.doctor import Examination, doctor
-from tritonrepo.flows.events import Built, Busy, Event, Indexed
+from tritonrepo.flows.events import Built, Busy, Counted, Event, Indexed
 from tritonrepo.flows.fit import fit
 from tritonrepo.flows.graph import graph
 from tritonrepo.flows.image import image
@@ -68,6 +68,7 @@ __all__ = [
     "Change",
     "Check",
     "Compared",
+    "Counted",
     "DeployOptions",
     "Deployment",
     "Diagnostic",

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tritonrepo.cli import everywhere
+from tritonrepo.cli.doing import Status
 from tritonrepo.cli.output import live, say
 from tritonrepo.cli.progress import show
 from tritonrepo.diagnostics import Diagnostic, Severity
-from tritonrepo.flows.events import Busy, Event
+from tritonrepo.flows.events import Counted, Event
 from tritonrepo.plain import printable
 from tritonrepo.sync.telling import Began, Interrupted, Sent, Waits
-from tritonrepo.tree import amount
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -24,68 +23,8 @@ if TYPE_CHECKING:
 AFTER_S, TICK_S = 1.0, 0.2
 """When the line appears, and how often it is drawn."""
 
-RATE_S = 5.0
-"""The rate is that of the last seconds."""
-
 NARROW = 10
 """Columns below which nothing is drawn."""
-
-
-class Status:
-    """What is being done now, as one line; the clock is given."""
-
-    def __init__(self, title: str, now: Callable[[], float]) -> None:
-        self._now, self._title, self._until = now, title, 0.0
-        self._group: Began | None = None
-        self._size = self._done = 0
-        self._seen = deque[tuple[float, int]]()
-
-    def hear(self, event: Event) -> None:
-        """Take an event into account."""
-        match event:
-            case Busy(what):
-                self._title, self._group = f"{what} …", None
-            case Waits(text, seconds):
-                self._title, self._until, self._group = text, self._now() + seconds, None
-            case Began():
-                self._group, self._size, self._done = event, 0, 0
-                self._seen.clear()
-                self._seen.append((self._now(), 0))
-            case Sent(size, files, removed):
-                self._size, self._done = self._size + size, self._done + files + removed
-                self._seen.append((self._now(), self._size))
-            case _:
-                pass
-
-    @property
-    def line(self) -> str:
-        """What is done now, and how long it will still take as far as that is known; empty if nothing is known."""
-        if self._group is None:
-            left_s = self._until - self._now()
-            return f"{_clock(left_s)} left, {self._title}" if left_s > 0 else self._title
-        phase, actions, size = self._group
-        parts = [f"{phase}: {self._done:,} of {actions:,}"]
-        if size:
-            parts.append(f"{amount(self._size)} of {amount(size)}")
-            rate = self._rate() if self._size < size else 0
-            if rate >= 1:
-                parts += [f"{amount(int(rate))}/s", f"{_clock((size - self._size) / rate)} left"]
-        return ", ".join(parts)
-
-    def _rate(self) -> float:
-        """Return the bytes per second of the last seconds."""
-        now = self._now()
-        while len(self._seen) > 1 and self._seen[1][0] < now - RATE_S:
-            self._seen.popleft()
-        since, before = self._seen[0]
-        return (self._size - before) / (now - since) if now > since else 0
-
-
-def _clock(seconds: float) -> str:
-    """Return a time as minutes and seconds, 0:05, or with hours."""
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class Display:
@@ -121,7 +60,7 @@ class Display:
             return self.verbose or event.severity is not Severity.INFO
         if isinstance(event, Interrupted):
             return True
-        return not (self.quiet or isinstance(event, Sent) or (self._line and isinstance(event, Waits)))
+        return not (self.quiet or isinstance(event, Sent | Counted) or (self._line and isinstance(event, Waits)))
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -133,20 +72,10 @@ class Display:
 
     def draw(self) -> None:
         """Draw the line as it is now, if the work takes long enough."""
-        from rich.text import Text
-
         with self._mutex:
             if not self._line or self._now() - self._began < AFTER_S:
                 return
-            width, text = self._line.console.width, printable(self._status.line)
-            if width < NARROW or not text:
-                return
-            shown = Text(_encodable(text, self._line.console.encoding), no_wrap=True, overflow="crop", end="")
-            shown.truncate(width - 1)  # in the last column, some terminals begin a new line
-            try:
-                self._line.start()
-                self._line.update(shown, refresh=True)
-            except (OSError, ValueError):  # the terminal is gone
+            if not drawn(self._line, self._status.line):
                 self._line = None
 
     def close(self) -> None:
@@ -155,6 +84,23 @@ class Display:
             if self._line:
                 self._line.stop()
             self._line = None
+
+
+def drawn(line: Live, said: str) -> bool:
+    """Draw the line with this text; return whether the terminal is still there."""
+    from rich.text import Text
+
+    width, text = line.console.width, printable(said)
+    if width < NARROW or not text:
+        return True
+    shown = Text(_encodable(text, line.console.encoding), no_wrap=True, overflow="crop", end="")
+    shown.truncate(width - 1)  # in the last column, some terminals begin a new line
+    try:
+        line.start()
+        line.update(shown, refresh=True)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _encodable(text: str, encoding: str) -> str:

@@ -46,9 +46,21 @@ def colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+LINE = "tritonrepo.line"
+"""Where a run keeps what removes its line of progress, which must not stand in the middle of other text."""
+
+
+def _apart() -> None:
+    """Remove the line of progress of the run, if it has one."""
+    context = click.get_current_context(silent=True)
+    if context is not None and LINE in context.meta:
+        context.meta[LINE]()
+
+
 def say(*lines: str, err: bool = False) -> None:
     """Print each line as one line: foreign text in it cannot start another line or drive the terminal."""
     if lines:
+        _apart()
         click.echo("\n".join(map(printable, lines)), err=err)
 
 
@@ -60,6 +72,7 @@ def talk(*lines: str) -> None:
 
 def piece(text: str) -> None:
     """Print a piece of a model's answer, line breaks included; whatever else could drive a terminal is escaped."""
+    _apart()
     click.echo(escaped(text.replace("\r\n", "\n")), nl=False)
 
 
@@ -70,6 +83,7 @@ def document(text: str) -> None:
 
         xml = text.startswith("<?xml")
         text = OTHER.sub(lambda found: f"&#{ord(found[0])};" if xml else json.dumps(found[0])[1:-1], text)
+    _apart()
     click.echo(text)
 
 
@@ -91,12 +105,17 @@ def concluded(form: str, make: Callable[[Sequence[Diagnostic]], str]) -> Iterato
         document(make(()))
 
 
+def drawable() -> bool:
+    """Return whether stderr is a terminal on which a line can be drawn anew."""
+    return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM", "") not in NO_TERMINAL
+
+
 def live() -> Live | None:
     """Return a line of stderr that can be drawn anew; None where that is not a terminal, a dumb one, or without rich.
 
     It has no colours, and what it draws must be printable.
     """
-    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM", "") in NO_TERMINAL:
+    if not drawable():
         return None
     try:
         from rich.console import Console
@@ -119,6 +138,7 @@ def painted(lines: Iterable[str], *, colours: bool) -> None:
     """Print lines of `report`, which are already printable, with the colours in them."""
     stream = cast("TextIO", sys.stdout.patient) if isinstance(sys.stdout, Guarded) else sys.stdout
     for line in lines:
+        _apart()
         click.echo(line, file=stream, color=colours)
 
 

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from tritonrepo.cli import everywhere
 from tritonrepo.cli.output import say
 from tritonrepo.diagnostics import Diagnostic
-from tritonrepo.flows.events import Built, Busy, Event, Indexed, Tell
+from tritonrepo.flows.events import Built, Busy, Counted, Event, Indexed
 from tritonrepo.sync.telling import Began, Interrupted, Line, Sent, Waits
-
-
-def teller() -> Tell:
-    """Return what prints events: with --quiet, only warnings. Any thread may call it."""
-    return _warn if everywhere.quiet() else show
-
-
-def _warn(event: Event) -> None:
-    if isinstance(event, Diagnostic):
-        show(event)
 
 
 def show(event: Event) -> None:
@@ -28,7 +17,7 @@ def show(event: Event) -> None:
             say(f"{what} …", err=True)
         case Began() | Waits() | Line() | Interrupted():
             say(event.text, err=True)
-        case Sent():
+        case Sent() | Counted():
             pass
         case Indexed(name, place, passages, left):
             say(f"{name}: {place} holds {passages} passages", err=True)

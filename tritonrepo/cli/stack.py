@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tritonrepo.cli.progress import teller
+from tritonrepo.cli.counting import teller
 from tritonrepo.cli.values import NAMED
 from tritonrepo.flows.stack import DEFAULT
 from tritonrepo.flows.workspace import Workspace

@@ -17,6 +17,18 @@ class Busy(NamedTuple):
     what: str
 
 
+class Counted(NamedTuple):
+    """How much of something is done: `done` of `total`, which is 0 if it is not known; without a noun, bytes.
+
+    It comes often, but not for each of thousands, and is for a display.
+    """
+
+    what: str
+    done: int
+    total: int
+    noun: str = ""
+
+
 class Indexed(NamedTuple):
     """One index: the retriever's name, its directory, and the number of passages; 0 if it was already current.
 
@@ -36,7 +48,7 @@ class Built(NamedTuple):
     plan: Plan
 
 
-Event = Busy | Began | Sent | Waits | Line | Interrupted | Indexed | Built | Diagnostic
+Event = Busy | Counted | Began | Sent | Waits | Line | Interrupted | Indexed | Built | Diagnostic
 """A Diagnostic among them is a warning."""
 
 Tell = Callable[[Event], None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,10 +36,10 @@ def index(loaded: Loaded, only: str | None = None) -> tuple[list[Indexed], Loade
     if only is not None and only not in recipes:
         hint = closest(only, recipes) if recipes else ""
         raise fatal("index-model", only, f'the stack has no retriever "{only}"', hint)
-    gathering = loaded.gathering()
+    gathering, count = loaded.gathering(), loaded.work.counting
     faults = Faults()
     tried = [
-        faults.tried(partial(_make, name, recipe, gathering), None)
+        faults.tried(partial(_make, name, recipe, gathering, count(f"{name}: embedding", "passages")), None)
         for name, recipe in recipes.items()
         if only in {None, name}
     ]
@@ -78,7 +78,9 @@ def _write(place: Path, files: dict[str, File]) -> None:
         store.tidy()
 
 
-def _make(name: str, recipe: Recipe, gathering: Gathering) -> tuple[Indexed, Index, dict[str, File]]:
+def _make(
+    name: str, recipe: Recipe, gathering: Gathering, told: Callable[[int, int], None]
+) -> tuple[Indexed, Index, dict[str, File]]:
     """Return the index, its pin, and the files to write."""
     embeds = gathering.embeds(recipe.embed_with)
     places = gathering.stack.models[name].places
@@ -91,7 +93,7 @@ def _make(name: str, recipe: Recipe, gathering: Gathering) -> tuple[Indexed, Ind
         return Indexed(name, place, 0), before, {}
     read = files.read(found.all)
     encoding = embeds.load()
-    made = vectors.make(encoding, read.all, chunks.settings(recipe.chunks, encoding.limit, recipe.embed_with))
+    made = vectors.make(encoding, read.all, chunks.settings(recipe.chunks, encoding.limit, recipe.embed_with), told)
     rows = made[PASSAGES].content().count(b"\n")
     pin = Index(*sources[:2], made[EMBEDDINGS].sha256, made[PASSAGES].sha256, sources[2])
     return Indexed(name, place, rows, tuple(_left(found, read))), pin, made

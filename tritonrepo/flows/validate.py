@@ -103,7 +103,7 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, release: str) -> 
     draft = drafted(loaded.gathering(), loaded.lock.models, faults)
     target = aim(NOTHING, of_stack(loaded.stack, complete=draft.complete))
     made = repository.read(draft.tree, target)
-    decided = judge(made, shown)
+    decided = judge(made, shown, told=work.counting(f"checking {path}", "models"))
     placed = partial(moved, origins=draft.origins, tree=draft.tree)
     found = sorted(map(placed, decided.diagnostics), key=lambda each: (each.at, each.rule))
     if faults.found:
@@ -138,7 +138,7 @@ def judged(scanned: Scanned, work: Workspace, aim: Aim, shown: Shown) -> Examine
     target = aim(of_record(record_of(store, prefix, tree, path), path), NOTHING)
     there = repository.read(tree, target, path)
     with remembered(work.cache.root, there, began) as clean:
-        decided = judge(there, shown, clean)
+        decided = judge(there, shown, clean, work.counting(f"checking {path}", "models"))
     to_user = partial(_place, path)
     found, hidden = (tuple(each.renamed(to_user) for each in some) for some in (decided.diagnostics, decided.hidden))
     names = {_place(path, each.at.path): each.at.path for each in decided.diagnostics}

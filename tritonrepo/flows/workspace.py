@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tritonrepo.flows.events import Busy, Tell
+from tritonrepo.flows.events import Busy, Counted, Tell
 from tritonrepo.parts import PARTS
 from tritonrepo.sources.cache import Cache, default_root
 from tritonrepo.spec.part import Parts
@@ -31,7 +31,15 @@ class Workspace(NamedTuple):
     @property
     def cache(self) -> Cache:
         """The user's cache."""
-        return Cache(default_root(self.environ), lambda what: self.tell(Busy(what)))
+        return Cache(
+            default_root(self.environ),
+            lambda what: self.tell(Busy(what)),
+            lambda what, done, total: self.tell(Counted(what, done, total)),
+        )
+
+    def counting(self, what: str, noun: str) -> Callable[[int, int], None]:
+        """Return what reports how many of all are done."""
+        return lambda done, total: self.tell(Counted(what, done, total, noun))
 
     def line(self, text: str) -> None:
         """Report a line of progress."""

@@ -20,6 +20,9 @@ from tritonrepo.rules.order import turns
 from tritonrepo.rules.python.tensors import source_uses
 from tritonrepo.rules.registry import RULES, Finding, Rule, Scope
 
+Told = Callable[[int, int], None]
+"""Called with how many of all models were looked at."""
+
 POLLING = frozenset({"parse", "poll"})
 
 
@@ -43,10 +46,16 @@ class Found(NamedTuple):
     finding: Finding
 
 
-def judge(repository: Repository, shown: Callable[[Rule], bool] = lambda _: True, clean: Clean | None = None) -> Judged:
+def judge(
+    repository: Repository,
+    shown: Callable[[Rule], bool] = lambda _: True,
+    clean: Clean | None = None,
+    told: Told = lambda _done, _total: None,
+) -> Judged:
     """Judge every model; `shown` selects the rules whose diagnostics are returned, but all rules make the verdicts.
 
     Models that are known to be `clean` are only judged among the others, and those that turn out to be are added.
+    `told` is called now and then while the models are looked at.
 
     A model is judged after those that its steps and calls name, because an ensemble cannot load if a step is refused.
     What an ignore comment hides is not among the diagnostics, but still counts for the verdict.
@@ -54,7 +63,7 @@ def judge(repository: Repository, shown: Callable[[Rule], bool] = lambda _: True
     judging = Judging(repository)
     every = _Dispatch(Scope.REPOSITORY)[frozenset(), False]
     whole = [Found(rule, finding) for rule in every for finding in rule.check(judging.repository)]
-    found = _models(judging, clean or Clean())
+    found = _models(judging, clean or Clean(), told)
     _graph(judging, whole, found)
     _take_down(judging.verdicts)
     verdicts = tuple(judging.verdicts[name] for name in sorted(judging.models))
@@ -108,7 +117,7 @@ def _called(scope: Scope, traits: frozenset[str], unknown: bool) -> tuple[str, .
     return tuple(rule.name for rule in rules if not rule.when or rule.when & traits)
 
 
-def _models(judging: Judging, clean: Clean) -> dict[str, list[Found]]:
+def _models(judging: Judging, clean: Clean, told: Told) -> dict[str, list[Found]]:
     """Run the rules of one model on each model, and note which models the server does not poll."""
     rules, models = _Dispatch(Scope.MODEL), judging.models
     named = {callee for model in models.values() for callee in calls(model)}
@@ -125,15 +134,26 @@ def _models(judging: Judging, clean: Clean) -> dict[str, list[Found]]:
     settled = {name for name, key in keys.items() if key in clean.before}
     rest = [model for name, model in models.items() if name not in settled]
     with aside(rest, named, lambda model: not look(model) and _is_settled(model)) as others:
-        found = {model.name: look(model) for model in rest if model.name not in others.given}
+        here = (model for model in rest if model.name not in others.given)
+        found = {model.name: look(model) for model in _counted(here, len(models), len(settled), others.done, told)}
         settled |= others.clean()
     found |= {model.name: look(model) for model in rest if model.name not in settled and model.name not in found}
     clean.found |= {keys[name] for name in settled if keys[name]}
     clean.found |= {keys[name] for name, each in found.items() if keys[name] and not each and _is_settled(models[name])}
     for name in settled:
         keep(models[name], source_uses, ())
+    told(len(models), len(models))
     judging.unpolled |= {name for name, each in found.items() if each and _unpolled(models[name], each)}
     return found | {name: [] for name in settled}
+
+
+def _counted(here: Iterable[Model], total: int, before: int, aside: Callable[[], int], told: Told) -> Iterator[Model]:
+    """Yield the models, and tell of each hundredth of all how many are done with those `before` and those `aside`."""
+    part = max(1, total // 100)
+    for number, model in enumerate(here, 1):
+        yield model
+        if not number % part:
+            told(before + number + aside(), total)
 
 
 def _is_settled(model: Model) -> bool:

@@ -80,6 +80,7 @@ def _object(name: str, file: File, cache: Cache) -> File:
             with cache.writing():
                 stream.write(piece)
             offset += len(piece)
+            cache.count(what, offset, file.size)
         if offset != file.size:
             stream.truncate(0)
             raise lacking(what, "read", f"{file.size:,} bytes", "Run the command again, and read the store's log.")

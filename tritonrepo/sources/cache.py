@@ -30,11 +30,18 @@ def default_root(environment: Mapping[str, str]) -> Path:
 class Cache:
     """A directory of blobs and trees of blobs; processes can share it, and can be killed at any moment."""
 
-    def __init__(self, root: Path, tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        tell: Callable[[str], None] = lambda _: None,
+        count: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
+    ) -> None:
         self.root = root
         self.digests = Digests(root)
         self.tell = tell
         """Called with a description of slow work, before it begins."""
+        self.count = count
+        """Called with the description of a download, the bytes that are there, and those of the whole; 0 if unknown."""
 
     def tree(self, key: str, what: str, make: Callable[[Path], None]) -> dict[str, File]:
         """Return the files that `make` writes into the directory it receives; it is called only if the key is new.

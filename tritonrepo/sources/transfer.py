@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
@@ -35,6 +36,10 @@ HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 PARTIAL = 206
 UNSATISFIABLE = 416
+
+
+Told = Callable[[int, int], None]
+"""Called with the bytes that are there and those of the whole file, or 0 if that is not known."""
 
 
 class Wanted(NamedTuple):
@@ -76,11 +81,11 @@ def fetched(wanted: Wanted, cache: Cache, what: str) -> File:
         if known is not None:
             return known
         with cache.writing():
-            fetch(wanted, stream)
+            fetch(wanted, stream, partial(cache.count, what))
         return cache.keep(Path(stream.name))
 
 
-def fetch(wanted: Wanted, stream: BinaryIO) -> None:
+def fetch(wanted: Wanted, stream: BinaryIO, told: Told = lambda _done, _total: None) -> None:
     """Append what is missing to a partial file, and verify the whole; raise Refused, Broken or Different.
 
     What a killed run left is continued; if the whole then turns out wrong, it is fetched from its beginning, once.
@@ -88,7 +93,7 @@ def fetch(wanted: Wanted, stream: BinaryIO) -> None:
     continued = stream.seek(0, os.SEEK_END) > 0
     if continued and _is(wanted, stream):
         return
-    transfer = _Transfer(wanted, stream)
+    transfer = _Transfer(wanted, stream, told)
     transfer.fill()
     if continued and not _is(wanted, stream):
         stream.truncate(0)
@@ -111,9 +116,10 @@ def _is(wanted: Wanted, stream: BinaryIO) -> bool:
 class _Transfer:
     """The requests for one file, whose bodies are appended to a stream."""
 
-    def __init__(self, wanted: Wanted, stream: BinaryIO) -> None:
+    def __init__(self, wanted: Wanted, stream: BinaryIO, told: Told) -> None:
         self.wanted = wanted
         self.stream = stream
+        self.told = told
         self.opener = _opener()
         self.met = False
         """Whether the server has replied: one that never did is not asked again."""
@@ -160,6 +166,7 @@ class _Transfer:
                 return
             self.stream.write(piece)
             have += len(piece)
+            self.told(have, end or 0)
 
     def _reply(self, have: int) -> HTTPResponse:
         """Return the reply with the file, or with the rest of it."""
