@@ -51,12 +51,12 @@ def _commented(entry: Entry) -> Entry:
 
 
 def comments(tree: Mapping[str, Entry]) -> list[bytes]:
-    """Return the comments of all configs."""
+    """Return the comments of all configs; of one with several # what follows the last."""
     found = []
     for path, entry in tree.items():
         if is_config(path) and isinstance(entry, File):
             source = parse(entry.content()).root.source
-            found += [source.text[start:end] for start, end in source.comments]
+            found += [source.text[source.text.rindex(b"#", start, end) : end] for start, end in source.comments]
     return sorted(found)
 
 

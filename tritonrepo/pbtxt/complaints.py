@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NoReturn
 
-from tritonrepo.pbtxt import faults, meant, spelling
+from tritonrepo.pbtxt import faults, meant, notation, repairs, spelling
 from tritonrepo.pbtxt.cursor import Cursor, Lost
+from tritonrepo.pbtxt.edits import Edit
 from tritonrepo.pbtxt.faults import Own
 from tritonrepo.pbtxt.nodes import Field
 from tritonrepo.pbtxt.schema import FieldType, MessageType
@@ -14,7 +16,7 @@ from tritonrepo.pbtxt.tokens import DIGIT, END, QUOTE, WORD
 VALUE_KINDS = {WORD, DIGIT, QUOTE}
 
 
-def no_field(cursor: Cursor, kind: MessageType) -> NoReturn:
+def no_field(cursor: Cursor, kind: MessageType, taken: Mapping[str, Field]) -> NoReturn:
     """Report a token that does not begin a field of the message."""
     if cursor.texts[cursor.at] == b"[":
         _extension(cursor, kind)
@@ -24,8 +26,11 @@ def no_field(cursor: Cursor, kind: MessageType) -> NoReturn:
     cursor.at += 1
     words = f'Message type "{kind.name}" has no field named "{name}".'
     own = spelling.unknown_field(_dashed(cursor, name), kind, cursor.at - 1)
-    hint = meant.entry(cursor, kind, cursor.at - 1) or own.hint
-    cursor.fail(words, own._replace(hint=hint))
+    if hint := meant.entry(cursor, kind, cursor.at - 1):
+        own = own._replace(hint=hint)
+    elif own.write:
+        own = own._replace(write="", edits=repairs.renamed(cursor, kind, own.write, taken))
+    cursor.fail(words, own)
 
 
 def _dashed(cursor: Cursor, name: str) -> str:
@@ -71,7 +76,9 @@ def _no_name(cursor: Cursor, kind: MessageType) -> Own:
     if written == "/" and cursor.texts[cursor.at + 1] in {b"/", b"*"}:
         opening = f"/{cursor.written(cursor.at + 1)}"
         hint = "Write # instead of //." if opening == "//" else "Write # at the start of each line of the comment."
-        return Own(faults.COMMENT_STYLE, f"a comment must start with #, not {opening}", hint)
+        edits = notation.comment(cursor.source.text, cursor.starts[cursor.at])
+        message = f"a comment must start with #, not {opening}"
+        return Own(faults.COMMENT_STYLE, message, hint, edits=edits, safe=True)
     if written == "{" and cursor.at == 0 and not _is_template(cursor):
         hint = "Remove the outer braces, and write each field as `name: value`, without quotes around the name."
         return Own(faults.JSON, "the file must be protobuf text, not JSON", hint)
@@ -115,7 +122,8 @@ def taken(cursor: Cursor, spec: FieldType, before: Field) -> NoReturn:
         rule = faults.SCALAR_TWICE if spec.message is None else faults.MESSAGE_TWICE
         merge = f"Merge it into the one on line {before.line}."
         hint = merge if spec.message else f"Remove this one or the one on line {before.line}."
-        own = Own(rule, f"{spec.name} is set twice", hint, cursor.at - 1)
+        edits = () if spec.message else repairs.again(cursor, spec, before)
+        own = Own(rule, f"{spec.name} is set twice", hint, cursor.at - 1, edits=edits, safe=True)
         cursor.fail(f'Non-repeated field "{spec.name}" is specified multiple times.', own)
     also = f'is specified along with field "{before.name}", another member of oneof "{spec.oneof}".'
     hint = f"Remove {spec.name}, or remove {before.name} on line {before.line}."
@@ -127,7 +135,8 @@ def no_colon(cursor: Cursor, spec: FieldType) -> None:
     """Report a missing colon between a scalar field and its value; read on if a value follows."""
     written = cursor.written()
     hint = "Write a colon instead of =." if written == "=" else f"Write `{spec.name}:` before the value."
-    own = Own(faults.MISSING_COLON, f'expected a colon after "{spec.name}"', hint)
+    edits = repairs.colon(cursor, spec)
+    own = Own(faults.MISSING_COLON, f'expected a colon after "{spec.name}"', hint, edits=edits, safe=True)
     cursor.complain(f'Expected ":", found "{written}".', own)
     cursor.at += written == "="
     if cursor.kinds[cursor.at] not in VALUE_KINDS and cursor.texts[cursor.at] not in {b"-", b"["}:
@@ -140,9 +149,11 @@ def no_block(cursor: Cursor, spec: FieldType) -> NoReturn:
     rule = faults.VALUE_NOT_MESSAGE if spec.name == "value" else faults.WRONG_LITERAL
     hint = spelling.TEMPLATE if spelling.is_placeholder(written) else meant.block(cursor, spec)
     hint = hint or f"Write `{spec.name} {{ … }}`."
+    edits: tuple[Edit, ...] = ()
     if _is_parameter(spec) and cursor.kinds[cursor.at] == QUOTE:
         hint = f"Write `{{ string_value: {written} }}`."
-    own = Own(rule, spelling.must_be(written, spec), hint)
+        edits = () if spelling.is_placeholder(written) else repairs.string_value(cursor)
+    own = Own(rule, spelling.must_be(written, spec), hint, edits=edits, safe=True)
     cursor.fail(f'Expected "{{", found "{written}".', own)
 
 
@@ -161,7 +172,9 @@ def other_bracket(cursor: Cursor, close: bytes) -> None:
 
 def trailing_comma(cursor: Cursor, spec: FieldType) -> None:
     """Report a comma at the end of a list; read on as if it were not there."""
-    own = Own(faults.TRAILING_COMMA, "the list ends with a comma", "Remove the comma.", cursor.at - 1)
+    comma = cursor.at - 1
+    edits = (Edit(cursor.starts[comma], cursor.ends[comma], b""),)
+    own = Own(faults.TRAILING_COMMA, "the list ends with a comma", "Remove the comma.", comma, edits=edits, safe=True)
     cursor.complain(_EXPECTED.get(spec.type, "Expected integer, got: ]"), own)
 
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import NoReturn
 
 from tritonrepo.pbtxt import spelling
+from tritonrepo.pbtxt.edits import Edit
 from tritonrepo.pbtxt.faults import Own, TextFault
 from tritonrepo.pbtxt.lexical import UNCLOSED, LexicalFault
 from tritonrepo.pbtxt.nodes import Source
-from tritonrepo.pbtxt.tokens import END, Tokens
+from tritonrepo.pbtxt.tokens import END, QUOTE, Tokens
 
 MOST = 50
 """Faults after which reading stops, and lines of the log: nobody reads more, and each may cost a scan of the rest."""
+
+
+SIGNS = frozenset({b"-", b"+"})
+ENDS = frozenset({b"", *(b" \t\r\n\v\f,;}]>#"[n : n + 1] for n in range(12))})
+BEGINNINGS = frozenset({b":", b"=", b"[", b"{"})
+"""Bytes that can follow a value, and others that can precede one."""
 
 
 class Lost(Exception):  # noqa: N818  control flow of the parser: `recovery` finds where it goes on
@@ -70,7 +77,17 @@ class Cursor:
         self.stopped = True
         if not lexical and not self.ended:
             token = self.at if own.token is None else own.token
+            if own.write and self._stands_alone(token):
+                own = own._replace(edits=(Edit(self.starts[token], self.ends[token], own.write.encode()),))
             self._add(own, self.starts[token], server, self.source.place(self.ends[token]))
+
+    def _stands_alone(self, token: int) -> bool:
+        """Return whether a token is all of a value: no other text is attached to it, no string and no minus joined."""
+        before, start, end = self.texts[token - 1] if token else b"", self.starts[token], self.ends[token]
+        attached = self.source.text[end : end + 1]
+        joined = self.kinds[token] == self.kinds[token + 1] == QUOTE or before in SIGNS
+        around = self.source.text[max(0, start - 1) : start]
+        return not joined and attached in ENDS and (around in ENDS or around in BEGINNINGS)
 
     def _stop_short(self) -> NoReturn:
         """Leave a text that was only read up to the window's end: a fault there says nothing about the text."""
@@ -101,7 +118,8 @@ class Cursor:
     def _add(self, own: Own, offset: int, server: str, end: tuple[int, int] = (0, 0)) -> None:
         line, column = self.source.place(offset)
         first = server if len(self.log) == 1 else ""
-        self.faults.append(TextFault(own.rule, offset, line, column, own.message, own.hint, first, *end))
+        fault = TextFault(own.rule, offset, line, column, own.message, own.hint, first, *end, own.edits, own.safe)
+        self.faults.append(fault)
         self.ended = self.ended or len(self.faults) >= MOST
 
 

@@ -7,23 +7,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
 
 from tritonrepo.pbtxt import printer
+from tritonrepo.pbtxt.edits import Edit
 from tritonrepo.pbtxt.nodes import Field, Message, Scalar, Source
 from tritonrepo.pbtxt.nodes import Value as Node
 from tritonrepo.pbtxt.printer import Value
 from tritonrepo.pbtxt.schema import ROOT, FieldType
 
+__all__ = ["Edit", "apply", "change", "delete", "delete_item", "delete_items", "insert", "put", "rename"]
+
 BLANKS = b" \t\r\v\f"
-
-
-class Edit(NamedTuple):
-    """Bytes `start` to `end` become `text`; if the two are equal, it is inserted."""
-
-    start: int
-    end: int
-    text: bytes
 
 
 def apply(text: bytes, edits: Iterable[Edit]) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Span
+from tritonrepo.pbtxt.edits import Edit
 
 UNPARSABLE = "config-unparsable"
 UNKNOWN_FIELD = "unknown-field"
@@ -39,6 +40,8 @@ class TextFault:
 
     `server` is the server's line about it, "LINE:COLUMN: words", with the server's own count of columns; only the first
     fault has it, because the server stops there.
+
+    `edits` repair it, if that can be said; `safe` is whether it can mean nothing else.
     """
 
     rule: str
@@ -50,6 +53,8 @@ class TextFault:
     server: str = ""
     end_line: int = 0
     end_column: int = 0
+    edits: tuple[Edit, ...] = ()
+    safe: bool = False
 
     def span(self, path: str) -> Span:
         """Return the place in the file of this path."""
@@ -57,9 +62,15 @@ class TextFault:
 
 
 class Own(NamedTuple):
-    """Our part of a fault: the rule, the message, the hint, and the number of the token to edit (None: the current)."""
+    """Our part of a fault: the rule, the message, the hint, and the number of the token to edit (None: the current).
+
+    What repairs it: `write` in place of that token, or `edits`; and whether that is `safe`.
+    """
 
     rule: str
     message: str
     hint: str = ""
     token: int | None = None
+    write: str = ""
+    edits: tuple[Edit, ...] = ()
+    safe: bool = False

@@ -84,7 +84,7 @@ def _template(source: Source, text: bytes, found: Sequence[TextFault]) -> Sequen
     others = [fault for fault in found if fault.line not in lines] if _keeps_its_shape(names) else []
     one = broken[0]
     server = found[0].server if one is found[0] or found[0] not in others else ""
-    fault = replace(one, rule=faults.TEMPLATE, message=said(names), hint=_filling(names), server=server)
+    fault = replace(one, rule=faults.TEMPLATE, message=said(names), hint=_filling(names), server=server, edits=())
     return sorted([fault, *others], key=lambda each: (not each.server, each.offset))
 
 

@@ -101,7 +101,7 @@ def _field(cursor: Cursor, kind: MessageType, taken: dict[str, Field]) -> Field:
     texts, start = cursor.texts, cursor.at
     spec = kind.keys.get(texts[start])
     if spec is None:
-        complaints.no_field(cursor, kind)
+        complaints.no_field(cursor, kind, taken)
     slot = spec.slot
     cursor.names.add(spec.name)
     cursor.at = start + 1

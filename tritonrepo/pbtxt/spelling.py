@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from tritonrepo.diagnostics import either, nearest
-from tritonrepo.pbtxt import durations, faults, lexical
+from tritonrepo.pbtxt import durations, faults, lexical, notation
 from tritonrepo.pbtxt.faults import Own
 from tritonrepo.pbtxt.lexical import LexicalFault
 from tritonrepo.pbtxt.schema import EnumType, FieldType, MessageType
@@ -43,7 +43,9 @@ def unknown_field(name: str, kind: MessageType, token: int) -> Own:
         message = f'field "{name}" of {short(kind)} requires Triton {kind.later[name]} or later'
         return Own(faults.NEWER_FIELD, message, f"Remove it, or use Triton {kind.later[name]} or later.", token)
     message = f'unknown field "{shown(name)}" in {short(kind)}'
-    return Own(faults.UNKNOWN_FIELD, message, _closest(name, kind.fields) or _elsewhere(name, kind), token)
+    near = _closest(name, kind.fields)
+    hint, safe = _did_you_mean(near) or _elsewhere(name, kind), near in {_snake(name), name.lower()}
+    return Own(faults.UNKNOWN_FIELD, message, hint, token, write=near, safe=safe)
 
 
 def _elsewhere(name: str, kind: MessageType) -> str:
@@ -65,7 +67,8 @@ def enum(name: str, kind: EnumType, token: int) -> Own:
     if name in kind.later:
         message = f"{bare} {name} requires Triton {kind.later[name]} or later"
         return Own(faults.NEWER_FIELD, message, f"Use another value, or Triton {kind.later[name]} or later.", token)
-    return Own(faults.UNKNOWN_ENUM, f"unknown {bare} {shown(name)}", _closest_value(name, kind), token)
+    hint, write, safe = _closest_value(name, kind)
+    return Own(faults.UNKNOWN_ENUM, f"unknown {bare} {shown(name)}", hint, token, write=write, safe=safe)
 
 
 INVALID = "TYPE_INVALID"
@@ -75,14 +78,17 @@ BY_OTHER_NAMES = {"BYTES": "TYPE_STRING", "FLOAT": "TYPE_FP32", "DOUBLE": "TYPE_
 """Names that other tools use for the data types (Triton's own clients: BYTES)."""
 
 
-def _closest_value(name: str, kind: EnumType) -> str:
+def _closest_value(name: str, kind: EnumType) -> tuple[str, str, bool]:
+    """Return the hint for a name that the enum lacks, the value that is meant, and whether no other can be."""
     bare = name.upper().removeprefix("TYPE_")
     exact = [value for value in kind.numbers if value == name.upper() or value.partition("_")[2] == name.upper()]
-    if BY_OTHER_NAMES.get(bare) in kind.numbers:
+    guessed = BY_OTHER_NAMES.get(bare) in kind.numbers
+    if guessed:
         exact.insert(0, BY_OTHER_NAMES[bare])
     if exact:
-        return f"Use {exact[0]}."
-    return _closest(name.upper(), kind.numbers) or f"Use {_values(kind)}."
+        return f"Use {exact[0]}.", exact[0], len(exact) == 1 and (not guessed or bare == "BYTES")
+    near = _closest(name.upper(), kind.numbers)
+    return _did_you_mean(near) or f"Use {_values(kind)}.", near, False
 
 
 def _values(kind: EnumType) -> str:
@@ -94,10 +100,10 @@ def not_enum(written: str, spec: FieldType) -> Own:
     assert spec.enum  # noqa: S101  by the production
     bare = written.strip("\"'")
     if bare in spec.enum.numbers:
-        return Own(faults.QUOTED_ENUM, must_be(written, spec), f"Write {bare}.")
-    hint = TEMPLATE if is_placeholder(written) else _closest_value(bare, spec.enum)
+        return Own(faults.QUOTED_ENUM, must_be(written, spec), f"Write {bare}.", write=bare, safe=True)
+    hint, write, safe = (TEMPLATE, "", False) if is_placeholder(written) else _closest_value(bare, spec.enum)
     rule = faults.QUOTED_ENUM if bare != written else faults.WRONG_LITERAL
-    return Own(rule, must_be(written, spec), hint)
+    return Own(rule, must_be(written, spec), hint, write=write, safe=safe)
 
 
 def boolean(written: str, spec: FieldType, token: int) -> Own:
@@ -105,8 +111,9 @@ def boolean(written: str, spec: FieldType, token: int) -> Own:
     yes = written.strip("\"'").lower() in {"true", "t", "yes", "y", "on", "1", "1.0", "enable", "enabled"}
     no = written.strip("\"'").lower() in {"false", "f", "no", "n", "off", "0", "0.0", "disable", "disabled"}
     other = TEMPLATE if is_placeholder(written) else "Write true or false."
-    hint = "Write true." if yes else "Write false." if no else other
-    return Own(faults.BOOL_LITERAL, must_be(written, spec), hint, token)
+    write = "true" if yes else "false" if no else ""
+    hint = f"Write {write}." if write else other
+    return Own(faults.BOOL_LITERAL, must_be(written, spec), hint, token, write=write, safe=True)
 
 
 def out_of_range(written: str, spec: FieldType, limit: int) -> Own:
@@ -164,9 +171,9 @@ def _number_hint(written: str, bare: str, spec: FieldType) -> str:
 
 def lexical_fault(text: bytes, fault: LexicalFault) -> Own:
     """Return the fault for what the tokenizer reports."""
-    if text.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")) and fault.offset == 0:
-        hint = "Save the file as UTF-8 without a byte order mark."
-        return Own(faults.BYTE_ORDER_MARK, "the file starts with a byte order mark", hint)
+    if text.startswith(notation.MARKS) and fault.offset == 0:
+        hint, edits = "Save the file as UTF-8 without a byte order mark.", notation.unmarked(text)
+        return Own(faults.BYTE_ORDER_MARK, "the file starts with a byte order mark", hint, edits=edits, safe=True)
     char = text[fault.offset : fault.offset + 4].decode("utf-8", "replace")[:1]
     if fault.words == lexical.ESCAPE:
         message = f"unknown escape sequence \\{char if char.isprintable() else ''} in the string"
@@ -233,10 +240,16 @@ def _subject(spec: FieldType) -> str:
     return f"each value in {spec.name}" if is_list else spec.name or "an enum"
 
 
+def _did_you_mean(near: str) -> str:
+    return f'Did you mean "{near}"?' if near else ""
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name.replace("-", "_")).lstrip("_")
+
+
 def _closest(name: str, known: Iterable[str]) -> str:
-    snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+    """Return the known name that is most similar; "" if none is."""
     names = list(known)
-    for tried in (name, snake, name.lower(), name.removesuffix("s")):
-        if found := nearest(tried, names, 0.75):
-            return f'Did you mean "{found}"?'
-    return ""
+    tries = (name, _snake(name), name.lower(), name.removesuffix("s"))
+    return next((found for tried in tries if (found := nearest(tried, names, 0.75))), "")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.model import BROKEN, CONFIG
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rules
 from tritonrepo.rules.stages import Stage
 
@@ -46,4 +47,5 @@ def faults(model: Model, name: str) -> Iterator[Finding]:
     for number, fault in enumerate(model.parsed.faults if model.parsed is not None else (), start=1):
         if fault.rule == name:
             at, item = fault.span(f"{model.name}/{CONFIG}"), 0 if fault.server else number
-            yield Finding(at, fault.message, hint=fault.hint, reason=fault.server, item=item)
+            fix = edited(model, *fault.edits, safe=fault.safe) if fault.edits else None
+            yield Finding(at, fault.message, hint=fault.hint, reason=fault.server, item=item, fix=fix)

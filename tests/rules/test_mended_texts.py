@@ -1,0 +1,171 @@
+"""What fixes make of the faults of a config's text, in other places than on the rules' pages."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from tritonrepo.pbtxt import editor, parse
+
+
+class Case(NamedTuple):
+    """A rule, a text with its fault, and what the edits of this rule's faults make of it; None: there are none."""
+
+    rule: str
+    text: str
+    becomes: str | None
+    safe: bool = True
+
+
+def mended(text: bytes, rule: str) -> tuple[bytes, set[bool]]:
+    """Return the text after the edits of a rule's faults, and whether these are safe."""
+    found = [fault for fault in parse(text).faults if fault.rule == rule]
+    assert found
+    edits = [edit for fault in found for edit in fault.edits]
+    return editor.apply(text, edits), {fault.safe for fault in found if fault.edits}
+
+
+COLON, COMMA, COMMENT = "missing-colon", "trailing-comma-in-list", "wrong-comment-style"
+BOOL, QUOTED, ENUM = "bool-literal", "enum-quoted", "unknown-enum-value"
+FIELD, TWICE, VALUE = "unknown-field", "scalar-field-twice", "parameter-value-not-message"
+COLONS = {
+    "none": Case(COLON, "max_batch_size 8", "max_batch_size: 8"),
+    "none before a negative number": Case(COLON, "input { dims -1 }", "input { dims: -1 }"),
+    "none before a list": Case(COLON, "input { dims [ 4 ] }", "input { dims: [ 4 ] }"),
+    "none before an enum": Case(COLON, "input { data_type TYPE_FP32 }", "input { data_type: TYPE_FP32 }"),
+    "none before a string": Case(COLON, 'name\n  "m"', 'name:\n  "m"'),
+    "none before a bool": Case(COLON, "response_cache { enable true }", "response_cache { enable: true }"),
+    "none before a comment": Case(COLON, "name # n\n 'm'", "name: # n\n 'm'"),
+    "none, and no value": Case(COLON, 'name\nbackend: "b"', None),
+    "none, and another field as value": Case(COLON, "max_batch_size name: 'm'", None),
+    "none, and a value of another type": Case(COLON, "name 8", None),
+    "an equals sign": Case(COLON, "name = 'm'", "name: 'm'"),
+    "an equals sign alone": Case(COLON, "name='m'", "name:'m'"),
+    "an equals sign after a comment": Case(COLON, "name # n\n = 'm'", "name # n\n : 'm'"),
+    "an equals sign before a word": Case(COLON, "name = m", "name: m"),
+    "two equals signs": Case(COLON, "name == 'm'", None),
+    "an equals sign, and the next field": Case(COLON, "name =\nbackend: 'b'", None),
+    "an equals sign before a message": Case("wrong-literal-type", "dynamic_batching = { }", None),
+}
+COMMAS = {
+    "after a number": Case(COMMA, "input { dims: [ 1, 2, ] }", "input { dims: [ 1, 2 ] }"),
+    "after a message, before a comment": Case(
+        COMMA, "input [\n  { name: 'a' },  # a\n]\n", "input [\n  { name: 'a' }  # a\n]\n"
+    ),
+    "twice": Case(
+        COMMA, "input { dims: [ 1, ] } output { dims: [ 1\n,\n] }", "input { dims: [ 1 ] } output { dims: [ 1\n\n] }"
+    ),
+    "two at the end": Case("wrong-literal-type", "input { dims: [ 1,, ] }", None),
+}
+COMMENTS = {
+    "after a field": Case(COMMENT, "name: 'm' // it's\nbackend: 'b'", "name: 'm' # it's\nbackend: 'b'"),
+    "in a message": Case(COMMENT, "input {\n  // dims\n  name: 'm' }", "input {\n  # dims\n  name: 'm' }"),
+    "several": Case(COMMENT, "// a // b\r\n\t///c\r\n\r\n//\r\nname: 'm'", "# a // b\r\n\t#c\r\n\r\n#\r\nname: 'm'"),
+    "two apart": Case(COMMENT, "// a\nname: 'm'\n// b", "# a\nname: 'm'\n# b"),
+    "at the end": Case(COMMENT, "name: 'm' //", "name: 'm' #"),
+    "in C on one line": Case(COMMENT, "/* a */\nname: 'm'", "# a\nname: 'm'"),
+    "in C before a field": Case(COMMENT, "  /* a */ name: 'm'", "  # a\n  name: 'm'"),
+    "in C after a field, before another": Case(
+        COMMENT, "name: 'm' /** a **/ backend: 'b'", "name: 'm' # a *\nbackend: 'b'"
+    ),
+    "in C, empty": Case(COMMENT, "/**/", "#"),
+    "in C over lines": Case(COMMENT, "/*\n * a\n *\n   b # c\n*/\nname: 'm'", "# a\n #\n   # b # c\nname: 'm'"),
+    "in C over lines, text in the first and last": Case(COMMENT, "/* a\n\nb */ name: 'm'", "# a\n#\n# b\nname: 'm'"),
+    "in C over lines with CR LF": Case(COMMENT, "/*\r\n a\r\n */\r\nname: 'm'", "# a\r\nname: 'm'"),
+    "in C with nothing in it": Case(COMMENT, "/*\r\n*/\r\nname: 'm'", "#\r\nname: 'm'"),
+    "in C, never closed": Case(COMMENT, "/* name: 'm'", None),
+    "a single slash": Case("config-unparsable", "/ name: 'm'", None),
+}
+DATA_TYPE = "input { data_type: %s }"
+WORDS = {
+    "single quotes": Case(QUOTED, DATA_TYPE % "'TYPE_FP32'", DATA_TYPE % "TYPE_FP32"),
+    "quotes, and no prefix": Case(QUOTED, DATA_TYPE % '"fp32"', DATA_TYPE % "TYPE_FP32"),
+    "quotes around a misspelt name": Case(QUOTED, DATA_TYPE % '"TYPE_FLOAT16"', DATA_TYPE % "TYPE_FP16", safe=False),
+    "quotes around two strings": Case(QUOTED, DATA_TYPE % '"TYPE_" "FP32"', None),
+    "quotes around nonsense": Case(QUOTED, DATA_TYPE % '"x"', None),
+    "quotes around a placeholder": Case(QUOTED, DATA_TYPE % '"${x}"', None),
+    "lower case": Case(ENUM, DATA_TYPE % "type_fp32", DATA_TYPE % "TYPE_FP32"),
+    "a kind without its prefix, in a list": Case(
+        ENUM, "instance_group [{kind:cpu},{kind:KIND_GPU}]", "instance_group [{kind:KIND_CPU},{kind:KIND_GPU}]"
+    ),
+    "the clients' name of strings": Case(ENUM, DATA_TYPE % "BYTES", DATA_TYPE % "TYPE_STRING"),
+    "another tool's name": Case(ENUM, DATA_TYPE % "FLOAT", DATA_TYPE % "TYPE_FP32", safe=False),
+    "a misspelt name": Case(ENUM, DATA_TYPE % "TYPE_F32", DATA_TYPE % "TYPE_FP32", safe=False),
+    "an unknown name": Case(ENUM, DATA_TYPE % "COMPLEX", None),
+    "a name of two words": Case(ENUM, DATA_TYPE % "TYPE-FP32", None),
+    "a bool in capitals": Case(BOOL, "response_cache { enable: TRUE }", "response_cache { enable: true }"),
+    "a bool in quotes": Case(BOOL, 'response_cache < enable: "False">', "response_cache < enable: false>"),
+    "a bool in two strings": Case(BOOL, "response_cache { enable: 't' 'rue' }", None),
+    "a number as bool": Case(BOOL, "response_cache { enable: 2 }", None),
+    "a negative number as bool": Case(BOOL, "response_cache { enable: -1 }", None),
+    "a placeholder as bool": Case(BOOL, 'response_cache { enable: "${x}" }', None),
+    "a bool with a tail": Case(BOOL, "response_cache { enable: on/off }", None),
+}
+PAIR = "parameters { key: 'a' value%s }"
+FIELDS = {
+    "camel case": Case(FIELD, "maxBatchSize: 8", "max_batch_size: 8"),
+    "capitals": Case(FIELD, "Name: 'm'", "name: 'm'"),
+    "dashes": Case(FIELD, "dynamic-batching { }", "dynamic_batching { }"),
+    "dashes before a value of another type": Case(FIELD, "dynamic-batching: true", None),
+    "a plural": Case(FIELD, "outputs [ { name: 'o' } ]", "output [ { name: 'o' } ]", safe=False),
+    "a singular": Case(FIELD, "input { dim: 4 }", "input { dims: 4 }", safe=False),
+    "a field that is there": Case(FIELD, "name: 'm' nam: 'n'", None),
+    "a field that follows": Case(FIELD, "nam: 'n' input { name: 'i' } name: 'm'", None),
+    "a field that another message has": Case(
+        FIELD, "nam: 'n' input { name: 'i' }", "name: 'n' input { name: 'i' }", safe=False
+    ),
+    "a scheduler beside another": Case(FIELD, "sequence_batchin { } dynamic_batching { }", None),
+    "a value of another type": Case(FIELD, "max_batch: 'm'", None),
+    "nothing similar": Case(FIELD, "qqqqqqq: 1", None),
+    "a field of another message": Case(FIELD, "preferred_batch_size: 8", None),
+    "the same again": Case(TWICE, "name: 'm'\nname: 'm'\nbackend: 'b'", "name: 'm'\nbackend: 'b'"),
+    "the same again, with a comment": Case(
+        TWICE, "max_batch_size: -1 max_batch_size: -1; # c", "max_batch_size: -1 # c"
+    ),
+    "the same again, three times": Case(TWICE, "name: 'm' name: 'm' name: 'm'", "name: 'm'"),
+    "the same in other quotes": Case(TWICE, "name: 'm' name: \"m\"", None),
+    "the same, and more": Case(TWICE, "name: 'm' name: 'm' 'n'", None),
+    "nothing the second time": Case(TWICE, "name: 'm' name:", None),
+    "a string as parameter": Case(VALUE, PAIR % ": 'b'", PAIR % ": { string_value: 'b' }"),
+    "a string without a colon": Case(VALUE, PAIR % " 'b'", PAIR % " { string_value: 'b' }"),
+    "two strings, joined": Case(VALUE, PAIR % ": 'b'\n'c'", PAIR % ": { string_value: 'b'\n'c' }"),
+    "a placeholder as parameter": Case(VALUE, PAIR % ": '${x}'", None),
+    "a number as parameter": Case(VALUE, PAIR % ": 5", None),
+}
+ALL = COLONS | COMMAS | COMMENTS | WORDS | FIELDS
+
+
+def test_no_two_cases_have_the_same_name() -> None:
+    assert len(ALL) == sum(map(len, (COLONS, COMMAS, COMMENTS, WORDS, FIELDS)))
+
+
+@pytest.mark.parametrize("case", ALL.values(), ids=ALL)
+def test_a_text_is_mended(case: Case) -> None:
+    becomes, safe = mended(case.text.encode(), case.rule)
+    assert becomes.decode() == (case.text if case.becomes is None else case.becomes)
+    assert safe == (set() if case.becomes is None else {case.safe})
+    assert case.becomes is None or case.rule not in {fault.rule for fault in parse(becomes).faults}
+
+
+MARKS = {
+    "of UTF-8": (b"\xef\xbb\xbfname: 'm'", b"name: 'm'"),
+    "of UTF-8 alone": (b"\xef\xbb\xbf", b""),
+    "of UTF-16": ("\ufeffname: 'mé'\r\n".encode("utf-16-le"), "name: 'mé'\r\n".encode()),
+    "of UTF-16, big-endian": ("\ufeffname: 'm'".encode("utf-16-be"), b"name: 'm'"),
+    "of UTF-16, cut off": ("\ufeffname: 'm'".encode("utf-16-le")[:-1], None),
+    "of UTF-32": ("\ufeffname: 'm'".encode("utf-32-le"), None),
+}
+
+
+@pytest.mark.parametrize(("text", "becomes"), MARKS.values(), ids=MARKS)
+def test_a_byte_order_mark_is_removed(text: bytes, becomes: bytes | None) -> None:
+    found, safe = mended(text, "byte-order-mark")
+    assert found == (text if becomes is None else becomes)
+    assert safe == (set() if becomes is None else {True})
+
+
+def test_a_template_is_not_edited() -> None:
+    (fault,) = parse(b"max_batch_size = ${a}\nbackend: ${b}\n").faults
+    assert fault.rule == "trtllm-template-placeholders"
+    assert not fault.edits
