@@ -307,7 +307,7 @@ WORDS = [
         ["v2/x", "v3/x"],
         [
             "m: error: the model has no version directory [no-version-available]",
-            "  Rename v2 to 1. Version directories have numeric names.",
+            "  Rename v2 to 2. Version directories have numeric names.",
         ],
         NO_VERSION,
     ),

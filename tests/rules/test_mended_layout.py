@@ -42,7 +42,9 @@ def tree(case: Case) -> dict[str, Entry]:
     return found | {f"m/{path}": entry for path, entry in case.odd.items()}
 
 
-ZERO, PART = "version-leading-zero", "version-partial-number"
+ZERO, PART, WORD = "version-leading-zero", "version-partial-number", "version-not-a-number"
+NONE, NAMED, INSIDE = "no-version-available", "config-misnamed", "config-in-version-directory"
+ONNX = ["1/model.onnx"]
 MISPLACED = "model-files-not-in-version-directory"
 HIDES, FIRST, LINK = (
     "extra-directory-hides-model-file",
@@ -139,6 +141,42 @@ ALL = {
     ),
     "the first version's backend is served as well": Case(
         FIRST, IO + "version_policy { all { } }", ["1/model.py", "2/model.plan"], None
+    ),
+    "a word and a number": Case(WORD, CONFIG, ["1/x", "v2/x"], ["1/x", "2/x"]),
+    "a word and no number": Case(WORD, CONFIG, ["1/x", "latest/x"], None),
+    "a word, and the number": Case(WORD, CONFIG, ["1/x", "2/x", "v2/x"], None),
+    "a word and a number with a zero, and another": Case(WORD, CONFIG, ["1/x", "v02/x", "release-2/x"], None),
+    "a word and a number, and one with a zero": Case(WORD, CONFIG, ["1/x", "v2/x", "02/x"], None),
+    "no version, but a word": Case(NONE, CONFIG, ["stable/x"], ["1/x"], safe=True),
+    "no version, but a word and a number": Case(NONE, CONFIG, ["v3/x", "doc/x"], ["3/x", "doc/x"], safe=True),
+    "no version, but a leading zero": Case(NONE, CONFIG, ["007/x"], ["7/x"], safe=True),
+    "no version, but two that may be meant": Case(NONE, CONFIG, ["v1/x", "01/x"], None),
+    "no version, but a file of the number": Case(NONE, CONFIG, ["v1/x", "1"], None),
+    "no version, and what versions share": Case(NONE, CONFIG, [f"0{20 * '1'}/x"], None),
+    "no version that is selected": Case(NONE, CONFIG + "version_policy { specific { versions: 2 } }", ["v1/x"], None),
+    "nothing": Case(NONE, CONFIG, [], None),
+    "a config without its extension": Case(
+        NAMED, None, ONNX, ONNX, safe=True, config_becomes=CONFIG, odd={"config": of_text(CONFIG)}
+    ),
+    "a backup of the config": Case(
+        NAMED, None, ONNX, ONNX, safe=False, config_becomes=CONFIG, odd={"config.pbtxt.bak": of_text(CONFIG)}
+    ),
+    "a config of another model": Case(
+        NAMED,
+        None,
+        ONNX,
+        ONNX,
+        config_becomes=f'name: "n" {CONFIG}',
+        odd={"config.txt": of_text(f'name: "n" {CONFIG}')},
+    ),
+    "a config in JSON": Case(NAMED, None, ONNX, None, odd={"config.json": of_text('{"model_type": "bert"}')}),
+    "an empty config": Case(NAMED, None, ONNX, None, odd={"config": of_text("# nothing")}),
+    "two configs": Case(NAMED, None, ONNX, None, odd={"config": of_text(CONFIG), "m.pbtxt": of_text(CONFIG)}),
+    "configs of two versions": Case(
+        INSIDE, None, ONNX, None, odd={"1/config.pbtxt": of_text(CONFIG), "2/config.pbtxt": of_text(CONFIG)}
+    ),
+    "a config of a version": Case(
+        INSIDE, None, ONNX, ONNX, safe=True, config_becomes=CONFIG, odd={"1/config.pbtxt": of_text(CONFIG)}
     ),
     "a link": Case(LINK, CONFIG, ["1/x"], ["1/x"], odd={"a b": DANGLING}),
     "a link that the config names": Case(LINK, LABELED, ["1/x"], None, odd={"labels.txt": DANGLING}),

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Fix, Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.model import CONFIG
-from tritonrepo.repository.versions import selected
+from tritonrepo.repository.versions import selected, versions
 from tritonrepo.rules.layout import signs
-from tritonrepo.rules.layout.numbers import VERSIONISH
+from tritonrepo.rules.layout.numbers import VERSIONISH, first_number
 from tritonrepo.rules.mending import moved, together
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
+from tritonrepo.shared import is_shared
 from tritonrepo.tree import Directory, is_directory
 
 
@@ -25,15 +26,38 @@ def no_version(model: Model) -> Iterator[Finding]:
     if signs.misplaced(model) or signs.is_stray(model) or signs.no_backend(model):
         return
     reason = signs.NO_VERSION.format(model.name)
-    yield Finding("", "the model has no version directory", hint=_advice(model), reason=reason)
+    fix = _first_version(model)
+    yield Finding("", "the model has no version directory", hint=_advice(model), reason=reason, fix=fix)
+
+
+def _meant(model: Model) -> list[str]:
+    return [name for name in model.versions.no_number if VERSIONISH.fullmatch(name)]
+
+
+def _first_version(model: Model) -> Fix | None:
+    """Return the fix that makes a version of the only directory that can be meant; None if it would not be served."""
+    names = [*_meant(model), *_zeros(model)]
+    number = _number(names[0]) if names else ""
+    served = number not in model.children and selected([int(number or 0)], model.config.message("version_policy"))
+    return moved(model, names[0], number, safe=True) if served and len(names) == 1 else None
+
+
+def _zeros(model: Model) -> list[str]:
+    return [name for name in model.versions.leading_zero if not is_shared(name)]
+
+
+def _number(name: str) -> str:
+    """Return the version that a name is meant to be."""
+    number = first_number(name)
+    return number if number in versions([number]).found.values() else "1"
 
 
 def _advice(model: Model) -> str:
-    meant = [name for name in model.versions.no_number if VERSIONISH.fullmatch(name)]
+    meant, zeros = _meant(model), _zeros(model)
     if meant:
-        return f"Rename {meant[0]} to 1. Version directories have numeric names."
-    if model.versions.leading_zero:
-        return f"Rename {model.versions.leading_zero[0]} to 1. Triton ignores names with a leading zero."
+        return f"Rename {meant[0]} to {_number(meant[0])}. Version directories have numeric names."
+    if zeros:
+        return f"Rename {zeros[0]} to {_number(zeros[0])}. Triton ignores names with a leading zero."
     numbers = [name for name, entry in model.children.items() if name.isdecimal() and not is_directory(entry)]
     if numbers:
         return f"Replace the file {numbers[0]} with a directory of that name, and put the model's files in it."
@@ -58,7 +82,7 @@ def _into_version(model: Model, name: str) -> Fix | None:
 
     None if that directory would not be served, or if another one may be meant to be the version.
     """
-    meant = [*model.versions.leading_zero, *(each for each in model.versions.no_number if VERSIONISH.fullmatch(each))]
+    meant = [*model.versions.leading_zero, *_meant(model)]
     if meant or "1" in model.children or not selected([1], model.config.message("version_policy")):
         return None
     stem = f"{name.partition('.')[0]}."

@@ -8,7 +8,6 @@ from tritonrepo.diagnostics import Severity, State
 from tritonrepo.repository import Model
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.rules.layout import signs
-from tritonrepo.rules.mending import moved
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Unreadable, is_directory
@@ -27,7 +26,8 @@ def missing_strict(model: Model) -> Iterator[Finding]:
     hint = f"Rename {other} to {CONFIG}." if other else "Create it, or serve with auto-complete enabled."
     if "/" in other:
         hint = f"Move {other} next to the version directory."
-    yield Finding(other or None, f"{CONFIG} is missing", hint=hint, reason=f"{reason}: No such file or directory")
+    reason = f"{reason}: No such file or directory"
+    yield Finding(other or None, f"{CONFIG} is missing", hint=hint, reason=reason, fix=signs.as_config(model))
 
 
 @rule("config-misnamed", Severity.WARNING)
@@ -36,7 +36,7 @@ def misnamed(model: Model) -> Iterator[Finding]:
     other = signs.misnamed_config(model) if model.parsed is None else ""
     if other and "/" not in other and not signs.refused_bare(model) and not signs.no_backend(model):
         message = f"Triton does not read {other} because its name is not {CONFIG}"
-        yield Finding(other, message, hint=f"Rename it to {CONFIG}.", fix=moved(model, other, CONFIG, safe=True))
+        yield Finding(other, message, hint=f"Rename it to {CONFIG}.", fix=signs.as_config(model))
 
 
 @rule("config-in-version-directory", Severity.WARNING)
@@ -44,8 +44,8 @@ def in_version_directory(model: Model) -> Iterator[Finding]:
     """A model's config.pbtxt should be next to its version directories, not in one."""
     other = signs.misnamed_config(model) if model.parsed is None else ""
     if "/" in other and not signs.refused_bare(model) and not signs.no_backend(model):
-        hint, fix = f"Move it to {model.name}/{CONFIG}.", moved(model, other, CONFIG, safe=True)
-        yield Finding(other, f"Triton does not read {other}", hint=hint, fix=fix)
+        hint = f"Move it to {model.name}/{CONFIG}."
+        yield Finding(other, f"Triton does not read {other}", hint=hint, fix=signs.as_config(model))
 
 
 @rule(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Fix, Severity, State
 from tritonrepo.repository import Model
 from tritonrepo.repository.versions import NUMBER, RESERVED, selected, versions
+from tritonrepo.rules.layout import signs
 from tritonrepo.rules.mending import moved
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -18,13 +19,6 @@ VERSIONISH = re.compile(
 )
 """Names that are surely meant to be versions."""
 
-ASIDE = re.compile(
-    r"(?<![a-z])(?:backup|bak|old|orig|original|copy|tmp|temp|save|saved|disabled|off|unused|broken|archived?|prev"
-    r"|previous|deprecated|trash)(?![a-z])",
-    re.IGNORECASE,
-)
-"""Words in the name of a directory that is surely not meant to be a version."""
-
 
 @rule("version-leading-zero", Severity.WARNING, after_faults=True)
 def leading_zero(model: Model) -> Iterator[Finding]:
@@ -34,11 +28,25 @@ def leading_zero(model: Model) -> Iterator[Finding]:
             if is_shared(name):
                 continue
             bare = name.lstrip("0")
-            hint = f"Rename it to {bare}." if bare in versions([bare]).found.values() else ""
-            alike = [each for each in model.versions.leading_zero if each.lstrip("0") == bare]
-            free = hint and len(alike) == 1 and _is_free(model, bare) and int(bare) not in model.versions.found
-            fix = moved(model, name, bare, safe=False) if free else None
+            is_number = bare in versions([bare]).found.values()
+            hint, fix = (f"Rename it to {bare}.", _numbered(model, name, bare)) if is_number else ("", None)
             yield Finding(name, f"Triton ignores {name} because of its leading zero", hint=hint, fix=fix)
+
+
+def _numbered(model: Model, name: str, number: str) -> Fix | None:
+    """Return the fix that makes a version of a directory that is none; None if another one has or may get its number.
+
+    Which version is served may change by that.
+    """
+    others = (*model.versions.leading_zero, *model.versions.no_number)
+    alike = any(each != name and first_number(each) == number for each in others)
+    taken = alike or not _is_free(model, number) or int(number) in model.versions.found
+    return None if taken else moved(model, name, number, safe=False)
+
+
+def first_number(name: str) -> str:
+    """Return the first number in a name, without leading zeros; "" if it has none or only 0."""
+    return "".join(re.findall("[0-9]+", name)[:1]).lstrip("0")
 
 
 def _is_free(model: Model, name: str) -> bool:
@@ -51,10 +59,12 @@ def not_a_number(model: Model) -> Iterator[Finding]:
     if model.versions.found:
         for name in model.versions.no_number:
             if VERSIONISH.fullmatch(name):
-                digits = "".join(re.findall("[0-9]+", name)[:1]).lstrip("0")
-                hint = f"Rename it to {digits}." if digits else "Rename it to the next version number."
+                digits = first_number(name)
+                is_number = digits in versions([digits]).found.values()
+                hint = f"Rename it to {digits}." if is_number else "Rename it to the next version number."
                 message = f"Triton ignores {name} because a version directory must have a numeric name"
-                yield Finding(name, message, hint=hint)
+                fix = _numbered(model, name, digits) if is_number else None
+                yield Finding(name, message, hint=hint, fix=fix)
 
 
 @rule("version-partial-number", Severity.WARNING, after_faults=True)
@@ -71,7 +81,7 @@ def _renamed(model: Model, number: int, name: str) -> Fix | None:
     """Return the fix that gives a directory the name of its version, or one that is no version if it is put aside."""
     digits = NUMBER.match(name)
     tail = name[digits.end() :] if digits else ""
-    if tail.strip() and ASIDE.search(tail):
+    if tail.strip() and signs.ASIDE.search(tail):
         other = tail.strip("-_. ")
         is_version = NUMBER.match(other) or other in RESERVED or other in {".", ".."}
         spare = not is_version and _is_free(model, other) and _serves_without(model, number)

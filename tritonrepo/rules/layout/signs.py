@@ -5,12 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tritonrepo.diagnostics import Fix
+from tritonrepo.pbtxt import parse
 from tritonrepo.repository import Model
 from tritonrepo.repository.inference import GRAPHDEF, KINDS, SAVEDMODEL
 from tritonrepo.repository.model import CONFIG
+from tritonrepo.rules.mending import moved
 from tritonrepo.tree import Directory, is_directory
 
 MISNAMED = re.compile(r"(config|.+\.pbtxt)(\..+)?", re.IGNORECASE)
+ASIDE = re.compile(
+    r"(?<![a-z])(?:backup|bak|old|orig|original|copy|tmp|temp|save|saved|disabled|off|unused|broken|archived?|prev"
+    r"|previous|deprecated|trash|example|sample|template|tmpl)(?![a-z])",
+    re.IGNORECASE,
+)
+"""Words in the name of what somebody has put aside on purpose."""
+
+LARGEST = 1 << 20
+"""Bytes of a file up to which it is read to see whether it is a config."""
+
 VLLM = "model.json"
 MODEL_FILES = frozenset({SAVEDMODEL.filename, GRAPHDEF.filename, *(kind.filename for kind in KINDS), VLLM})
 """The files by which the core identifies a backend, and vLLM's."""
@@ -57,12 +70,29 @@ def behind_closed(model: Model, path: str) -> bool:
 
 def misnamed_config(model: Model) -> str:
     """Return what looks like the config of a model without one, as a path below the model; "" if nothing does."""
+    return next(_misnamed(model), "")
+
+
+def _misnamed(model: Model) -> Iterator[str]:
     if model.parsed is not None or model.hidden:
-        return ""
+        return
     for name, entry in model.children.items():
         if not is_directory(entry) and name != CONFIG and MISNAMED.fullmatch(name):
-            return name
-    return next((f"{name}/{CONFIG}" for name in model.versions.found.values() if model.file(f"{name}/{CONFIG}")), "")
+            yield name
+    yield from (f"{name}/{CONFIG}" for name in model.versions.found.values() if model.file(f"{name}/{CONFIG}"))
+
+
+def as_config(model: Model) -> Fix | None:
+    """Return the fix that moves the only file that looks like the config to its place; None if it is no config."""
+    found = [*_misnamed(model)]
+    file = model.file(found[0]) if len(found) == 1 else None
+    if file is None or file.size > LARGEST or CONFIG in model.children:
+        return None
+    parsed = parse(file.content(), model.target.release.name)
+    if parsed.faults or not parsed.root.fields:
+        return None
+    is_own = parsed.root.text("name") in {"", model.name}
+    return moved(model, found[0], CONFIG, safe=is_own and not ASIDE.search(found[0]))
 
 
 def misplaced(model: Model) -> str:
