@@ -61,6 +61,8 @@ COMMAS = {
 COMMENTS = {
     "after a field": Case(COMMENT, "name: 'm' // it's\nbackend: 'b'", "name: 'm' # it's\nbackend: 'b'"),
     "in a message": Case(COMMENT, "input {\n  // dims\n  name: 'm' }", "input {\n  # dims\n  name: 'm' }"),
+    "with an opening bracket": Case(COMMENT, "// input {\n//}", "# input {\n#}"),
+    "with a closing bracket": Case(COMMENT, "input { // a }\n}", "input { # a }\n}", safe=False),
     "several": Case(COMMENT, "// a // b\r\n\t///c\r\n\r\n//\r\nname: 'm'", "# a // b\r\n\t#c\r\n\r\n#\r\nname: 'm'"),
     "two apart": Case(COMMENT, "// a\nname: 'm'\n// b", "# a\nname: 'm'\n# b"),
     "at the end": Case(COMMENT, "name: 'm' //", "name: 'm' #"),
@@ -93,6 +95,7 @@ WORDS = {
     "another tool's name": Case(ENUM, DATA_TYPE % "FLOAT", DATA_TYPE % "TYPE_FP32", safe=False),
     "a misspelt name": Case(ENUM, DATA_TYPE % "TYPE_F32", DATA_TYPE % "TYPE_FP32", safe=False),
     "an unknown name": Case(ENUM, DATA_TYPE % "COMPLEX", None),
+    "nothing at the end": Case("wrong-literal-type", "dynamic_batching { default_queue_policy { timeout_action:", None),
     "a name of two words": Case(ENUM, DATA_TYPE % "TYPE-FP32", None),
     "a bool in capitals": Case(BOOL, "response_cache { enable: TRUE }", "response_cache { enable: true }"),
     "a bool in quotes": Case(BOOL, 'response_cache < enable: "False">', "response_cache < enable: false>"),
@@ -151,6 +154,7 @@ def test_a_text_is_mended(case: Case) -> None:
 MARKS = {
     "of UTF-8": (b"\xef\xbb\xbfname: 'm'", b"name: 'm'"),
     "of UTF-8 alone": (b"\xef\xbb\xbf", b""),
+    "of UTF-8 twice": (b"\xef\xbb\xbf\xef\xbb\xbfname: 'm'", b"name: 'm'"),
     "of UTF-16": ("\ufeffname: 'mé'\r\n".encode("utf-16-le"), "name: 'mé'\r\n".encode()),
     "of UTF-16, big-endian": ("\ufeffname: 'm'".encode("utf-16-be"), b"name: 'm'"),
     "of UTF-16, cut off": ("\ufeffname: 'm'".encode("utf-16-le")[:-1], None),

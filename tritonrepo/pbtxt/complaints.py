@@ -76,9 +76,11 @@ def _no_name(cursor: Cursor, kind: MessageType) -> Own:
     if written == "/" and cursor.texts[cursor.at + 1] in {b"/", b"*"}:
         opening = f"/{cursor.written(cursor.at + 1)}"
         hint = "Write # instead of //." if opening == "//" else "Write # at the start of each line of the comment."
-        edits = notation.comment(cursor.source.text, cursor.starts[cursor.at])
+        text = cursor.source.text
+        edits = notation.comment(text, cursor.starts[cursor.at])
+        safe = opening == "/*" or notation.is_balanced(text, edits)
         message = f"a comment must start with #, not {opening}"
-        return Own(faults.COMMENT_STYLE, message, hint, edits=edits, safe=True)
+        return Own(faults.COMMENT_STYLE, message, hint, edits=edits, safe=safe)
     if written == "{" and cursor.at == 0 and not _is_template(cursor):
         hint = "Remove the outer braces, and write each field as `name: value`, without quotes around the name."
         return Own(faults.JSON, "the file must be protobuf text, not JSON", hint)

@@ -85,6 +85,8 @@ class Cursor:
         """Return whether a token is all of a value: no other text is attached to it, no string and no minus joined."""
         before, start, end = self.texts[token - 1] if token else b"", self.starts[token], self.ends[token]
         attached = self.source.text[end : end + 1]
+        if self.kinds[token] == END:
+            return False
         joined = self.kinds[token] == self.kinds[token + 1] == QUOTE or before in SIGNS
         around = self.source.text[max(0, start - 1) : start]
         return not joined and attached in ENDS and (around in ENDS or around in BEGINNINGS)

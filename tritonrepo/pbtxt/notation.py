@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from tritonrepo.pbtxt.edits import Edit
 
@@ -30,6 +31,15 @@ def comment(text: bytes, at: int) -> tuple[Edit, ...]:
             break
         at = follows.end()
     return tuple(edits)
+
+
+def is_balanced(text: bytes, comments: Sequence[Edit]) -> bool:
+    """Return whether comments contain the counterpart of each of their brackets: no other one loses its own."""
+    if not comments:
+        return False
+    end = text.find(b"\n", comments[-1].end)
+    covered = text[comments[0].start : len(text) if end < 0 else end]
+    return all(covered.count(opening) == covered.count(closing) for opening, closing in (b"{}", b"[]"))
 
 
 def _block(text: bytes, at: int) -> tuple[Edit, ...]:
@@ -66,7 +76,10 @@ def _indent(text: bytes, at: int) -> bytes:
 def unmarked(text: bytes) -> tuple[Edit, ...]:
     """Return the edit that makes UTF-8 without a byte order mark of a text that begins with one; none if it cannot."""
     if text.startswith(UTF8):
-        return (Edit(0, len(UTF8), b""),)
+        end = len(UTF8)
+        while text.startswith(UTF8, end):
+            end += len(UTF8)
+        return (Edit(0, end, b""),)
     try:
         plain = text.decode("utf-16").encode("utf-8")
     except UnicodeError:

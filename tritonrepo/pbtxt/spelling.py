@@ -80,6 +80,8 @@ BY_OTHER_NAMES = {"BYTES": "TYPE_STRING", "FLOAT": "TYPE_FP32", "DOUBLE": "TYPE_
 
 def _closest_value(name: str, kind: EnumType) -> tuple[str, str, bool]:
     """Return the hint for a name that the enum lacks, the value that is meant, and whether no other can be."""
+    if not name:
+        return f"Use {_values(kind)}.", "", False
     bare = name.upper().removeprefix("TYPE_")
     exact = [value for value in kind.numbers if value == name.upper() or value.partition("_")[2] == name.upper()]
     guessed = BY_OTHER_NAMES.get(bare) in kind.numbers
