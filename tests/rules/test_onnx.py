@@ -8,6 +8,7 @@ from typing import NamedTuple
 import onnx
 import pytest
 
+from tests.mending import mended
 from tests.onnx_models import DIRECTORY, MODELS, embedder, same, scaled, started
 from tests.pages import judged, loud
 from tritonrepo.diagnostics import State
@@ -369,3 +370,120 @@ def test_a_message_names_the_version() -> None:
 def test_the_models_of_the_pages_are_those_of_the_tests(name: str) -> None:
     file = DIRECTORY / f"{name}.onnx"
     assert onnx.load(file, load_external_data=False) == onnx.load_from_string(MODELS[name]())
+
+
+def io(dims: str, out: str, data_type: str = "TYPE_FP32") -> str:
+    """Return IN and OUT of these dims."""
+    return (
+        f"input {{ name: 'IN' data_type: {data_type} {dims} }}\noutput {{ name: 'OUT' data_type: TYPE_FP32 {out} }}\n"
+    )
+
+
+LONG = "dims: [\n  -1, # the batch\n  4 # numbers\n]"
+FIXES = {
+    "a type, with a comment": (
+        "onnx-input-dtype",
+        io("dims: [ -1, 4 ]", "dims: [ -1, 4 ]", "TYPE_INT32, # a number\n"),
+        io("dims: [ -1, 4 ]", "dims: [ -1, 4 ]", "TYPE_FP32, # a number\n"),
+        "unsafe",
+    ),
+    "the batch, in a list over lines": (
+        BATCHED,
+        BATCH + io(LONG, "dims: [ 4 ]"),
+        BATCH + io(LONG.replace(" -1,", ""), "dims: [ 4 ]"),
+        "safe",
+    ),
+    "the batch, one by one": (
+        BATCHED,
+        BATCH + io("dims: -1;dims: 4;", "dims: 4"),
+        BATCH + io("dims: 4;", "dims: 4"),
+        "safe",
+    ),
+    "the batch of input and output": (
+        BATCHED,
+        BATCH + io("dims: [-1,4]", "dims: [ -1, 4 ]"),
+        BATCH + io("dims: [4]", "dims: [ 4 ]"),
+        "safe",
+    ),
+    "a batch of 1": (BATCHED, BATCH + io("dims: [ 1, 4 ]", "dims: 4"), BATCH + io("dims: [ 4 ]", "dims: 4"), "unsafe"),
+    "another size": (BATCHED, BATCH + io("dims: 5", "dims: 4"), BATCH + io("dims: 4", "dims: 4"), "unsafe"),
+    "an output that is variable": (
+        EXACT,
+        BATCH + io("dims: 4", "dims: [-1] # d\n"),
+        BATCH + io("dims: 4", "dims: [4] # d\n"),
+        "safe",
+    ),
+    "a size of the whole shape": (
+        MISMATCH,
+        io("dims: [ 9, 5 ]", "dims: [ -1, 4 ]"),
+        io("dims: [ 9, 4 ]", "dims: [ -1, 4 ]"),
+        "unsafe",
+    ),
+    "the batch is lacking": (
+        MISMATCH,
+        io("dims: 4", "dims: [ 4 ]"),
+        io("dims: [ -1, 4 ]", "dims: [ -1, 4 ]"),
+        "unsafe",
+    ),
+    "a reshape": (BATCHED, BATCH + io("dims: [ 2, 2 ] reshape { shape: [ 2, 2 ] }", "dims: 4"), "", ""),
+    "a batch that is set to 0": (
+        "onnx-autofill-raises-max-batch",
+        "max_batch_size: 0 # one\n",
+        "max_batch_size: 4 # one\n",
+        "unsafe",
+    ),
+    "a misspelt input": (
+        "onnx-unknown-input",
+        io("dims: [ -1, 4 ]", "dims: [ -1, 4 ]").replace("'IN'", "'INN' # in\n"),
+        io("dims: [ -1, 4 ]", "dims: [ -1, 4 ]").replace("'IN'", '"IN" # in\n'),
+        "unsafe",
+    ),
+    "an input in lower case": (
+        "onnx-unknown-input",
+        io("dims: [ -1, 4 ]", "dims: [ -1, 4 ]").replace("IN'", "in'"),
+        io("dims: [ -1, 4 ]", "dims: [ -1, 4 ]").replace("'IN'", '"IN"'),
+        "safe",
+    ),
+    "an input too many, in a list": (
+        "onnx-input-count",
+        "input [ { name: 'X' data_type: TYPE_FP32 dims: 1 }, # not there\n"
+        + (list_ := IN[6:].strip() % "-1, 4" + " ]\n" + OUT % "-1, 4"),
+        "input [ # not there\n" + list_,
+        "unsafe",
+    ),
+    "no inputs": ("onnx-no-io-without-autofill", OUT % "-1, 4", IN % "-1, 4" + OUT % "-1, 4", "safe"),
+    "no inputs and outputs": ("onnx-no-io-without-autofill", "", IN % "-1, 4" + OUT % "-1, 4", "safe"),
+}
+
+
+@pytest.mark.parametrize(("rule", "bad", "good", "safe"), FIXES.values(), ids=FIXES)
+def test_a_fix_follows_the_graph(rule: str, bad: str, good: str, safe: str) -> None:
+    head, options = 'backend: "onnxruntime"\n', "--no-auto-complete" if "without" in rule else ""
+    assert mended(rule, head + bad, options, {"m/1/model.onnx": of_bytes(FOUR)}) == (safe, head + (good or bad))
+
+
+def test_no_fix_follows_one_of_several_graphs() -> None:
+    config = 'backend: "onnxruntime"\nversion_policy { all { } }\n' + io(
+        "dims: [ 1, 2 ]", "dims: [ 1, 2 ]", "TYPE_FP16"
+    )
+    graphs = {f"m/{n}/model.onnx": of_bytes(same([1, n])) for n in (1, 2)}
+    assert not mended("onnx-input-dtype", config, "", graphs).safe
+    assert mended("onnx-input-dtype", config, "", dict.fromkeys(graphs, graphs["m/2/model.onnx"])).safe == "unsafe"
+
+
+SWITCHES = {
+    "no": ("false", "safe"),
+    " On": ("true", "safe"),
+    "Enabled": ("true", "safe"),
+    "flase": ("false", "unsafe"),
+    "2": ("", ""),
+    "": ("", ""),
+}
+
+
+@pytest.mark.parametrize(("written", "becomes", "safe"), [(k, *v) for k, v in SWITCHES.items()], ids=SWITCHES)
+def test_a_switch_gets_a_word_that_the_backend_reads(written: str, becomes: str, safe: str) -> None:
+    start = f'backend: "onnxruntime"\n{WHOLE}parameters: <key: "enable_mem_arena", value: {{string_value: '
+    beside = {"m/1/model.onnx": of_bytes(FOUR)}
+    found = mended("onnx-bool-parameter", f"{start}'{written}'}}>", "", beside)
+    assert found == (safe, start + (f'"{becomes}"' if becomes else f"'{written}'") + "}>")

@@ -10,6 +10,8 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from tests.pages import judged
+from tritonrepo.diagnostics import Move
+from tritonrepo.fixes import after, applied
 from tritonrepo.tree import Directory, Entry, File, Link, Unreadable, of_bytes, of_text
 
 IO = """input { name: "x" data_type: TYPE_FP32 dims: [ -1, 2 ] }
@@ -447,3 +449,42 @@ def test_each_served_version_is_checked() -> None:
     files["m/config.pbtxt"] = of_text('backend: "onnxruntime"\nversion_policy { all { } }\n' + IO)
     said = [d.at.path for d in judged(files).diagnostics if d.rule == EMPTY]
     assert said == [f"m/{version}/model.onnx" for version in (1, 2, 3)]
+
+
+NAME, ALL = 'default_model_filename: "{}"\n', "version_policy { all { } }\n"
+ABSENT = {
+    "one file": ("", ["1/e.onnx"], "safe", NAME.format("e.onnx")),
+    "one name in all versions": (ALL, ["1/e.onnx", "2/e.onnx"], "safe", NAME.format("e.onnx")),
+    "a directory": ("", ["1/e.onnx/model.onnx"], "safe", NAME.format("e.onnx")),
+    "another name is set": (NAME.format("f.onnx"), ["1/e.onnx"], "unsafe", NAME.format("e.onnx")),
+    "a directory is set": (NAME.format("a/f.onnx"), ["1/a/e.onnx"], "unsafe", NAME.format("a/e.onnx")),
+    "a name in one version": (ALL, ["1/e.onnx", "2/model.onnx"], "unsafe", [Move("m/1/e.onnx", "m/1/model.onnx")]),
+    "two names": (
+        ALL,
+        ["1/e.onnx", "2/f.onnx"],
+        "unsafe",
+        [Move("m/1/e.onnx", "m/1/model.onnx"), Move("m/2/f.onnx", "m/2/model.onnx")],
+    ),
+    "beside the version": ("", ["model.onnx", "1/notes.txt"], "unsafe", [Move("m/model.onnx", "m/1/model.onnx")]),
+    "beside two versions": (ALL, ["model.onnx", "1/notes.txt", "2/notes.txt"], "", []),
+    "two files": ("", ["1/e.onnx", "1/f.onnx"], "", []),
+    "no file": ("", ["1/notes.txt"], "", []),
+    "a name that is not UTF-8": ("", ["1/\udcff.onnx"], "", []),
+    "a name with a line feed": ("", ["1/a\nb.onnx"], "", []),
+    "a name in quotes": ("", ['1/"e".onnx'], "safe", NAME.format('\\"e\\".onnx')),
+}
+
+
+@pytest.mark.parametrize(("config", "paths", "safe", "becomes"), ABSENT.values(), ids=ABSENT)
+def test_a_missing_file_is_found_elsewhere(config: str, paths: list[str], safe: str, becomes: str | list[Move]) -> None:
+    files = {f"m/{path}": of_bytes(model()) for path in paths}
+    tree: dict[str, Entry] = {"m/config.pbtxt": of_text(f'backend: "onnxruntime"\n{IO}{config}'), **files}
+    found = [each.fix for each in judged(tree).diagnostics if each.rule == "onnx-model-file-missing"]
+    fixes = [fix for fix in found if fix is not None]
+    assert {"safe" if fix.safe else "unsafe" for fix in fixes} == ({safe} if safe else set())
+    assert [each for fix in fixes for each in fix.files] == (becomes if isinstance(becomes, list) else [])
+    there = after(tree, applied(tree, fixes).steps)
+    assert not fixes or "onnx-model-file-missing" not in {each.rule for each in judged(there).diagnostics}
+    written = there["m/config.pbtxt"]
+    assert isinstance(written, File)
+    assert isinstance(becomes, list) or becomes in written.content().decode()

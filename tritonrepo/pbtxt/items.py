@@ -35,6 +35,12 @@ def drop(field: Field, places: Collection[int]) -> list[Edit]:
     return edits
 
 
+def take(message: Message, value: Value) -> list[Edit]:
+    """Remove one value of a field of a message."""
+    places = [(field, place) for field in message.fields for place, each in enumerate(field.values) if each is value]
+    return [edit for field, place in places for edit in drop(field, {place})]
+
+
 def _ahead(field: Field, place: int) -> list[Edit]:
     """Remove a value and the comma behind it."""
     source, start, end = field.source, field.values[place].start, field.values[place].end

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt.editor import put
 from tritonrepo.repository import Model
 from tritonrepo.repository.sessions import Session, sessions
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.onnx.compared import graph_of, shape, size_of
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -39,6 +41,7 @@ def not_batchable(model: Model) -> Iterator[Finding]:
             hint="Remove max_batch_size, or export the model with a variable first dimension.",
             reason=f"autofill failed for model '{model.name}': model does not support batching while non-zero "
             "max_batch_size is specified",
+            fix=edited(model, put(model.config, "max_batch_size", 0), safe=False),
         )
 
 
@@ -51,6 +54,7 @@ def raised(model: Model) -> Iterator[Finding]:
             f"max_batch_size: 0 counts as missing, because no {' and no '.join(sorted(session.filled))} is listed: the "
             f"backend sets it to {session.max_batch_size}",
             hint="List inputs and outputs, which keeps it at 0, or set the batch size that you want.",
+            fix=edited(model, put(model.config, "max_batch_size", session.max_batch_size or 0), safe=False),
         )
 
 

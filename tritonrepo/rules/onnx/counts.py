@@ -14,6 +14,7 @@ from tritonrepo.repository.sessions import Session
 from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.onnx.compared import MOST, Pair, found, graph_of, listing, place, to_add
 from tritonrepo.rules.onnx.counted import besides, controls, differing, differs, reason
+from tritonrepo.rules.onnx.fixing import added, renamed, unlisted
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -33,6 +34,7 @@ def no_inputs(model: Model) -> Iterator[Finding]:
                 "the config lists no inputs, and this server does not complete configs",
                 hint=to_add(session.inputs, batching=model.max_batch_size > 0),
                 reason=reason(model, session),
+                fix=added(model, session, session.inputs, safe=True),
             )
 
 
@@ -82,6 +84,7 @@ def _completed(model: Model, session: Session) -> Finding:
         "the config lists no inputs, so the backend also lists the controls and states of sequences as inputs",
         hint=f"List the inputs that requests send: {listing(own)}.",
         reason=reason(model, session),
+        fix=added(model, session, own, safe=False) if model.max_batch_size else None,
     )
 
 
@@ -91,14 +94,16 @@ def _differences(model: Model, session: Session) -> Iterator[Finding]:
     missing = [name for name in session.inputs if name not in given]
     told = any(tensor.flag("optional") and tensor.name in session.inputs for tensor in listed)
     told = told or any(control.name not in session.inputs for control in controls(model))
-    for tensor, message, hint in _extra(model, session, listed, missing):
+    for tensor, meant, message, hint in _extra(model, session, listed, missing):
         told = True
-        yield Finding(place(tensor, "name"), message, hint=hint, reason=reason(model, session))
+        fix = renamed(model, tensor, meant) if meant else unlisted(model, tensor)
+        yield Finding(place(tensor, "name"), message, hint=hint, reason=reason(model, session), fix=fix)
     if missing:
         names, verb = listing([f'"{name}"' for name in missing]), "is" if len(missing) == 1 else "are"
         message = f"{graph_of(model, session)} has {len(session.inputs)} inputs, of which {names} {verb} not listed"
         hint = to_add({name: session.inputs[name] for name in missing}, batching=bool(session.max_batch_size))
-        yield Finding(listed[0].node if listed else None, message, hint=hint, reason=reason(model, session))
+        at, fix = listed[0].node if listed else None, added(model, session, missing, safe=not told)
+        yield Finding(at, message, hint=hint, reason=reason(model, session), fix=fix)
     elif not told:
         message = f"{graph_of(model, session)} has {len(session.inputs)} inputs, but the config has more"
         yield Finding(None, message, hint=f"Use {listing(list(session.inputs))}.", reason=reason(model, session))
@@ -106,8 +111,11 @@ def _differences(model: Model, session: Session) -> Iterator[Finding]:
 
 def _extra(
     model: Model, session: Session, listed: list[ListedTensor], missing: list[str]
-) -> Iterator[tuple[ListedTensor, str, str]]:
-    """Yield each required input that the graph does not have as one; a misspelt one takes its name from `missing`."""
+) -> Iterator[tuple[ListedTensor, str, str, str]]:
+    """Yield each required input that the graph does not have as one, the name that is meant, message and hint.
+
+    A misspelt one takes its name from `missing`; "" if none is meant.
+    """
     sent, times = set(besides(model)), Counter[str]()
     for tensor in listed:
         name = tensor.name
@@ -115,15 +123,15 @@ def _extra(
         if tensor.flag("optional"):
             continue
         if name in sent:
-            yield tensor, f'"{name}" is listed as an input, but the server itself sends it', "Remove it from input."
+            yield tensor, "", f'"{name}" is listed as an input, but the server itself sends it', "Remove it from input."
         elif times[name] > 1:
-            yield tensor, f'input "{name}" is already listed', "Remove this entry."
+            yield tensor, "", f'input "{name}" is already listed', "Remove this entry."
         elif name in session.overridable:
             message = f'input "{name}" has an initializer in the graph, so it does not count as an input'
-            yield tensor, message, "Remove it, or set `optional: true`, which needs a model without batching."
+            yield tensor, "", message, "Remove it, or set `optional: true`, which needs a model without batching."
         elif name not in session.inputs:
             meant = nearest(name, missing[: 0 if tensor.item > MOST else MOST])
             if meant:
                 missing.remove(meant)
             hint = f'Did you mean "{meant}"?' if meant else "Remove this entry."
-            yield tensor, f'{graph_of(model, session)} has no input "{name}"', hint
+            yield tensor, meant, f'{graph_of(model, session)} has no input "{name}"', hint

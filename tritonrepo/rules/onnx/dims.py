@@ -11,6 +11,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.sessions import VARIABLE
 from tritonrepo.rules.onnx.compared import pairs, shape
+from tritonrepo.rules.onnx.fixing import shaped
 from tritonrepo.rules.onnx.mismatch import Difference, compared, differences, own
 from tritonrepo.rules.registry import Finding, rule, rules
 from tritonrepo.rules.stages import Stage
@@ -34,7 +35,7 @@ def dims(model: Model, name: str) -> Iterator[Finding]:
         if batching and _repeats_batch(differs):
             yield _batch_twice(differs)
         else:
-            yield differs.finding(_message(differs), f"Set `{differs.right}`.")
+            yield differs.finding(_message(differs), f"Set `{differs.right}`.", shaped(differs))
 
 
 @rule(
@@ -47,7 +48,8 @@ def output_exact(model: Model) -> Iterator[Finding]:
     """A dim of an output must be -1 if it is variable in the ONNX graph, and only then."""
     for differs in differences(model):
         if differs.exactness and 0 not in differs.graph:
-            yield differs.finding(f"{_message(differs)}; outputs must agree exactly", f"Set `{differs.right}`.")
+            message = f"{_message(differs)}; outputs must agree exactly"
+            yield differs.finding(message, f"Set `{differs.right}`.", shaped(differs))
 
 
 def _repeats_batch(differs: Difference) -> bool:
@@ -79,6 +81,7 @@ def _lacking(alone: list[Difference]) -> Finding:
         f"dims of {names}{more} lack the first dimension of {first.pair.graph}, and without max_batch_size it is not "
         "added",
         f"Set max_batch_size, if that dimension is the batch, or write it into dims: `{first.right}`.",
+        shaped(*alone),
     )
 
 
@@ -96,4 +99,4 @@ def _batch_twice(differs: Difference) -> Finding:
         why = f"the backend sets max_batch_size to {size}, since the config lists no {lists}"
         hint = f"{right}, or list inputs and outputs, which keeps max_batch_size at 0."
     message = f"{pair.name} has dims {shape(own(pair.tensor))}, which repeat the batch dimension: {why}"
-    return differs.finding(message, hint)
+    return differs.finding(message, hint, shaped(differs))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tritonrepo.diagnostics import Fix
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
@@ -40,14 +41,15 @@ class Difference(NamedTuple):
         output = self.pair.tensor.kind == "output" and len(self.graph) == len(self.config)
         return output and all(a == b or VARIABLE in {a, b} for a, b in dims)
 
-    def finding(self, message: str, hint: str) -> Finding:
+    def finding(self, message: str, hint: str, fix: Fix | None = None) -> Finding:
         """Return the finding at the tensor's dims, or at its reshape if it has one, with the server's words."""
         batching = INITIAL if self.pair.session.max_batch_size else ""
         start = f"model '{self.pair.model.name}', tensor '{self.pair.tensor.name}': the model expects "
         start += f"{len(self.graph)} dimensions (shape "
         rest = f"{shape(self.graph)}) but the model configuration specifies {len(self.config)} dimensions "
         reason = f"{start}{rest}({batching}shape {shape(self.config)})" if self.sure else start
-        return Finding(at(self.pair.tensor), message, hint=hint, reason=reason, item=self.pair.tensor.item)
+        tensor = self.pair.tensor
+        return Finding(at(tensor), message, hint=hint, reason=reason, item=tensor.item, fix=fix)
 
     @property
     def lacks_batch(self) -> bool:

@@ -14,6 +14,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.sessions import sessions
 from tritonrepo.rules.onnx.compared import MOST, Pair, found, graph_of, listing, place
 from tritonrepo.rules.onnx.counted import besides, differs
+from tritonrepo.rules.onnx.fixing import renamed, typed
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -95,19 +96,20 @@ def _unknown(model: Model, kind: str) -> Iterator[Finding]:
                 continue
             allowed = "" if seen else ", ".join(known)
             seen.add(tensor.item)
+            meant = _meant(tensor.name, required[: 0 if len(seen) > GUESSED else MOST], kind)
             yield Finding(
                 place(tensor, "name"),
                 f'{graph_of(model, session)} has no {kind} "{tensor.name}"',
-                hint=_meant(tensor.name, required[: 0 if len(seen) > GUESSED else MOST], kind, known),
+                hint=f'Did you mean "{meant}"?' if meant else f"Use {listing(known)}.",
                 reason=f"unexpected inference {kind} '{tensor.name}', allowed {kind}s are: {allowed}",
                 item=tensor.item,
+                fix=renamed(model, tensor, meant) if meant else None,
             )
 
 
-def _meant(name: str, free: Sequence[str], kind: str, known: Sequence[str]) -> str:
+def _meant(name: str, free: Sequence[str], kind: str) -> str:
     alike = [each for each in free if each.casefold() == name.casefold()]
-    meant = free[0] if len(free) == 1 and kind == "input" else next(iter(alike), nearest(name, free))
-    return f'Did you mean "{meant}"?' if meant else f"Use {listing(known)}."
+    return free[0] if len(free) == 1 and kind == "input" else next(iter(alike), nearest(name, free))
 
 
 def _type_differs(pair: Pair) -> Finding | None:
@@ -120,4 +122,5 @@ def _type_differs(pair: Pair) -> Finding | None:
         hint=f"Set `data_type: TYPE_{graph}`.",
         reason=f"{pair.prefix}configuration expects datatype {listed} for {pair.tensor.kind} '{pair.tensor.name}', "
         f"model provides TYPE_{WORDS.get(graph, graph)}",
+        fix=typed(pair),
     )

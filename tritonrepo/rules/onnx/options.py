@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity, State
+from tritonrepo.diagnostics import Fix, Severity, State, nearest
 from tritonrepo.pbtxt import Scalar
+from tritonrepo.pbtxt.editor import Edit
 from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.pbtxt.printer import quoted
 from tritonrepo.repository import Model
 from tritonrepo.rules.instances.groups import GPU, groups
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -31,6 +34,12 @@ KNOWN = (*COUNTS, *FLAGS, *ON_GPU, *OTHERS)
 WHOLE = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]{1,99})")
 LIMIT = 1 << 31
 BOOLEANS = frozenset({"true", "on", "1", "false", "off", "0"})
+WORDS = {
+    "true": {"true", "on", "1", "yes", "y", "t", "enable", "enabled"},
+    "false": {"false", "off", "0", "no", "n", "f", "disable", "disabled"},
+}
+"""Words that can only mean one of the two, whatever is around them."""
+
 CLOSE = 0.8
 """How similar an unknown parameter is to a known one to count as misspelt; others may be meant for other programs."""
 
@@ -128,4 +137,15 @@ def booleans(model: Model) -> Iterator[Finding]:
                 f'{name} is "{given[1]}", which is neither true nor false',
                 hint='Set it to "true" or "false".',
                 reason=f"failed to convert '{given[1]}' to boolean",
+                fix=_as_boolean(model, *given),
             )
+
+
+def _as_boolean(model: Model, place: Placed, text: str) -> Fix | None:
+    """Return the fix that writes a word for a switch as the backend reads it; None if it is no such word."""
+    word = text.strip().casefold()
+    meant = next((to for to, words in WORDS.items() if word in words), "")
+    near = nearest(word, ("true", "false")) if word and not meant else ""
+    if not isinstance(place, Scalar) or not (meant or near):
+        return None
+    return edited(model, Edit(place.start, place.end, quoted(meant or near).encode()), safe=bool(meant))

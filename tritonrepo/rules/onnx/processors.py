@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt import Enum
+from tritonrepo.pbtxt.editor import put
 from tritonrepo.repository import Model
-from tritonrepo.rules.instances.groups import MODEL, groups
+from tritonrepo.rules.instances.groups import GPU, MODEL, groups
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.onnx.accelerators import OPENVINO, accelerators
 from tritonrepo.rules.onnx.options import on_gpu
 from tritonrepo.rules.registry import Finding, rule
@@ -58,4 +61,5 @@ def kind_model(model: Model) -> Iterator[Finding]:
                 group.at_kind,
                 "KIND_MODEL runs an ONNX model on the CPU, although the server has GPUs",
                 hint="Set `kind: KIND_GPU`, or KIND_CPU if that is meant.",
+                fix=edited(model, put(group.node, "kind", Enum(GPU)), safe=False),
             )
