@@ -242,3 +242,109 @@ def test_a_file_of_python_is_renamed(name: str, files: dict[str, str], left: lis
     assert said == safe
     assert sorted(path.removeprefix("m/") for path in tree if path != "m/config.pbtxt") == sorted(left)
     assert not [each for each in judged(tree).diagnostics if each.rule == rule and safe]
+
+
+OLD, NEW = "--release 24.10", "--release 25.09"
+UNKNOWN, REMOVED, VALUE = "vllm-unknown-engine-arg", "vllm-removed-engine-arg", "vllm-value-type"
+ARGUMENTS = {
+    "hyphens": (UNKNOWN, '{"model":"m","--max-model-len":9}', '{"model":"m","max_model_len":9}', [True], OLD),
+    "camels": (UNKNOWN, '{"model":"m","maxModelLen":9}', '{"model":"m","max_model_len":9}', [True], OLD),
+    "a misspelt key": (UNKNOWN, '{"model":"m","max_model_length":9}', '{"model":"m","max_model_len":9}', [False], OLD),
+    "both keys": (UNKNOWN, '{"model":"m","max-model-len":9,"max_model_len":8}', "", [], OLD),
+    "a key of requests": (UNKNOWN, '{"temperature":1,"model":"m"}', '{"model":"m"}', [False], OLD),
+    "adapters": (UNKNOWN, '{"model":"m","lora_modules":[]}', "", [], OLD),
+    "another name": (
+        REMOVED,
+        '{"model":"m",\n "override_pooler_config": {}}',
+        '{"model":"m",\n "pooler_config": {}}',
+        [True],
+        "--release 26.08",
+    ),
+    "the opposite": (
+        REMOVED,
+        '{"model":"m","disable_log_requests" : false}',
+        '{"model":"m","enable_log_requests" : true}',
+        [True],
+        NEW,
+    ),
+    "the opposite beside it": (
+        REMOVED,
+        '{"model":"m","disable_log_requests":true,"enable_log_requests":false}',
+        "",
+        [],
+        NEW,
+    ),
+    "the opposite of nothing": (REMOVED, '{"model":"m","disable_log_requests":null}', '{"model":"m"}', [False], NEW),
+    "other values": (
+        REMOVED,
+        '{"model":"m","task":"x","seed":1}',
+        '{"model":"m","seed":1}',
+        [False],
+        "--release 26.08",
+    ),
+    "too new": ("vllm-engine-arg-too-new", '{"model":"m","enable_log_requests":true}', '{"model":"m"}', [False], OLD),
+    "a number in quotes": (VALUE, '{"model":"m","max_model_len":"9"}', '{"model":"m","max_model_len":9}', [True], OLD),
+    "a fraction in quotes": (VALUE, '{"model":"m","max_num_seqs":"1.5"}', "", [], OLD),
+    "too small in quotes": (VALUE, '{"model":"m","max_num_seqs":"0"}', "", [], OLD),
+    "no number of JSON": (VALUE, '{"model":"m","max_num_seqs":" 1_0"}', "", [], OLD),
+    "tenths": (
+        "vllm-gpu-memory-utilization",
+        '{"model":"m","gpu_memory_utilization":90}',
+        '{"model":"m","gpu_memory_utilization":0.9}',
+        [False],
+        OLD,
+    ),
+    "no fraction": ("vllm-gpu-memory-utilization", '{"model":"m","gpu_memory_utilization":-1}', "", [], OLD),
+    "another case": (
+        "vllm-tokenizer-mode",
+        '{"model":"m","tokenizer_mode":"Mis-tral"}',
+        '{"model":"m","tokenizer_mode":"mistral"}',
+        [True],
+        NEW,
+    ),
+    "a type that is only similar": ("vllm-dtype", '{"model":"m","dtype":"float8"}', "", [], OLD),
+    "a key that comes twice": (
+        "vllm-enable-lora-string",
+        '{"model":"m","enable_lora":false,"enable_lora":"False"}',
+        '{"model":"m","enable_lora":false,"enable_lora":false}',
+        [True],
+        OLD,
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "given", "becomes", "safe", "options"), ARGUMENTS.values(), ids=ARGUMENTS)
+def test_a_model_json_is_fixed_as_it_is_written(
+    rule: str, given: str, becomes: str, safe: list[bool], options: str
+) -> None:
+    bad = llm('backend: "vllm"\ninstance_group { kind: KIND_MODEL }\n', given)
+    assert rule in {each.rule for each in judged(bad, options).diagnostics}
+    tree, said = mended(bad, rule, options)
+    assert (text(tree, "m/1/model.json"), said) == (becomes or given, safe)
+
+
+ASIDE = {
+    "one version": (("model.json", "1/x"), True),
+    "the version that lacks it": (("model.json", "1/model.json", "2/x"), True),
+    "two versions that lack it": (("model.json", "1/x", "2/x"), False),
+    "a directory of that name": (("model.json/x", "1/x"), False),
+}
+
+
+@pytest.mark.parametrize(("paths", "fixed"), ASIDE.values(), ids=ASIDE)
+def test_a_model_json_next_to_its_version_is_moved(paths: tuple[str, ...], fixed: bool) -> None:  # noqa: FBT001
+    config = 'backend: "vllm"\ninstance_group { kind: KIND_MODEL }\nversion_policy { all { } }\n'
+    bad: dict[str, Entry] = {"m/config.pbtxt": of_text(config)}
+    bad |= {f"m/{path}": of_text('{"model": "m"}') for path in paths}
+    tree, safe = mended(bad, "vllm-model-json-missing")
+    assert safe == [True] * fixed
+    assert [each.rule for each in judged(tree).diagnostics if each.rule == "vllm-model-json-missing"] == (
+        [] if fixed else ["vllm-model-json-missing"] * sum("x" in path and "json" not in path for path in paths)
+    )
+
+
+def test_a_place_is_that_of_the_key_and_not_of_one_in_a_value() -> None:
+    given = '{"model": "m", "hf_overrides": {"dtype": "x"}, "dtype": "\\"dtype\\": float8"}'
+    (found,) = [each for each in judged(llm('backend: "vllm"', given)).diagnostics if each.rule == "vllm-dtype"]
+    assert given[found.at.column - 1 : found.at.end_column - 1] == '"dtype"'
+    assert found.at.column - 1 == given.rindex('"dtype": "')

@@ -8,6 +8,7 @@ from tritonrepo.diagnostics import Create, FileChange, Fix, Move, Remove, Replac
 from tritonrepo.pbtxt.editor import Edit, delete, delete_items
 from tritonrepo.pbtxt.nodes import Message, Source, Value
 from tritonrepo.repository import Model
+from tritonrepo.repository.json_edits import Cut, replacements
 from tritonrepo.repository.model import CONFIG
 
 
@@ -35,6 +36,11 @@ def without(message: Message, name: str, gone: Collection[Value]) -> list[Edit]:
         places = {place for place, value in enumerate(field.values) if value in gone} if field.name == name else set()
         edits += delete_items(field, places) if places else ()
     return edits
+
+
+def rewritten(model: Model, path: str, text: str, *cuts: Cut, safe: bool) -> Fix | None:
+    """Return the fix that makes these edits of the text of a JSON file of the model; None without edits."""
+    return Fix(replacements(_in(model, path), text, cuts), safe) if cuts else None
 
 
 def moved(model: Model, path: str, to: str, *, safe: bool) -> Fix:

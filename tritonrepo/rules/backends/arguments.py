@@ -9,11 +9,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from tritonrepo.diagnostics import Span
+from tritonrepo.diagnostics import Fix, Span, line_and_column
 from tritonrepo.repository import Model
-from tritonrepo.repository.json_text import place
+from tritonrepo.repository.json_edits import Cut, Pair, changed, pairs, removed, renamed
 from tritonrepo.repository.once import once
 from tritonrepo.rules.backends import json_hints
+from tritonrepo.rules.backends.json_repairs import repair
+from tritonrepo.rules.mending import rewritten
 from tritonrepo.tree import Directory, File
 
 NAME = "model.json"
@@ -32,6 +34,7 @@ class Arguments(NamedTuple):
     line: int = 0
     column: int = 0
     offset: int = 0
+    pairs: Sequence[Pair] = ()
 
     @property
     def said(self) -> str:
@@ -56,8 +59,38 @@ class Arguments(NamedTuple):
         return json_hints.hint(self.text or "", self.offset, report) or "Fix the JSON syntax here."
 
     def at(self, model: Model, key: str) -> Span:
-        """Return the place of a key."""
-        return place(f"{model.name}/{self.path}", self.text or "", key)
+        """Return the place of a key: of several, the last, which counts."""
+        path, text = f"{model.name}/{self.path}", self.text or ""
+        found = next((each for each in reversed(self.pairs) if each.key == key), None)
+        if found is None:
+            return Span(path, 1, 1)
+        return Span(path, *line_and_column(text, found.start), *line_and_column(text, found.key_end))
+
+    def repaired(self, model: Model) -> Fix | None:
+        """Return the fix for a text that cannot be read."""
+        found = repair(self.text or "") if self.fault else None
+        return rewritten(model, self.path, self.text or "", *found.cuts, safe=found.safe) if found is not None else None
+
+    def changed(self, model: Model, key: str, value: Any, *, safe: bool) -> Fix | None:  # noqa: ANN401  JSON
+        """Return the fix that changes the value of a key."""
+        return rewritten(model, self.path, self.text or "", *changed(self.pairs, key, value), safe=safe)
+
+    def removed(self, model: Model, key: str) -> Fix | None:
+        """Return the fix that removes a key, which is unsafe."""
+        return rewritten(model, self.path, self.text or "", *removed(self.pairs, key), safe=False)
+
+    def renamed(self, model: Model, key: str, new: str, *, safe: bool) -> Fix | None:
+        """Return the fix that renames a key; None if the object has the other one as well."""
+        cuts = renamed(self.pairs, key, new) if new not in self.value else ()
+        return rewritten(model, self.path, self.text or "", *cuts, safe=safe)
+
+    def inverted(self, model: Model, key: str, new: str) -> Fix | None:
+        """Return the fix that replaces a boolean by another key that means the opposite."""
+        text, value = self.text or "", self.value[key]
+        cuts: list[Cut] = (
+            [] if new in self.value else [*renamed(self.pairs, key, new), *changed(self.pairs, key, not value)]
+        )
+        return rewritten(model, self.path, text, *cuts, safe=True)
 
 
 @once
@@ -109,7 +142,8 @@ def _parse(path: str, content: bytes) -> Arguments:
     except UnicodeDecodeError as error:
         return Arguments(path, "", fault=f"UnicodeDecodeError: {error}")
     try:
-        return Arguments(path, text, json.loads(text))
+        value = json.loads(text)
+        return Arguments(path, text, value, pairs=pairs(text) if isinstance(value, dict) else ())
     except json.JSONDecodeError as error:
         error = _images(error)
         return Arguments(path, text, None, f"JSONDecodeError: {error}", error.lineno, error.colno, error.pos)

@@ -75,4 +75,5 @@ def bfloat16(model: Model) -> Iterator[Finding]:
                 f"{BFLOAT16}",
                 hint='Set `"dtype": "half"`, or use newer GPUs.',
                 reason=f"Bfloat16 is only supported on GPUs with compute capability of at least {BFLOAT16}.",
+                fix=each.changed(model, "dtype", "half", safe=False),
             )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Severity, nearest
+from tritonrepo.diagnostics import Fix, Severity, nearest
 from tritonrepo.packaged import facts
 from tritonrepo.releases import Release
 from tritonrepo.repository import Model
@@ -71,6 +71,7 @@ def unknown_argument(model: Model) -> Iterator[Finding]:
                 hint=_closest(key, model),
                 reason=_reason(key),
                 item=list(each.value).index(key),
+                fix=_corrected(key, each, model),
             )
 
 
@@ -85,6 +86,7 @@ def removed_argument(model: Model) -> Iterator[Finding]:
                 hint=_instead(known, each.value[key], model),
                 reason=_reason(key),
                 item=list(each.value).index(key),
+                fix=_replaced(known, key, each, model),
             )
 
 
@@ -99,6 +101,7 @@ def argument_too_new(model: Model) -> Iterator[Finding]:
                 hint=f"Remove it, or use a release with vLLM {keys().versions[known.since]} or later.",
                 reason=_reason(key),
                 item=list(each.value).index(key),
+                fix=each.removed(model, key),
             )
 
 
@@ -152,18 +155,50 @@ def _reason(key: str) -> str:
 
 
 def _closest(key: str, model: Model) -> str:
-    versions = _versions(model)
-    names = [name for name, known in keys().known.items() if any(_has_key(known, version) for version in versions)]
     if elsewhere := other_settings.hint(key, model.target.release, keys().known):
         return elsewhere
-    near = nearest(key.lstrip("-").replace("-", "_"), names)
+    near = _nearest(key, model)
     return f'Did you mean "{near}"?' if near else "Remove it."
+
+
+def _nearest(key: str, model: Model) -> str:
+    versions = _versions(model)
+    names = [name for name, known in keys().known.items() if any(_has_key(known, version) for version in versions)]
+    return nearest(key.lstrip("-").replace("-", "_"), names)
+
+
+def _corrected(key: str, each: Arguments, model: Model) -> Fix | None:
+    """Return the fix for an unknown argument: it is removed, or renamed, safely if only its form is wrong."""
+    elsewhere = other_settings.hint(key, model.target.release, keys().known)
+    near = "" if elsewhere else _nearest(key, model)
+    if near:
+        return each.renamed(model, key, near, safe=letters(key) == letters(near))
+    return each.removed(model, key) if elsewhere != other_settings.LORA else None
+
+
+def letters(key: str) -> str:
+    """Return a name without what people write differently: case, hyphens and underscores."""
+    return key.replace("-", "").replace("_", "").lower()
+
+
+def _replaced(known: KnownKey, key: str, each: Arguments, model: Model) -> Fix | None:
+    """Return the fix for a removed argument: its replacement, if that means the same; otherwise it is removed."""
+    if _has_later(known, model) and known.change == "renamed":
+        return each.renamed(model, key, known.now, safe=True)
+    if _has_later(known, model) and known.change == "inverted" and isinstance(each.value[key], bool):
+        return each.inverted(model, key, known.now)
+    return each.removed(model, key)
+
+
+def _has_later(known: KnownKey, model: Model) -> bool:
+    """Whether the release's vLLM has the replacement of a removed argument."""
+    later = keys().known.get(known.now)
+    return later is not None and any(_has_key(later, version) for version in _versions(model))
 
 
 def _instead(known: KnownKey, value: object, model: Model) -> str:
     """Return the hint for a removed argument; its replacement is only named if the release's vLLM has it."""
-    later = keys().known.get(known.now)
-    if later is None or not any(_has_key(later, version) for version in _versions(model)):
+    if not _has_later(known, model):
         return f"Remove it, or use a release with vLLM {keys().versions[known.until]} or earlier."
     if known.change == "renamed":
         return f"Use {known.now} instead."

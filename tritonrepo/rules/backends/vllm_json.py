@@ -12,7 +12,7 @@ from tritonrepo.pbtxt.editor import Edit, delete, insert, put
 from tritonrepo.pbtxt.printer import Enum, Message
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import NAME, Arguments, adapters, arguments, objects
-from tritonrepo.rules.mending import edited
+from tritonrepo.rules.mending import edited, moved
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -44,6 +44,7 @@ SPOKEN = {
 @rule("vllm-model-json-missing", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-not-decoupled"))
 def json_missing(model: Model) -> Iterator[Finding]:
     """A vLLM model must have a model.json in every served version."""
+    alone = sum(each.text is None for each in arguments(model)) == 1
     for each in arguments(model):
         if each.text is None:
             aside = NAME in model.entries
@@ -54,6 +55,7 @@ def json_missing(model: Model) -> Iterator[Finding]:
                 if aside
                 else 'Create it with at least `{"model": "…"}`.',
                 reason="'model.json' containing vllm engine args must be provided in",
+                fix=moved(model, NAME, each.path, safe=True) if alone and model.file(NAME) is not None else None,
             )
 
 
@@ -63,7 +65,7 @@ def json_syntax(model: Model) -> Iterator[Finding]:
     for each in arguments(model):
         if each.fault:
             at = Span(f"{model.name}/{each.path}", each.line, each.column)
-            yield Finding(at, f"model.json {each.said}", hint=each.hint, reason=each.fault)
+            yield Finding(at, f"model.json {each.said}", hint=each.hint, reason=each.fault, fix=each.repaired(model))
 
 
 @rule("vllm-model-json-not-object", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-json-syntax"))
@@ -132,6 +134,7 @@ def enable_lora_type(model: Model) -> Iterator[Finding]:
                 f"enable_lora must be a string, not a boolean, for the vLLM backend of Triton {release.name}",
                 hint=f'Set `"enable_lora": "{str(wanted).lower()}"`.',
                 reason="AttributeError: 'bool' object has no attribute 'lower'",
+                fix=each.changed(model, "enable_lora", str(wanted).lower(), safe=True),
             )
 
 
@@ -159,7 +162,7 @@ def lora_file_shape(model: Model) -> Iterator[Finding]:
         said = beside.said if beside.fault else f"must hold an object, not {SPOKEN[kind]}"
         reason = beside.fault or f"AttributeError: '{kind}' object has no attribute 'keys'"
         hint = beside.hint or 'Write `{"NAME": "/path/of/the/adapter"}`.'
-        yield Finding(at, f"multi_lora.json {said}", hint=hint, reason=reason)
+        yield Finding(at, f"multi_lora.json {said}", hint=hint, reason=reason, fix=beside.repaired(model))
 
 
 def _kind_model(model: Model) -> Fix | None:

@@ -69,6 +69,7 @@ def enable_lora_string(model: Model) -> Iterator[Finding]:
                 each.at(model, "enable_lora"),
                 f"enable_lora is the string {shown(wanted)}, which the backend reads as false, but vLLM as true",
                 hint='Write `"enable_lora": false`, or remove it.',
+                fix=each.changed(model, "enable_lora", value=False, safe=True),
             )
 
 

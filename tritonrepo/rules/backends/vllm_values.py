@@ -7,13 +7,14 @@ with pydantic after it. A value is wrong only if no reading of it can be right.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from tritonrepo.diagnostics import Severity, nearest
+from tritonrepo.diagnostics import Fix, Severity, nearest
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import Arguments, objects
-from tritonrepo.rules.backends.vllm_arguments import vllm
+from tritonrepo.rules.backends.vllm_arguments import letters, vllm
 from tritonrepo.rules.backends.vllm_json import not_int, shown
 from tritonrepo.rules.backends.vllm_model import described, quantized
 from tritonrepo.rules.backends.vllm_versions import Accepted, accepted, values
@@ -30,6 +31,7 @@ STORED = {"awq", "gptq", "fp8", "compressed-tensors", "bitsandbytes"}
 """Methods of which none reads weights of another. Source: layers/quantization, override_quantization_method of each."""
 
 WORDS = {"int": "an integer", "float": "a number", "bool": "a boolean", "str": "a string", "list": "an array"}
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?")
 TENTH, PERCENT = 10, 100
 MOST_CHOICES = 8
 """The most choices that a hint lists."""
@@ -49,6 +51,7 @@ def value_type(model: Model) -> Iterator[Finding]:
                 f"{key} {wrong}, not {shown(value)}",
                 hint="Write it without quotes." if _quoted(value, taken) else f"Fix it, or remove {key}.",
                 reason=_reason(taken, "not supported between instances of"),
+                fix=_unquoted(model, each, key, taken),
             )
 
 
@@ -67,6 +70,7 @@ def gpu_memory_utilization(model: Model) -> Iterator[Finding]:
             "it is the part of a GPU's memory that the engine takes",
             hint=f"Did you mean {meant:g}?" if meant else "Set it to 0.9 or less, or remove it.",
             reason=_reason(taken, late) if share > 1 or taken.above is not None else late,
+            fix=each.changed(model, key, float(f"{meant:g}"), safe=False) if meant else None,
         )
 
 
@@ -97,6 +101,7 @@ def quantization(model: Model) -> Iterator[Finding]:
                 hint="Remove it: vLLM reads it from config.json.",
                 reason=f"Quantization method specified in the model config ({own}) does not match the quantization "
                 f"method specified in the `quantization` argument ({wanted.lower()}).",
+                fix=each.removed(model, "quantization"),
             )
 
 
@@ -217,6 +222,7 @@ def _choices(model: Model, key: str, reason: str) -> Iterator[tuple[Finding, Arg
                 f"{vllm(model)}, has no {key} {shown(value)}",
                 hint=f'Did you mean "{near}"?' if near else f"Use {_listed(taken.choices)}.",
                 reason=_reason(taken, f"{reason}{said}" if isinstance(value, str | int) else ""),
+                fix=each.changed(model, key, near, safe=True) if near and letters(near) == letters(value) else None,
             ),
             each,
         )
@@ -235,6 +241,16 @@ def _reason(taken: Accepted, plain: str) -> str:
 
 def _number(value: object) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _unquoted(model: Model, each: Arguments, key: str, taken: Accepted) -> Fix | None:
+    """Return the fix for a number in quotes, if it is one without them that the key can have."""
+    value = each.value[key]
+    if not _quoted(value, taken) or not NUMBER.fullmatch(value):
+        return None
+    number = json.loads(value)
+    fits = 0 < number <= 1 if key == "gpu_memory_utilization" else isinstance(number, int) and number > 0
+    return each.changed(model, key, number, safe=True) if fits else None
 
 
 def _quoted(value: object, taken: Accepted) -> bool:
