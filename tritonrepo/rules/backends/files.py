@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, State
 from tritonrepo.repository import Model
+from tritonrepo.rules.backends.naming import named
 from tritonrepo.rules.backends.places import hint, missing
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -27,6 +28,7 @@ def python_file_missing_hang(model: Model) -> Iterator[Finding]:
                 "the Python model file is missing, which hangs the server",
                 hint=hint(model, path, ".py"),
                 reason="Python model file not found in",
+                fix=named(model, path, ".py"),
             )
 
 
@@ -45,4 +47,5 @@ def python_file_missing(model: Model) -> Iterator[Finding]:
                 "the Python model file is missing",
                 hint=hint(model, path, ".py"),
                 reason="Python model file not found in",
+                fix=named(model, path, ".py"),
             )

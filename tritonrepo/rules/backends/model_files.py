@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Fix, Severity
+from tritonrepo.pbtxt.editor import Edit, insert, put
 from tritonrepo.repository import Model
 from tritonrepo.repository.inference import GRAPHDEF, LIBTORCH, SAVEDMODEL, TORCH_AOTI
 from tritonrepo.repository.paths import follow
+from tritonrepo.rules.backends.naming import holder_named, named
 from tritonrepo.rules.backends.places import beside, hint, is_python, judged, missing, opened
 from tritonrepo.rules.fields.libraries import TENSORFLOW
+from tritonrepo.rules.mending import edited, moved, together
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Directory, File
@@ -17,6 +20,14 @@ from tritonrepo.tree import Directory, File
 PLAN = "model.plan"
 DALI, DALI_SOURCE = "model.dali", "dali.py"
 AOTI = TORCH_AOTI.platform
+OTHERS = (".onnx", ".pb", ".tflite", ".pdmodel")
+"""Files of other frameworks that OpenVINO reads."""
+
+SAVED = ("saved_model.pb", "variables", "assets", "assets.extra", "keras_metadata.pb", "fingerprint.pb")
+"""What a SavedModel consists of."""
+
+SCRIPTS, PACKAGES = (".pt", ".pth", ".torchscript", ".ts"), (".pt2",)
+FORESTS = (".model", ".json", ".ubj", ".txt", ".tl")
 FORMATS = {
     "xgboost": "xgboost.model",
     "xgboost_json": "xgboost.json",
@@ -41,6 +52,7 @@ def plan_missing(model: Model) -> Iterator[Finding]:
             "the TensorRT plan is missing",
             hint=hint(model, path, ".plan", ".engine", ".trt"),
             reason=reason,
+            fix=named(model, path, ".plan", ".engine", ".trt"),
         )
 
 
@@ -59,6 +71,7 @@ def openvino_missing(model: Model) -> Iterator[Finding]:
             "the OpenVINO model file is missing",
             hint=_openvino_hint(model, path),
             reason=f"{model.name}/{path}' for model '{model.name}'",
+            fix=named(model, path, ".xml") or named(model, path, *OTHERS),
         )
 
 
@@ -71,7 +84,7 @@ def _openvino_hint(model: Model, path: str) -> str:
     if weights in there and found != [name]:
         renamed = f"rename {found[0]} and {weights} to {name} and {name.removesuffix('.xml')}.bin"
         return f'Set `default_model_filename: "{found[0]}"`, or {renamed}.'
-    return hint(model, path, ".xml", ".onnx", ".pb", ".tflite", ".pdmodel")
+    return hint(model, path, ".xml", *OTHERS)
 
 
 @rule("dali-file-missing", Severity.ERROR, "backend=dali", at=Stage.BACKEND.after("openvino-file-missing"))
@@ -85,6 +98,7 @@ def dali_missing(model: Model) -> Iterator[Finding]:
                 f"the DALI pipeline is missing: neither {name} nor {DALI_SOURCE} exists",
                 hint=hint(model, path, ".dali", ".py"),
                 reason="Failed to load model file. The program looked in the following locations: ",
+                fix=named(model, path, ".dali"),
             )
 
 
@@ -107,6 +121,7 @@ def pytorch_missing(model: Model) -> Iterator[Finding]:
             hint=_pytorch_hint(model, path),
             reason=f"{model.name}/{path}"
             + ('" is unreachable' if model.inferred.platform == AOTI else "' for model instance '"),
+            fix=named(model, path, *_pytorch_endings(model)),
         )
 
 
@@ -120,24 +135,27 @@ def _pytorch_hint(model: Model, path: str) -> str:
         if not model.target.release.has("torch-aoti"):
             return "Export the model with torch.jit.save. AOTInductor packages (.pt2) need Triton 26.03 or later."
         return f'Set `platform: "{AOTI}"` to serve {TORCH_AOTI.filename}, or export the model with torch.jit.save.'
-    return hint(
-        model, path, *((".pt2",) if model.inferred.platform == AOTI else (".pt", ".pth", ".torchscript", ".ts"))
-    )
+    return hint(model, path, *_pytorch_endings(model))
+
+
+def _pytorch_endings(model: Model) -> tuple[str, ...]:
+    return PACKAGES if model.inferred.platform == AOTI else SCRIPTS
 
 
 def _class_missing(model: Model) -> Iterator[Finding]:
     """Yield the versions in which the model.py of the backend finds neither a class nor a TorchScript file."""
-    named = model.config.text("default_model_filename")
-    names = (*([named] if named else []), "model.py", LIBTORCH.filename)
+    own = model.config.text("default_model_filename")
+    names = (*([own] if own else []), "model.py", LIBTORCH.filename)
     for version in model.served:
         directory = model.directory_of(version)
-        if not any(f"{directory}/{name}" in model.entries for name in names) and "/" not in named:
+        if not any(f"{directory}/{name}" in model.entries for name in names) and "/" not in own:
             path = f"{directory}/{names[0]}"
             yield Finding(
                 path,
                 f"the PyTorch model is missing: {' and '.join(dict.fromkeys(names))} do not exist",
                 hint=hint(model, path, ".py", ".pt"),
                 reason="No model found in ",
+                fix=named(model, path, ".py", ".pt"),
             )
 
 
@@ -156,6 +174,7 @@ def tensorflow_missing(model: Model) -> Iterator[Finding]:
             f"the TensorFlow {'graph' if kind is GRAPHDEF else 'SavedModel'} is missing",
             hint=advice,
             reason=f"{model.name}/{path}' for model instance '",
+            fix=named(model, path, ".graphdef", ".pb") if kind is GRAPHDEF else _savedmodel_fix(model, path),
         )
 
 
@@ -179,6 +198,14 @@ def _savedmodel_hint(model: Model, directory: str, name: str) -> str:
     return f"Add {name} to the directory {directory}."
 
 
+def _savedmodel_fix(model: Model, path: str) -> Fix | None:
+    directory = path.rpartition("/")[0]
+    there = [name for name in SAVED if name in beside(model, directory)]
+    if SAVED[0] not in there:
+        return holder_named(model, path, SAVED[0])
+    return together(*(moved(model, f"{directory}/{name}", f"{path}/{name}", safe=True) for name in there))
+
+
 @rule("fil-file-missing", Severity.ERROR, "backend=fil", at=Stage.INSTANCE.after("tensorflow-file-missing"))
 def fil_missing(model: Model) -> Iterator[Finding]:
     """A forest of the FIL backend must have the file of its model_type in every served version."""
@@ -189,10 +216,20 @@ def fil_missing(model: Model) -> Iterator[Finding]:
     for path in missing(model, name):
         there = beside(model, path.rpartition("/")[0])
         others = [each for each, file in FORMATS.items() if file in there and each != kind]
-        advice = hint(model, path, ".model", ".json", ".ubj", ".txt", ".tl")
+        advice, fix = hint(model, path, *FORESTS), named(model, path, *FORESTS)
         if others and not model.config.text("default_model_filename"):
             advice = f'Set the parameter model_type to "{others[0]}", whose file {FORMATS[others[0]]} is there.'
-        yield Finding(path, f"the file of model_type {kind} is missing", hint=advice)
+            fix = edited(model, _parameter(model, "model_type", others[0]), safe=False)
+        yield Finding(path, f"the file of model_type {kind} is missing", hint=advice, fix=fix)
+
+
+def _parameter(model: Model, key: str, value: str) -> Edit:
+    """Return the edit that sets a parameter of the config."""
+    entries = [each for each in model.config.entries("parameters") if each.text("key") == key]
+    inner = entries[-1].message("value") if entries else None
+    if inner is not None:
+        return put(inner, "string_value", value)
+    return insert(model.config, "parameters", {key: {"string_value": value}})
 
 
 def model_type(model: Model) -> str:
