@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from tritonrepo.diagnostics import Diagnostic, Severity, closest, fatal
+from tritonrepo.diagnostics import Diagnostic, Severity, fatal
 from tritonrepo.generate import config
 from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file, step
@@ -24,7 +24,7 @@ from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.declare import config_key, key, places, switch_key
-from tritonrepo.spec.part import Part, Places, Port, Recipe, Step, origin, wrong
+from tritonrepo.spec.part import Part, Places, Port, Recipe, Step, misspelt, origin, wrong
 from tritonrepo.spec.stack import Batching, Chunks, Config, Paths, Stack
 from tritonrepo.tree import NOT_KNOWN, File
 
@@ -69,8 +69,11 @@ class IndexFiles:
 def _check(name: str, model: Retriever, stack: Stack) -> Iterator[Diagnostic]:
     embedding = [other for other in stack.models if stack.part(other).embeds is not None]
     if model.embed_with not in embedding:
-        hint = closest(model.embed_with, embedding) if embedding else "Add a model with `role: embedder`."
-        yield wrong(model.places, "embed_with", f'"{model.embed_with}" is not an embedder of this stack', hint)
+        message = f'"{model.embed_with}" is not an embedder of this stack'
+        if embedding:
+            yield misspelt(model.places, "embed_with", message, model.embed_with, embedding)
+        else:
+            yield wrong(model.places, "embed_with", message, "Add a model with `role: embedder`.")
     size, overlap = model.chunks.max_tokens, model.chunks.overlap
     if size is not None and overlap * 2 >= size:
         message = f"overlap must be less than half of max_tokens, which is {size}, not {overlap}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from tritonrepo.diagnostics import Diagnostic, Stop, closest, either
+from tritonrepo.diagnostics import Diagnostic, Fix, Span, Stop, either
 from tritonrepo.llm.gpus import gpu, gpus
 from tritonrepo.releases import RELEASES, instead, is_own
 from tritonrepo.spec import expectation, forms, steps
+from tritonrepo.spec.mending import rewritten
 from tritonrepo.spec.nesting import circle, flat
-from tritonrepo.spec.part import Parts, wrong
+from tritonrepo.spec.part import Parts, misspelt, wrong
 from tritonrepo.spec.stack import LONGEST_NAME, RESERVED, Ensemble, Stack
 from tritonrepo.spec.wiring import Chain, possible, wired
 
@@ -49,23 +50,30 @@ def _target(stack: Stack) -> Iterator[Diagnostic]:
     release = RELEASES.get(target.release)
     if release is None:
         message = f'unknown Triton release "{target.release}"'
-        yield wrong(target.places, "release", message, instead(target.release))
+        fix = _released(target.places.get("release"), target.release)
+        yield wrong(target.places, "release", message, instead(target.release), fix)
         return
     for place, image in enumerate(target.images):
         if release.images and image not in release.images and not is_own(image):
-            yield wrong(
-                target.places,
-                f"images.{place}",
-                f'Triton {release.name} has no image "{image}"',
-                closest(image, release.images),
-            )
+            message = f'Triton {release.name} has no image "{image}"'
+            yield misspelt(target.places, f"images.{place}", message, image, list(release.images))
+
+
+def _released(at: Span | None, text: str) -> Fix | None:
+    """Return the fix for a release that lacks the zero of its month."""
+    year, _, month = text.partition(".")
+    name = f"{year}.0{month}"
+    return rewritten(at, text, name, safe=True) if name in RELEASES and f'"{name}"' in instead(text) else None
 
 
 def _gpu(stack: Stack) -> Iterator[Diagnostic]:
     named = stack.target.gpu
     if named is not None and gpu(named) is None:
-        hint = "Set gpus to the number of GPUs." if named.isdecimal() else closest(named, gpus())
-        yield wrong(stack.target.places, "gpu", f'unknown GPU "{named}"', hint)
+        message, places = f'unknown GPU "{named}"', stack.target.places
+        if named.isdecimal():
+            yield wrong(places, "gpu", message, "Set gpus to the number of GPUs.")
+        else:
+            yield misspelt(places, "gpu", message, named, list(gpus()))
 
 
 def _names(stack: Stack) -> Iterator[Diagnostic]:
@@ -106,7 +114,7 @@ def _ensembles(stack: Stack) -> Iterator[Diagnostic]:
         for place, member in enumerate(ensemble.chain):
             if member not in known:
                 message = f'"{name}" chains "{member}", which is not a model or pipeline of this stack'
-                yield wrong(ensemble.places, f"chain.{place}", message, closest(member, sorted(known - {name})))
+                yield misspelt(ensemble.places, f"chain.{place}", message, member, sorted(known - {name}))
             elif member in stack.ensembles and stack.ensembles[member].steps:
                 message = f'"{name}" chains "{member}", which is wired by hand'
                 yield wrong(ensemble.places, f"chain.{place}", message, f'Wire "{name}" by hand too, with steps.')
@@ -170,8 +178,8 @@ def _smoke(stack: Stack) -> Iterator[Diagnostic]:
     built = stack.built()
     for case in stack.smoke:
         if case.model not in {*built, *stack.ensembles}:
-            hint = closest(case.model, [*built, *stack.ensembles])
-            yield wrong(case.places, "model", f'"{case.model}" is not a model that this stack builds', hint)
+            message = f'"{case.model}" is not a model that this stack builds'
+            yield misspelt(case.places, "model", message, case.model, [*built, *stack.ensembles])
         if not case.expect:
             yield wrong(
                 case.places,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from tritonrepo.diagnostics import Faults, Span, closest, fatal
 from tritonrepo.spec.nodes import REMOVE, Items, Keys, Node, Scalar, refuse_unwritable
@@ -103,4 +104,4 @@ def _replaced(scalar: Scalar, variables: Mapping[str, str], faults: Faults) -> S
         return scalar
     refuse_unwritable(text, scalar.at)  # a variable can hold any bytes
     kind = {True: "bool", False: "int"}[text in {"true", "false"}] if PLAIN.fullmatch(text) else "str"
-    return Scalar(scalar.at, text, kind)
+    return Scalar(replace(scalar.at, end_line=0, end_column=0), text, kind)  # its end is that of other text

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, closest
+from tritonrepo.diagnostics import Diagnostic, Fix, Severity, Span, closest
 from tritonrepo.pbtxt.schema import Enum, EnumType, FieldType, MessageType, model_config
+from tritonrepo.spec.mending import listed, respelled, rewritten
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 from tritonrepo.spec.scalars import Misfit, flag, integer, number, single
 
@@ -51,7 +52,12 @@ class _Reader:
             spec = kind.fields.get(name)
             if spec is None:
                 short = kind.name.removeprefix("inference.")
-                self._add(at, f'unknown field "{name}" in {short}', closest(name, kind.fields))
+                self._add(
+                    at,
+                    f'unknown field "{name}" in {short}',
+                    closest(name, kind.fields),
+                    respelled(at, name, kind.fields, node.keys),
+                )
             elif isinstance(child, Scalar) and child.kind == "null":
                 yield name, None
             elif spec.message is not None and spec.message.is_entry:
@@ -63,7 +69,9 @@ class _Reader:
 
     def _list(self, spec: FieldType, node: Node) -> list[Any]:
         if not isinstance(node, Items):
-            self._add(node.at, f'"{spec.name}" must be a list', f"Write `{spec.name}: [{_text(node)}]`.")
+            hint = f"Write `{spec.name}: [{_text(node)}]`."
+            fix = listed(node.at, node.text) if isinstance(node, Scalar) else None
+            self._add(node.at, f'"{spec.name}" must be a list', hint, fix)
             return []
         return [self._single(spec, item) for item in node.items]
 
@@ -88,8 +96,8 @@ class _Reader:
             self.wrong.append(misfit.of(RULE))
             return None
 
-    def _add(self, at: Span, message: str, hint: str = "") -> None:
-        self.wrong.append(Diagnostic(RULE, Severity.FATAL, at, message, hint))
+    def _add(self, at: Span, message: str, hint: str = "", fix: Fix | None = None) -> None:
+        self.wrong.append(Diagnostic(RULE, Severity.FATAL, at, message, hint, fix=fix))
 
 
 def _parameter(kind: MessageType, node: Node) -> str:
@@ -123,7 +131,9 @@ def _enum(spec: FieldType, enum: EnumType, node: Scalar) -> Enum | int:
     short = enum.name.rpartition(".")[2]
     prefixed = [name for name in enum.numbers if name.endswith(f"_{node.text.upper()}")]
     hint = f'Did you mean "{prefixed[0]}"?' if len(prefixed) == 1 else closest(node.text, enum.numbers)
-    raise Misfit(node.at, f'unknown {short} "{node.text}" for {spec.name}', hint)
+    fix = rewritten(node.at, node.text, prefixed[0], safe=True) if len(prefixed) == 1 else None
+    fix = fix or respelled(node.at, node.text, enum.numbers)
+    raise Misfit(node.at, f'unknown {short} "{node.text}" for {spec.name}', hint, fix)
 
 
 def _ranged(spec: FieldType, node: Scalar, limits: tuple[int, int]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, is_dataclass, replace
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -13,6 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, either, nearest
 from tritonrepo.pbtxt.schema import model_config
 from tritonrepo.spec import config, declare, source, stack
+from tritonrepo.spec.mending import listed, respelled
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 from tritonrepo.spec.part import Model, Parts
 from tritonrepo.spec.scalars import Misfit, flag, integer, number, single
@@ -108,7 +109,7 @@ class _Loader:
         text = _scalar(str, role, "role", None)
         if text not in roles:
             _refuse_not_yet("role", text, role.at)
-            raise Misfit(role.at, f'unknown role "{text}"', closest(text, roles))
+            raise Misfit(role.at, f'unknown role "{text}"', closest(text, roles), respelled(role.at, text, roles))
         return self._record(roles[text].keys, node)
 
     def _record(self, cls: Any, node: Keys) -> Any:
@@ -116,7 +117,7 @@ class _Loader:
         values: dict[str, Any] = {}
         for name, (at, child) in node.keys.items():
             if name not in known:
-                self._unknown(name, at, list(known))
+                self._unknown(name, at, list(known), node.keys)
                 continue
             if isinstance(child, Scalar) and child.kind == "null":
                 continue
@@ -133,19 +134,23 @@ class _Loader:
         given = {name: child.at for name, (_, child) in node.keys.items() if name in values}
         return cls(**values, places={"": node.at} | given | inner | dict(_named(cls, node)))
 
-    def _unknown(self, name: str, at: Span, known: list[str]) -> None:
+    def _unknown(self, name: str, at: Span, known: list[str], given: Collection[str]) -> None:
+        fix = None
         if name in stack.NOT_YET_KEYS:
             message, hint = f'key "{name}" is not supported here yet', f"Use {either(sorted(known))}."
         else:
             field = stack.IN_CONFIG.get(name, name if name in model_config().fields else "")
             message = f'unknown key "{name}"'
-            hint = f"Set {field} in config." if field and "config" in known else closest(name, known)
-        self.wrong.append(Diagnostic(RULE, Severity.FATAL, at, message, hint))
+            inside = bool(field) and "config" in known
+            hint = f"Set {field} in config." if inside else closest(name, known)
+            fix = None if inside else respelled(at, name, known, given)
+        self.wrong.append(Diagnostic(RULE, Severity.FATAL, at, message, hint, fix=fix))
 
     def _list(self, hint: Any, node: Node, name: str) -> tuple[Any, ...]:
         if not isinstance(node, Items):
             hint = f"Write `[{node.text}]`." if isinstance(node, Scalar) else ""
-            raise Misfit(node.at, f'"{name}" must be a list', hint)
+            fix = listed(node.at, node.text) if isinstance(node, Scalar) else None
+            raise Misfit(node.at, f'"{name}" must be a list', hint, fix)
         return tuple(self.value(hint, item, name) for item in node.items)
 
     def _mapping(self, hint: Any, node: Keys) -> dict[str, Any]:
@@ -186,7 +191,9 @@ def _no_role(node: Keys, roles: Mapping[str, Any]) -> Misfit:
     known = {f.name for part in roles.values() for f in declare.keys(part.keys)}
     for name, (at, _) in node.keys.items():
         if name not in known and (meant := nearest(name, ("role", *stack.IMPLYING), 0.7)):
-            return Misfit(at, f'unknown key "{name}"', f'Did you mean "{meant}"?')
+            return Misfit(
+                at, f'unknown key "{name}"', f'Did you mean "{meant}"?', respelled(at, name, [meant], node.keys)
+            )
     return Misfit(node.at, 'required key "role" is missing', _roles(roles))
 
 
@@ -221,7 +228,8 @@ def _choice(node: Scalar, name: str, choices: tuple[str, ...]) -> str:
         _refuse_not_yet(name, node.text, node.at)
         if (name, node.text) in stack.NEVER:
             raise Misfit(node.at, *stack.NEVER[name, node.text])
-        raise Misfit(node.at, f'"{name}" cannot be "{node.text}"', closest(node.text, choices))
+        fix = respelled(node.at, node.text, choices)
+        raise Misfit(node.at, f'"{name}" cannot be "{node.text}"', closest(node.text, choices), fix)
     return node.text
 
 

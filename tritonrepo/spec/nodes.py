@@ -128,7 +128,7 @@ def parse(content: bytes, path: str) -> Keys:
         raise fatal(RULE, path, f"the file is nested deeper than {MAX_DEPTH} levels") from None
     if root is None:
         raise fatal(RULE, path, "the stack file is empty", "Add at least name and models.")
-    node = _Converter(path, most).convert(root, 0)
+    node = _Converter(path, most, marked=text.startswith("\ufeff")).convert(root, 0)
     if not isinstance(node, Keys):
         message = "the stack file must be a mapping of keys to values"
         raise fatal(RULE, node.at, message, "Start it with a key, such as `name: my-stack`.")
@@ -189,8 +189,10 @@ def refuse_unwritable(text: str, at: Span) -> None:
 class _Converter:
     """Converts PyYAML's nodes to ours and counts them, so that aliases cannot multiply without limit."""
 
-    def __init__(self, path: str, most: int) -> None:
+    def __init__(self, path: str, most: int, *, marked: bool) -> None:
+        """`marked`: the first line begins with a byte order mark, which its columns do not count."""
         self.path = path
+        self.marked = marked
         self.most = most
         self.left = most
 
@@ -252,7 +254,8 @@ class _Converter:
 
     def span(self, node: Any) -> Span:
         start, end = node.start_mark, _end(node)
-        known = (end.line + 1, end.column + 1) if end.index > start.index else (0, 0)
+        marked = start.line == 0 and self.marked
+        known = (end.line + 1, end.column + 1) if end.index > start.index and not marked else (0, 0)
         return Span(self.path, start.line + 1, start.column + 1, *known)
 
 

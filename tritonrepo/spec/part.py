@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, get_args, get_type_hints
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span
+from tritonrepo.diagnostics import Diagnostic, Fix, Severity, Span, closest
+from tritonrepo.spec.mending import respelled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -188,9 +189,14 @@ Parts = Mapping[str, Part[Any]]
 """The parts that a stack file can use, by role."""
 
 
-def wrong(places: Places, name: str, message: str, hint: str = "") -> Diagnostic:
+def wrong(places: Places, name: str, message: str, hint: str = "", fix: Fix | None = None) -> Diagnostic:
     """Return the diagnostic at a key, or at the whole value if the key is not set."""
-    return Diagnostic(RULE, Severity.FATAL, places.get(name, places.get("", Span(""))), message, hint)
+    return Diagnostic(RULE, Severity.FATAL, places.get(name, places.get("", Span(""))), message, hint, fix=fix)
+
+
+def misspelt(places: Places, name: str, message: str, word: str, choices: Sequence[str]) -> Diagnostic:
+    """Return the diagnostic of a word that is none of these choices, with the closest one."""
+    return wrong(places, name, message, closest(word, choices), respelled(places.get(name), word, choices))
 
 
 def origin(places: Places, **fields: Span | None) -> Places:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tritonrepo.diagnostics import Diagnostic, Severity, closest, nearest
-from tritonrepo.spec.part import wrong
+from tritonrepo.diagnostics import Diagnostic, Severity, nearest
+from tritonrepo.spec.part import misspelt, wrong
 from tritonrepo.spec.stack import Ensemble, Stack
 
 SIMILAR = 0.8
@@ -32,7 +32,7 @@ def faults(name: str, ensemble: Ensemble, stack: Stack) -> Iterator[Diagnostic]:
             yield wrong(step.places, "model", message, hint)
         elif step.model not in built:
             message = f'"{name}" calls "{step.model}", which is not a model of this stack'
-            yield wrong(step.places, "model", message, closest(step.model, sorted(built)))
+            yield misspelt(step.places, "model", message, step.model, sorted(built))
     yield from _written_twice(name, ensemble)
     yield from _outputs(name, ensemble)
 
@@ -76,4 +76,4 @@ def _outputs(name: str, ensemble: Ensemble) -> Iterator[Diagnostic]:
         if output not in written:
             message = f'ensemble "{name}" lists the output "{output}", which no step returns'
             at = f"outputs.{(ensemble.outputs or ()).index(output)}" if ensemble.outputs else "steps"
-            yield wrong(ensemble.places, at, message, closest(output, list(written)))
+            yield misspelt(ensemble.places, at, message, output, list(written))
