@@ -15,6 +15,7 @@ from tritonrepo.parts import PARTS
 from tritonrepo.report.pages import index
 from tritonrepo.report.registry import REGISTRY
 from tritonrepo.rules import FAMILIES, RULES
+from tritonrepo.settings.keys import schema as settings
 from tritonrepo.spec.schema import schema
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +30,7 @@ def pages() -> dict[Path, str]:
     stack = ROOT / "docs" / "stack.md"
     return {
         ROOT / "schemas" / "stack.schema.json": json.dumps(schema(PARTS), indent=2, ensure_ascii=False) + "\n",
+        ROOT / "schemas" / "settings.schema.json": json.dumps(settings(), indent=2, ensure_ascii=False) + "\n",
         stack: reference.page(PARTS, stack.read_text("utf-8")),
         ROOT / "docs" / "rules.md": "\n".join(rules()),
     }

@@ -21,7 +21,8 @@ output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
 """
 PLAIN = f'backend: "identity"\n{IO}'
 BROKEN = f"{PLAIN}dynamic_batching {{ preferred_batch_size: [ 4 ] }}\n"
-STEP = 'step { model_name: "leaf" model_version: -1 input_map { key: "IN" value: "IN" } output_map { key: "OUT" value: "OUT" } }'
+MAPS = 'input_map { key: "IN" value: "IN" } output_map { key: "OUT" value: "OUT" }'
+STEP = f'step {{ model_name: "leaf" model_version: -1 {MAPS} }}'
 CALLING = """\
 import triton_python_backend_utils as pb_utils
 class TritonPythonModel:

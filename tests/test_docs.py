@@ -62,11 +62,11 @@ def test_a_console_block_prints_what_it_shows(checkout: Path, block: str) -> Non
 
 
 def test_a_block_is_of_a_kind_that_is_tested() -> None:
-    """`console` and `sh` are run or parsed here, `python` by test_api.py, `yaml` of the stack by test_docs_examples.py;
-    `text` is in the ledger, and test_ci.py reads the others of ci.md.
+    """`console` and `sh` are run or parsed here, `python` by test_api.py, `yaml` of the stack by test_docs_examples.py,
+    `toml` by test_settings.py; `text` is in the ledger, and test_ci.py reads the others of ci.md.
     """
     kinds = {block.language for block in BLOCKS.values()}
-    assert kinds == {"console", "sh", "python", "yaml", "text", "groovy"}
+    assert kinds == {"console", "sh", "python", "yaml", "toml", "text", "groovy"}
     others = {"stack.md", "ci.md"}
     yamls = {name for name, block in BLOCKS.items() if block.language == "yaml" and block.page not in others}
     assert yamls == {"README.md 6", "smoke.md 5"}

@@ -186,6 +186,8 @@ def test_an_option_that_can_be_repeated_says_so() -> None:
 
 DEFAULTS = {
     **{(name, "--color"): "auto" for name in ROWS},
+    ("validate", "--baseline"): "from settings",
+    ("validate", "--config"): "the nearest .tritonrepo.toml in PATH or above it",
     ("build", "--file"): "tritonrepo.yaml",
     ("image", "--file"): "tritonrepo.yaml",
     ("graph", "--file"): "tritonrepo.yaml",

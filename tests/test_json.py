@@ -89,7 +89,7 @@ def test_wrong_usage_has_no_document(inside: Path, capsys: pytest.CaptureFixture
 def test_a_bug_has_no_document(
     inside: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tritonrepo.cli.stdin.validate", None)
+    monkeypatch.setattr("tritonrepo.flows.settled.settings_of", None)
     assert run(["validate", str(inside), "--format", "json"]) == 3
     assert capsys.readouterr().out == ""
 

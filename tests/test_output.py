@@ -266,6 +266,8 @@ SHOWN = {
     "two selected": ((ERROR.name, OTHER.name), (), False, {"error", "other"}),
     "one ignored": ((), (OTHER.name,), False, {"error"}),
     "selected and ignored": ((ERROR.name,), (ERROR.name,), False, set()),
+    "two in one value": ((f"{ERROR.name}, {OTHER.name}",), (), False, {"error", "other"}),
+    "all": (("ALL",), (OTHER.name,), False, {"error"}),
     "info selected": ((INFO.name,), (), False, set()),
     "info selected and verbose": ((INFO.name,), (), True, {"info"}),
 }
@@ -279,10 +281,12 @@ def test_rules_are_shown_as_the_options_say(
     names: set[str],
 ) -> None:
     shown = selected(select, ignore, verbose=verbose)
-    assert {name for name, rule in (("error", ERROR), ("other", OTHER), ("info", INFO)) if shown(rule)} == names
+    assert {
+        name for name, rule in (("error", ERROR), ("other", OTHER), ("info", INFO)) if shown.shows(rule, rule.severity)
+    } == names
 
 
-@pytest.mark.parametrize(("select", "ignore"), [((ERROR.name, "nosuch"), ()), ((), ("nosuch",))])
+@pytest.mark.parametrize(("select", "ignore"), [((f"{ERROR.name},nosuch",), ()), ((), ("nosuch",))])
 def test_each_rule_that_an_option_names_must_exist(select: tuple[str, ...], ignore: tuple[str, ...]) -> None:
     with pytest.raises(click.UsageError, match='unknown rule "nosuch"'):
         selected(select, ignore, verbose=False)

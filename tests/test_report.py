@@ -254,6 +254,9 @@ def test_json_has_findings_verdicts_and_counts() -> None:
         "warning": 2,
         "info": 0,
         "ignored": 4,
+        "hidden": 0,
+        "baselined": 0,
+        "resolved": 0,
         "verdicts": {"ready": 2, "not judged": 1},
     }
     assert [(each["line"], each["column"], each["end_line"]) for each in document["diagnostics"]] == [

@@ -78,6 +78,9 @@ def test_json_says_findings_and_verdicts(models: Path, capsys: pytest.CaptureFix
         "warning": 0,
         "info": 0,
         "ignored": 0,
+        "hidden": 0,
+        "baselined": 0,
+        "resolved": 0,
         "verdicts": {"ready": 1, "refused": 1},
     }
 

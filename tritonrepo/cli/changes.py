@@ -23,9 +23,14 @@ class Scope:
         self.since, self.files = since, files
         self._found = Changes(frozenset())
 
+    @property
+    def partly(self) -> bool:
+        """Whether only a part of each repository is checked."""
+        return self.files or self.since is not None
+
     def whole(self, other: str) -> None:
         """Raise a usage error if only a part is checked, which another option cannot be combined with."""
-        if self.files or self.since is not None:
+        if self.partly:
             name = "--files" if self.files else "--changed-since"
             raise click.UsageError(f"{name} and {other} cannot be combined")
 

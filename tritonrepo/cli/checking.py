@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -37,6 +38,9 @@ class Checking:
         self.parts: list[Part] = []
         self.faults = Faults()
         self._left: list[Unseen] = []
+        self._hidden, self._baselined = Counter[str](), 0
+        self._resolved: list[Diagnostic] = []
+        self._warned = False
 
     def tried(self, path: str, check: Callable[[], Judgement]) -> Judgement:
         """Check a path, and keep what is found; return it, or nothing if the path cannot be read."""
@@ -48,15 +52,30 @@ class Checking:
         self.verdicts += judgement.verdicts
         self.ignored += judgement.ignored
         self._left += judgement.unseen
+        self._hidden[judgement.settings] += judgement.by_settings
+        self._baselined += judgement.baselined
+        self._resolved += judgement.resolved
+        self._warned |= judgement.strict and any(each.severity is Severity.WARNING for each in judgement.diagnostics)
         return judgement
 
     def checked(self, ends: Sequence[Diagnostic] = ()) -> Checked:
         """Return everything that was found, with the diagnostics that ended the command."""
         found, left = (*self.diagnostics, *ends), together(self._left)
-        parts, verdicts = tuple(self.parts), tuple(self.verdicts)
-        return Checked(found, verdicts, self.ignored, left, parts, tuple(ends), self._bad)
+        return Checked(
+            found,
+            tuple(self.verdicts),
+            self.ignored,
+            left,
+            parts=tuple(self.parts),
+            ends=tuple(ends),
+            bad=self._bad,
+            hidden=+self._hidden,
+            baselined=self._baselined,
+            resolved=tuple(dict.fromkeys(self._resolved)),
+            warned=self._warned,
+        )
 
     @property
     def worst(self) -> int:
-        """The exit code: 1 if a finding has one of the bad severities."""
-        return int(any(diagnostic.severity in self._bad for diagnostic in self.diagnostics))
+        """The exit code: 1 if a finding has one of the bad severities, or is a warning under strict settings."""
+        return int(self._warned or any(diagnostic.severity in self._bad for diagnostic in self.diagnostics))

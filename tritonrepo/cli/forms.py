@@ -102,10 +102,14 @@ class Forms(NamedTuple):
         if self.form == "text":
             painted(report_text.diagnostics(judgement.diagnostics, judgement.lines, colour=colours), colours=colours)
 
-    def end(self, checking: Checking) -> None:
-        """Print the closing line, in text; with --quiet, there is none."""
+    def end(self, checking: Checking, *, verbose: bool = False) -> None:
+        """Print the closing line, in text, and what a baseline no longer has to hold; with `verbose`, each of these.
+
+        With --quiet, there is none.
+        """
         if self.form == "text" and checking.parts and not everywhere.quiet():
-            say(report_text.summary(checking.checked()))
+            checked = checking.checked()
+            say(report_text.summary(checked), *report_text.resolved(checked, verbose=verbose))
 
 
 def _home() -> Home:

@@ -1,4 +1,4 @@
-"""Which findings are shown, by the rules that options name."""
+"""Which rules options name: each option can be repeated, and each value can have several rules, with commas."""
 
 from __future__ import annotations
 
@@ -6,25 +6,17 @@ from collections.abc import Sequence
 
 import click
 
-from tritonrepo.diagnostics import Severity
-from tritonrepo.flows.validate import Shown
-from tritonrepo.rules import Rule
+from tritonrepo.flows.settled import Wanted
 from tritonrepo.rules.names import matching, unknown
 
 
-def selected(select: Sequence[str], ignore: Sequence[str], *, verbose: bool) -> Shown:
-    """Return the predicate that says whether to show a rule's findings; those of severity info need `verbose`."""
-    wanted, hidden = _rules(select), _rules(ignore)
-
-    def shown(rule: Rule) -> bool:
-        loud = verbose or rule.severity is not Severity.INFO
-        return loud and (not select or rule.name in wanted) and rule.name not in hidden
-
-    return shown
+def selected(select: Sequence[str], ignore: Sequence[str], *, verbose: bool) -> Wanted:
+    """Return which rules' findings options want to see; raise a usage error for a text that matches no rule."""
+    return Wanted(_rules(select) if select else None, _rules(ignore), verbose)
 
 
-def _rules(texts: Sequence[str]) -> frozenset[str]:
-    """Return the names of the rules that an option selects; raise a usage error for a text that matches no rule."""
+def _rules(values: Sequence[str]) -> frozenset[str]:
+    texts = [text.strip() for value in values for text in value.split(",")]
     for text in texts:
         if not matching(text):
             raise click.UsageError(unknown(text))

@@ -10,13 +10,13 @@ import click
 
 from tritonrepo.cli.selecting import selected
 from tritonrepo.diagnostics import Severity
-from tritonrepo.flows.validate import Shown
+from tritonrepo.flows.settled import Wanted
 
 
 class Sifting(NamedTuple):
     """Which rules' findings are shown, and the severities with which the exit code is 1."""
 
-    shown: Shown
+    wanted: Wanted
     bad: frozenset[Severity]
 
 
@@ -39,10 +39,13 @@ def sifting_options(command: Callable[..., int]) -> Callable[..., int]:
         click.option("-v", "--verbose", is_flag=True, help="Also show findings of severity info."),
         click.option("--strict", is_flag=True, help="Also exit 1 for warnings."),
         click.option(
-            "--ignore", multiple=True, metavar="RULE", help="Hide findings of this rule or family. Repeatable."
+            "--ignore", multiple=True, metavar="RULE,…", help="Hide findings of these rules or families. Repeatable."
         ),
         click.option(
-            "--select", multiple=True, metavar="RULE", help="Show only findings of this rule or family. Repeatable."
+            "--select",
+            multiple=True,
+            metavar="RULE,…",
+            help="Show only findings of these rules or families. Repeatable.",
         ),
     ):
         with_sifting = option(with_sifting)

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from tritonrepo.diagnostics import closest
-from tritonrepo.flows.validate import Aim
+from tritonrepo.flows.settled import Aiming
 from tritonrepo.llm.gpus import Gpu
 from tritonrepo.releases import NVIDIA, RELEASES, instead
-from tritonrepo.repository import Said, Target, target
+from tritonrepo.repository import NOTHING, Said, Target, target
 
 OWN = " An image of your own needs its registry or tag, as in my-triton:1."
 
@@ -57,15 +57,15 @@ def aim(
     no_auto_complete: bool = False,
     gpu: Gpu | None = None,
     memory: int | None = None,
-) -> Aim:
+) -> Aiming:
     """Return the function that makes the target by these options; a usage error names the closest choice."""
     release, image = _of_nvidia(release, image)
     if release is not None and release not in RELEASES:
         raise click.UsageError(f'unknown Triton release "{release}". {instead(release)}')
     options = Said(release, image or None, gpus, False if no_auto_complete else None, gpu_memory=memory, gpu=gpu)
 
-    def aimed(record: Said, stack: Said) -> Target:
-        found = target(options, record=record, stack=stack)
+    def aimed(record: Said, stack: Said, settings: Said = NOTHING) -> Target:
+        found = target(options, record=record, stack=stack, settings=settings)
         for name in found.images:
             if found.release.images and name not in found.release.images:
                 hint = closest(name, found.release.images)

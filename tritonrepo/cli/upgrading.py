@@ -9,25 +9,24 @@ from functools import partial
 from tritonrepo.cli.collecting import uncollected
 from tritonrepo.cli.output import colour, concluded, painted
 from tritonrepo.diagnostics import Faults, Severity
+from tritonrepo.flows.settled import Settled
 from tritonrepo.flows.upgrade import upgrade
-from tritonrepo.flows.validate import Aim, Shown
-from tritonrepo.flows.workspace import Workspace
 from tritonrepo.report import upgrade as report
 from tritonrepo.rules.upgrades import Upgrade
 
 
-def compared(paths: Sequence[str], work: Workspace, aims: tuple[Aim, str], shown: Shown, form: str) -> set[Severity]:
-    """Show what an upgrade of each path changes; return the severities of what only the new release says.
+def compared(paths: Sequence[str], settled: Settled, release: str, form: str) -> set[Severity]:
+    """Show what an upgrade of each path to a release changes; return the severities of what only that release says.
 
-    `aims` are the target and the new release. A model that stops loading counts as an error, whatever is shown.
+    Of settings, what they say of the target and of rules counts, and nothing that goes by files. A model that stops
+    loading counts as an error, whatever is shown.
     """
-    aim, release = aims
     found: list[Upgrade] = []
     faults, colours = Faults(), colour(sys.stdout)
     with concluded(form, lambda ends: report.document(found, ends)):
         for path in paths:
             with uncollected():
-                seen = faults.tried(partial(upgrade, path, work, release, aim, shown), None)
+                seen = faults.tried(partial(_upgraded, path, settled, release), None)
             if seen is not None:
                 found.append(seen)
                 if form == "text":
@@ -35,3 +34,8 @@ def compared(paths: Sequence[str], work: Workspace, aims: tuple[Aim, str], shown
         faults.stop()
     broken = {Severity.ERROR} if any(each.stops for each in found) else set()
     return broken | {diagnostic.severity for each in found for diagnostic in each.added}
+
+
+def _upgraded(path: str, settled: Settled, release: str) -> Upgrade:
+    terms = settled.terms(path)
+    return upgrade(path, terms.work, release, terms.aim, terms.shown_anywhere)

@@ -11,12 +11,14 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.changes import Scope, scope_options
 from tritonrepo.cli.checking import Checking, once
 from tritonrepo.cli.forms import Forms, form_options
+from tritonrepo.cli.settling import ended, settling_options
 from tritonrepo.cli.sifting import Sifting, sifting_options
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.stdin import STDIN, Stdin, stdin_option
 from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.upgrading import compared
 from tritonrepo.cli.values import allow_links, gpu_options
+from tritonrepo.flows.settled import Plan, Settled
 from tritonrepo.llm.gpus import Gpu
 
 EPILOG = f"""\b
@@ -40,6 +42,7 @@ PATHS = ("model_repository",)
 @stdin_option
 @sifting_options
 @scope_options
+@settling_options
 @allow_links
 @click.option("--upgrade-to", metavar="YY.MM", help="Show only what changes with this Triton release.")
 def command(
@@ -49,6 +52,7 @@ def command(
     stdin: Stdin,
     sifting: Sifting,
     scope: Scope,
+    plan: Plan,
     links: tuple[Path, ...],
     upgrade_to: str | None,
     release: str | None,
@@ -72,23 +76,28 @@ def command(
     that line; on a line of its own, to the next one; above the first field, to the whole model. NAME is a rule's full
     name. The verdict does not change.
 
-    RULE is a rule's name, a family such as scheduling, or the first words of names, such as dynamic.
+    RULE is a rule's name, a family such as scheduling, the first words of names, such as dynamic, or ALL.
+
+    .tritonrepo.toml, in PATH or above it, has the settings of a project. They and a baseline hide findings, and never
+    change a verdict.
     """
     given = aim(release, image, gpus, no_auto_complete=no_auto_complete, gpu=gpu, memory=gpu_memory)
-    work = workspace(links)
+    settled = Settled(workspace(links), given, sifting.wanted, plan)
     if stdin.agrees(paths):
         scope.whole("stdin as PATH")
     if upgrade_to is not None:
         scope.whole("--upgrade-to")
         stdin.absent()
-        severities = compared(paths or PATHS, work, (given, upgrade_to), sifting.shown, forms.plain)
+        severities = compared(paths or PATHS, settled, upgrade_to, forms.plain)
         return int(not sifting.bad.isdisjoint(severities))
 
     checking = Checking(sifting.bad)
     with forms.concluded(checking):
         for path in once(scope.paths(paths, PATHS)):
-            check = stdin.judged if path == STDIN else scope.judged
-            forms.path(checking.tried(stdin.name(path), partial(check, path, work, given, sifting.shown)))
-        forms.end(checking)
+            name, partly = stdin.name(path), path == STDIN or scope.partly
+            judge = stdin.judged if path == STDIN else scope.judged
+            forms.path(checking.tried(name, partial(settled.check, name, judge, partly=partly)))
+        forms.end(checking, verbose=sifting.wanted.verbose)
         checking.faults.stop()
+        ended(settled, plan)
     return checking.worst

@@ -38,7 +38,8 @@ class Judgement(NamedTuple):
     """Result for one path: diagnostics, verdicts, a reader of source lines, and the number of hidden findings.
 
     The paths of diagnostics are those that the user can open. `unseen` is what no rule looks into; `hidden` are the
-    findings that comments hide.
+    findings that comments hide. `settings` is the file by which a number of findings is hidden; a baseline holds
+    others, and findings that are resolved. With `strict`, a warning is a failure.
     """
 
     diagnostics: tuple[Diagnostic, ...]
@@ -47,6 +48,11 @@ class Judgement(NamedTuple):
     ignored: int = 0
     unseen: tuple[Unseen, ...] = ()
     hidden: tuple[Diagnostic, ...] = ()
+    by_settings: int = 0
+    baselined: int = 0
+    resolved: tuple[Diagnostic, ...] = ()
+    settings: str = ""
+    strict: bool = False
 
 
 class Scanned(NamedTuple):

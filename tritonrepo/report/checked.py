@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Unseen, Verdict
@@ -27,7 +28,9 @@ class Checked(NamedTuple):
     """Diagnostics and verdicts of all paths, the number of findings that comments hide, and what was not looked at.
 
     `parts` says the same by path; `ends` are the diagnostics that ended the command, which are also among the others.
-    With a finding of a `bad` severity, the exit code is 1.
+    With a finding of a `bad` severity, the exit code is 1, and with a warning that strict settings make one (`warned`).
+    `hidden` counts the findings that a file of settings hides. A baseline holds `baselined` findings that still occur,
+    and those that are resolved.
     """
 
     diagnostics: tuple[Diagnostic, ...]
@@ -38,9 +41,15 @@ class Checked(NamedTuple):
     ends: tuple[Diagnostic, ...] = ()
     bad: frozenset[Severity] = BAD
     home: Home = Home()
+    hidden: Mapping[str, int] = MappingProxyType({})
+    baselined: int = 0
+    resolved: tuple[Diagnostic, ...] = ()
+    warned: bool = False
 
     @property
     def code(self) -> int:
         """The command's exit code."""
         severities = {diagnostic.severity for diagnostic in self.diagnostics}
-        return 2 if Severity.FATAL in severities else int(bool(self.ends) or not self.bad.isdisjoint(severities))
+        if Severity.FATAL in severities:
+            return 2
+        return int(bool(self.ends) or self.warned or not self.bad.isdisjoint(severities))

@@ -26,6 +26,9 @@ def judged(checked: Checked) -> str:
         "models": len(checked.verdicts),
         **{str(severity): severities[severity] for severity in Severity},
         "ignored": checked.ignored,
+        "hidden": sum(checked.hidden.values()),
+        "baselined": checked.baselined,
+        "resolved": len(checked.resolved),
         "verdicts": {str(state): count for state, count in states.items()},
     }
     unseen = [each._asdict() for each in checked.unseen]

@@ -81,10 +81,26 @@ def summary(checked: Checked) -> str:
     severities = [diagnostic.severity for diagnostic in checked.diagnostics]
     counts = [(severities.count(severity), str(severity)) for severity in (Severity.ERROR, Severity.WARNING)]
     told = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
-    hidden = f", {checked.ignored} ignored" if checked.ignored else ""
-    closing = f"{_models(len(checked.verdicts))}: {told or 'no problems found'}{hidden}"
+    closing = f"{_models(len(checked.verdicts))}: {told or 'no problems found'}{''.join(_hidden(checked))}"
     unseen = ", ".join(f"{inline(each.what)} of {_models(len(each.models))}" for each in checked.unseen)
     return f"{closing}; not looked at: {unseen}" if unseen else closing
+
+
+def _hidden(checked: Checked) -> Iterator[str]:
+    """Yield how many findings are hidden, and by what."""
+    if checked.ignored:
+        yield f", {checked.ignored} ignored"
+    yield from (f", {count} hidden by {inline(path)}" for path, count in checked.hidden.items() if count)
+    if checked.baselined:
+        yield f", {checked.baselined} in the baseline"
+
+
+def resolved(checked: Checked, *, verbose: bool) -> Iterator[str]:
+    """Yield how many findings of the baseline are fixed, and with `verbose`, which."""
+    if count := len(checked.resolved):
+        are = "finding of the baseline is" if count == 1 else "findings of the baseline are"
+        yield f"{count} {are} fixed. Rewrite it with --write-baseline."
+    yield from (f"  {each.at}: {each.message} [{each.rule}]" for each in checked.resolved if verbose)
 
 
 def _models(count: int) -> str:

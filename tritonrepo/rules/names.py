@@ -7,12 +7,19 @@ from collections.abc import Iterable
 from tritonrepo.diagnostics import closest
 from tritonrepo.rules import FAMILIES, RULES, Rule
 
+ALL = "ALL"
+
 NAMES = {family.__name__.rpartition(".")[2]: f"{family.__name__}." for family in FAMILIES}
 """Family → the prefix of its modules' names."""
 
 
 def matching(text: str) -> tuple[Rule, ...]:
-    """Return the rule with this name, or else those whose names begin with these words and those of this family."""
+    """Return the rule with this name, or else those whose names begin with these words and those of this family.
+
+    `ALL` is all rules.
+    """
+    if text == ALL:
+        return tuple(RULES.values())
     if text in RULES:
         return (RULES[text],)
     words, home = f"{text.removesuffix('-')}-", NAMES.get(text, "-")
