@@ -28,7 +28,7 @@ from tritonrepo.cli import COMMANDS, root, run
 from tritonrepo.server.process import Server
 from tritonrepo.tree import of_text
 
-LINKING = [*PAGES.values(), ROOT / "CHANGELOG.md"]
+LINKING = [*PAGES.values(), ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
 BLOCKS = {f"{name} {number}": block for name in PAGES for number, block in enumerate(blocks(name), 1)}
 
 

@@ -67,6 +67,10 @@ def test_ci_runs_beside_the_tests_what_the_documents_say() -> None:
             "LC_ALL=C PYTHONCOERCECLOCALE=0 PYTHONUTF8=0"
             " tests lint tests/test_cli.py tests/test_plain.py tests/test_json.py"
         ),
+        'run cmp "$wheel" "$scratch"/again/*.whl',
+        'run "$scratch/lint/bin/python" -m scripts.package "$scratch/dist"',
+        'run "$scratch/tools/bin/uv" tool run -q twine check --strict "$scratch"/dist/*',
+        "for minor in 3.11 3.12 3.13; do",
         "tests wheel tests/test_docs.py -k 'console and README'",
         'environment oldest python3 --resolution lowest-direct "$wheel[all]"',
         'tests oldest "${quick[@]}" tests/test_stores.py',
