@@ -45,6 +45,8 @@ def tree(case: Case) -> dict[str, Entry]:
 ZERO, PART, WORD = "version-leading-zero", "version-partial-number", "version-not-a-number"
 NONE, NAMED, INSIDE = "no-version-available", "config-misnamed", "config-in-version-directory"
 ONNX = ["1/model.onnx"]
+UNKNOWN = "backend-not-inferable"
+STEPS = 'ensemble_scheduling { step { model_name: "n" model_version: -1 } }\n'
 MISPLACED = "model-files-not-in-version-directory"
 HIDES, FIRST, LINK = (
     "extra-directory-hides-model-file",
@@ -177,6 +179,24 @@ ALL = {
     ),
     "a config of a version": Case(
         INSIDE, None, ONNX, ONNX, safe=True, config_becomes=CONFIG, odd={"1/config.pbtxt": of_text(CONFIG)}
+    ),
+    "a file of another name": Case(
+        UNKNOWN,
+        IO,
+        ["1/net.onnx"],
+        ["1/net.onnx"],
+        config_becomes='backend: "onnxruntime"\n' + IO + 'default_model_filename: "net.onnx"\n',
+    ),
+    "a file of vLLM, and no config": Case(
+        UNKNOWN, None, ["1/model.json"], ["1/model.json"], config_becomes='backend: "vllm"\n'
+    ),
+    "files of two backends": Case(UNKNOWN, IO, ["1/net.onnx", "1/net.plan"], None),
+    "a file that may be anything": Case(UNKNOWN, IO, ["1/weights"], None),
+    "steps": Case(
+        UNKNOWN, f"{STEPS}{IO}", ["1/"], ["1/"], safe=True, config_becomes=f'platform: "ensemble"\n{STEPS}{IO}'
+    ),
+    "a version that identifies the backend, but not the first": Case(
+        UNKNOWN, IO, ["1/x", "2/model.py"], ["1/x", "2/model.py"], config_becomes='backend: "python"\n' + IO
     ),
     "a link": Case(LINK, CONFIG, ["1/x"], ["1/x"], odd={"a b": DANGLING}),
     "a link that the config names": Case(LINK, LABELED, ["1/x"], None, odd={"labels.txt": DANGLING}),

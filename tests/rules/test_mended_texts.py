@@ -106,6 +106,39 @@ WORDS = {
     "a bool with a tail": Case(BOOL, "response_cache { enable: on/off }", None),
 }
 PAIR = "parameters { key: 'a' value%s }"
+NUMBER, STRING = "max_batch_size: %s", "backend: %s"
+LITERAL, BROKEN = "wrong-literal-type", "config-unparsable"
+LITERALS = {
+    "a whole number with a point": Case(LITERAL, NUMBER % "8.0 # b", NUMBER % "8 # b"),
+    "a number in quotes": Case(LITERAL, NUMBER % "'8'", NUMBER % "8"),
+    "a number in two strings": Case(LITERAL, NUMBER % "'8' '0'", None),
+    "a number with a fraction": Case(LITERAL, NUMBER % "8.5", None),
+    "a negative number with a point": Case(LITERAL, NUMBER % "-8.0", None),
+    "a number in quotes that would be octal": Case(LITERAL, NUMBER % "'010'", None),
+    "a duration in quotes": Case(
+        LITERAL,
+        "dynamic_batching { max_queue_delay_microseconds: '5ms' }",
+        "dynamic_batching { max_queue_delay_microseconds: 5000 }",
+    ),
+    "a word": Case(LITERAL, STRING % "python", STRING % '"python"'),
+    "a path": Case(LITERAL, STRING % "/opt/my-model.v2;", STRING % '"/opt/my-model.v2";'),
+    "a word for nothing": Case(LITERAL, STRING % "null", STRING % '"null"', safe=False),
+    "a word with brackets": Case(LITERAL, STRING % "a(b)", None),
+    "a word that is the next field's name": Case(LITERAL, STRING % "name: 'm'", None),
+    "a placeholder": Case(LITERAL, STRING % "${a}", None),
+    "words in a list": Case(
+        LITERAL,
+        "input { name: 'a' } optimization { }\nmodel_warmup { name: w, batch_size: 1 }",
+        "input { name: 'a' } optimization { }\nmodel_warmup { name: \"w\", batch_size: 1 }",
+    ),
+    "a list without commas": Case(BROKEN, "input { dims: [ 1 4\n2 ] }", "input { dims: [ 1, 4,\n2 ] }"),
+    "messages without a comma": Case(
+        BROKEN, "input [ { name: 'a' } # a\n { name: 'b' } ]", "input [ { name: 'a' }, # a\n { name: 'b' } ]"
+    ),
+    "a list with another separator": Case(BROKEN, "input { dims: [ 1; 2 ] }", None),
+    "a list that is never closed": Case(BROKEN, "input { dims: [ 1 data_type: TYPE_FP32 }", None),
+    "a list in a list": Case(BROKEN, "input { dims: [ 1 [ 2 ] ] }", None),
+}
 FIELDS = {
     "camel case": Case(FIELD, "maxBatchSize: 8", "max_batch_size: 8"),
     "capitals": Case(FIELD, "Name: 'm'", "name: 'm'"),
@@ -136,11 +169,11 @@ FIELDS = {
     "a placeholder as parameter": Case(VALUE, PAIR % ": '${x}'", None),
     "a number as parameter": Case(VALUE, PAIR % ": 5", None),
 }
-ALL = COLONS | COMMAS | COMMENTS | WORDS | FIELDS
+ALL = COLONS | COMMAS | COMMENTS | WORDS | LITERALS | FIELDS
 
 
 def test_no_two_cases_have_the_same_name() -> None:
-    assert len(ALL) == sum(map(len, (COLONS, COMMAS, COMMENTS, WORDS, FIELDS)))
+    assert len(ALL) == sum(map(len, (COLONS, COMMAS, COMMENTS, WORDS, LITERALS, FIELDS)))
 
 
 @pytest.mark.parametrize("case", ALL.values(), ids=ALL)

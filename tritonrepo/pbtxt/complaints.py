@@ -197,7 +197,9 @@ def no_comma(cursor: Cursor, spec: FieldType) -> None:
         own = _never_closed(cursor, cursor.opened[-1])
     else:
         message = f"expected a comma or ] in the list {spec.name}, found {spelling.shown(written)}"
-        own = Own(faults.UNPARSABLE, message, "Add the missing comma or bracket.")
+        at = cursor.ends[cursor.at - 1]
+        edits = (Edit(at, at, b","),) if repairs.fits(cursor, cursor.at, spec) and written != "[" else ()
+        own = Own(faults.UNPARSABLE, message, "Add the missing comma or bracket.", edits=edits, safe=True)
     cursor.complain(f'Expected ",", found "{written}".', own)
     follows = cursor.texts[cursor.at] in {b"{", b"<"} if spec.message else cursor.kinds[cursor.at] in {DIGIT, QUOTE}
     if not follows:

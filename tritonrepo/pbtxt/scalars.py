@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from tritonrepo.pbtxt import spelling
 from tritonrepo.pbtxt.cursor import Cursor
+from tritonrepo.pbtxt.edits import Edit
 from tritonrepo.pbtxt.faults import Own
 from tritonrepo.pbtxt.nodes import Data
 from tritonrepo.pbtxt.schema import Enum, FieldType
@@ -223,19 +224,26 @@ def _missing(cursor: Cursor, spec: FieldType) -> Own | None:
 
 def _wrong(cursor: Cursor, spec: FieldType, words: str, *, lower: bool = False) -> NoReturn:
     written = cursor.written()
-    own = _missing(cursor, spec) or spelling.literal(_word(cursor) if spec.type == "string" else written, spec)
+    first, last = _word(cursor) if spec.type == "string" else (cursor.at, cursor.at)
+    start, end = cursor.starts[first], cursor.ends[last]
+    named = cursor.source.text[start:end].decode("utf-8", "replace")
+    own = _missing(cursor, spec) or spelling.literal(named, spec)
+    if cursor.texts[last + 1] in NEXT or cursor.texts[last + 1] == b"=":
+        own = own._replace(write="")  # it may be a field's name
+    elif own.write and first != last:
+        own = own._replace(write="", edits=(Edit(start, end, own.write.encode()),))
     if written == "{" and (cursor.kinds[cursor.at + 1] in {DIGIT, QUOTE} or cursor.texts[cursor.at + 1] == b"-"):
         own = spelling.braced(spec)
     cursor.fail(words + (written.lower() if lower else written), own)
 
 
-def _word(cursor: Cursor) -> str:
-    """Return the current token with all that is attached to it: a string without quotes, such as my-model.v2."""
+def _word(cursor: Cursor) -> tuple[int, int]:
+    """Return the current token and the last one that is attached: of a string without quotes, such as my-model.v2."""
     first = last = cursor.at
     is_word = cursor.kinds[first] == WORD or cursor.texts[first] == b"/"
     while is_word and _is_attached(cursor, last + 1):
         last += 1
-    return cursor.source.text[cursor.starts[first] : cursor.ends[last]].decode("utf-8", "replace")
+    return first, last
 
 
 def _is_attached(cursor: Cursor, at: int) -> bool:

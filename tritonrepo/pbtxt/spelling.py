@@ -135,8 +135,9 @@ def literal(written: str, spec: FieldType) -> Own:
     """Return the fault for a value whose type is not the field's."""
     if written == "-" and spec.type.startswith("u"):
         return Own(faults.WRONG_LITERAL, f"{_subject(spec)} cannot be negative", "Set it to 0 or a positive integer.")
-    hint = _literal_hint(written, spec) if written else f"Set it to {NEEDS[spec.type]}."
-    return Own(faults.WRONG_LITERAL, must_be(written, spec), hint)
+    hint, write = _literal_hint(written, spec) if written else (f"Set it to {NEEDS[spec.type]}.", "")
+    safe = written not in NO_STRINGS
+    return Own(faults.WRONG_LITERAL, must_be(written, spec), hint, write=write, safe=safe)
 
 
 def braced(spec: FieldType) -> Own:
@@ -151,24 +152,34 @@ def no_value(spec: FieldType, token: int) -> Own:
     return Own(faults.WRONG_LITERAL, f"{spec.name or 'an enum'} has no value", hint, token)
 
 
-def _literal_hint(written: str, spec: FieldType) -> str:
+NO_STRINGS = frozenset({"null", "None", "nil", "true", "false", "True", "False"})
+"""Words of other languages that may stand for a value that is no string."""
+
+
+def _literal_hint(written: str, spec: FieldType) -> tuple[str, str]:
+    """Return the hint for a value of another type, and what to write if it says that."""
     bare = written.strip("\"'")
     if is_placeholder(written):
-        return TEMPLATE
+        return TEMPLATE, ""
     if spec.type == "string":
-        return f'Write "{bare}".' if UNQUOTED.fullmatch(bare) else ""
-    return "Remove the plus sign." if written == "+" else _number_hint(written, bare, spec)
+        return (f'Write "{bare}".', f'"{bare}"') if UNQUOTED.fullmatch(bare) else ("", "")
+    return ("Remove the plus sign.", "") if written == "+" else _number_hint(written, bare, spec)
 
 
-def _number_hint(written: str, bare: str, spec: FieldType) -> str:
+def _number_hint(written: str, bare: str, spec: FieldType) -> tuple[str, str]:
     if spec.name.endswith("_microseconds") and (scaled := durations.microseconds(bare)):
-        return f"Write {scaled}. The unit is microseconds."
+        return f"Write {scaled}. The unit is microseconds.", scaled
     number = bare.removeprefix("+").replace("_", "")
     if number.isdigit() and number.isascii() and number != written:
-        return f"Write {number}."
+        return f"Write {number}.", _decimal(number)
     whole = number.partition(".")[0]
     is_whole = whole.isdigit() and whole.isascii() and not number.partition(".")[2].strip("0")
-    return f"Write {whole}." if is_whole and whole != written else ""
+    return (f"Write {whole}.", _decimal(whole)) if is_whole and whole != written else ("", "")
+
+
+def _decimal(number: str) -> str:
+    """Return a number if it is not octal in protobuf text."""
+    return "" if number.startswith("0") and number != "0" else number
 
 
 def lexical_fault(text: bytes, fault: LexicalFault) -> Own:

@@ -54,6 +54,10 @@ def _naming(model: Model, told: Inferred, *, safe: bool) -> Fix | None:
     fields = {"backend": told.backend}
     if told.platform not in {"", FILLED.get(told.backend, "")}:
         fields["platform"] = told.platform
+    return _writing(model, fields, safe=safe)
+
+
+def _writing(model: Model, fields: Mapping[str, str], *, safe: bool) -> Fix | None:
     if model.parsed is not None:
         return edited(model, *(put(model.config, name, value) for name, value in fields.items()), safe=safe)
     if CONFIG in model.children or signs.misnamed_config(model):
@@ -71,39 +75,44 @@ def not_inferable(model: Model) -> Iterator[Finding]:
     if not signs.no_backend(model) or signs.is_stray(model):
         return
     if _hiding(model) is None or _is_version(model, model.directories[0]):
-        message, hint = _reproach(model)
+        message, hint, fix = _reproach(model)
         quiet = bool(signs.misplaced(model))  # reported at the file
-        yield Finding(None, message, hint=hint, reason=signs.no_backend_words(model), quiet=quiet)
+        yield Finding(None, message, hint=hint, reason=signs.no_backend_words(model), quiet=quiet, fix=fix)
 
 
-def _reproach(model: Model) -> tuple[str, str]:
+def _reproach(model: Model) -> tuple[str, str, Fix | None]:
     if other := signs.misnamed_config(model):
         message = f"Triton does not read {other}, and no file identifies the backend"
-        return message, f"Move it to {model.name}/config.pbtxt."
+        return message, f"Move it to {model.name}/config.pbtxt.", signs.as_config(model)
     message = "backend is missing, and no file identifies it"
     if model.config.has("ensemble_scheduling"):
-        return message, 'Set platform to "ensemble".'
+        return message, 'Set platform to "ensemble".', _writing(model, {"platform": "ensemble"}, safe=True)
     if hiding := _hiding(model):
         name, told = hiding
         first = model.directories[0]
         message = f"backend is missing, and version directory {first}, the first in byte order, has no {told.filename}"
-        return message, f'Set backend to "{told.backend}", which {name}/{told.filename} identifies.'
-    return message, _advice(model)
+        hint = f'Set backend to "{told.backend}", which {name}/{told.filename} identifies.'
+        return message, hint, _naming(model, told, safe=False)
+    return message, *_advice(model)
 
 
-def _advice(model: Model) -> str:
-    """Return how to name the backend that the files of a version seem to need."""
+def _advice(model: Model) -> tuple[str, Fix | None]:
+    """Return how to name the backend that the files of a version seem to need, and the fix that does it."""
     names = [name for directory in model.versions.found.values() for name in _within(model, directory)]
     for name in names:
         if name in BY_FILE:
-            return f'Set backend to "{BY_FILE[name]}".'
+            return f'Set backend to "{BY_FILE[name]}".', _writing(model, {"backend": BY_FILE[name]}, safe=False)
     for kind in KINDS:
         if kind.filename in names:
-            return f'Set backend to "{kind.backend}". {kind.filename} is a directory and does not identify it.'
-    for name in names:
-        if backend := BY_EXTENSION.get(name.rpartition(".")[2]):
-            return f'Set backend to "{backend}" and default_model_filename to "{name}".'
-    return "Set backend to the backend that runs the model."
+            hint = f'Set backend to "{kind.backend}". {kind.filename} is a directory and does not identify it.'
+            return hint, _writing(model, {"backend": kind.backend}, safe=False)
+    known = [(name, BY_EXTENSION[end]) for name in names if (end := name.rpartition(".")[2]) in BY_EXTENSION]
+    if not known:
+        return "Set backend to the backend that runs the model.", None
+    name, backend = known[0]
+    fields = {"backend": backend, "default_model_filename": name}
+    fix = _writing(model, fields, safe=False) if len({*known}) == 1 else None
+    return f'Set backend to "{backend}" and default_model_filename to "{name}".', fix
 
 
 @rule("extra-directory-hides-model-file", Severity.ERROR, at=Stage.POLL.after("dangling-link-in-model-directory"))
