@@ -2095,6 +2095,12 @@ FIXES = {
         f'platform: "ensemble"; # of an ensemble\n{io("4", "4")}{ONE}\n',
         "unsafe",
     ),
+    "a step without an output_map": (
+        "ensemble-scheduling-wrong-platform",
+        bad := 'backend: "python"\n' + io("4", "4") + ONE.replace("output_map", "input_map"),
+        bad,
+        "",
+    ),
     "instance groups here and there": (
         "ensemble-instance-group",
         f"{HEAD}instance_group [ {{ count: 2 }} ],{ONE} instance_group <> # why",

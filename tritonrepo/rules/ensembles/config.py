@@ -33,12 +33,14 @@ def wrong_platform(model: Model) -> Iterator[Finding]:
         f'ensemble_scheduling is set, but a model with backend "{model.backend}" is not an ensemble',
         hint='Set `platform: "ensemble"` instead of the backend, or remove ensemble_scheduling.',
         reason=f"ensemble scheduling cannot be set for model '{model.config_name}' whose platform is not ensemble",
-        fix=_as_ensemble(model) if steps(model) else None,
+        fix=_as_ensemble(model),
     )
 
 
 def _as_ensemble(model: Model) -> Fix | None:
-    """Return the fix that makes a model with a backend an ensemble."""
+    """Return the fix that makes a model with a backend an ensemble; None if its steps are not complete."""
+    if not steps(model) or not all(step.model and step.inputs and step.outputs for step in steps(model)):
+        return None
     written = [field for field in model.config.fields if field.name in {"backend", "platform"}]
     if not written:
         return edited(model, insert(model.config, "platform", "ensemble"), safe=False)
