@@ -311,6 +311,12 @@ def test_wrong_settings_are_told_at_their_places(
     assert state(here) == before
 
 
+def test_of_many_faults_the_first_are_told(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (models.parent / NAME).write_text("".join(f"x{number} = 1\n" for number in range(1000)))
+    assert run(["validate", models.name]) == 2
+    assert len(told(capsys.readouterr().err)) == 100
+
+
 KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a directory": (lambda path: path.mkdir(), "is not a regular file"),
     "a FIFO": (os.mkfifo, "is not a regular file"),

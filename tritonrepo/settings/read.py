@@ -18,6 +18,8 @@ from tritonrepo.settings.values import PerPath, Settings
 
 RULE = "settings-value"
 MOST_GLOBS = 1000
+MOST_FAULTS = 100
+"""Of those that are reported in one run: to look for a name that is near an unknown one takes its time."""
 
 
 def read(content: bytes, path: str, directory: Path) -> Settings:
@@ -50,8 +52,13 @@ class _Reader:
 
     def wrong(self, path: Keys, message: str, hint: str = "") -> None:
         """Note a fault at a value, or at its key if it has no place of its own."""
-        at = self._document.values.get(path) or self._document.keys.get(path) or Span(self._document.file)
+        self._add(self._document.values.get(path) or self._document.keys.get(path), message, hint)
+
+    def _add(self, at: Span | None, message: str, hint: str) -> None:
+        at = at or Span(self._document.file)
         self.faults.add(Diagnostic(RULE, Severity.FATAL, at, message, hint))
+        if len(self.faults.found) == MOST_FAULTS:
+            self.faults.stop()
 
     def table(self, path: Keys, data: Mapping[str, Any], keys: Mapping[str, Key]) -> dict[str, Any]:
         """Return the known keys of a table whose values are what they must be."""
@@ -59,9 +66,8 @@ class _Reader:
         for name, value in data.items():
             here = (*path, name)
             if name not in keys:
-                at = self._document.keys.get(here, Span(self._document.file))
                 message = f'unknown key "{name}"' + (f' in "{path[-1]}"' if path else "")
-                self.faults.add(Diagnostic(RULE, Severity.FATAL, at, message, closest(name, keys)))
+                self._add(self._document.keys.get(here), message, closest(name, keys))
             elif not is_of(keys[name].kind, value):
                 self.wrong(here, f'"{name}" must be {keys[name].kind}', keys[name].about)
             else:
@@ -127,7 +133,6 @@ class _Reader:
     def _unknown(self, path: Keys, text: str) -> None:
         message, _, hint = unknown(text, RULES).partition(". ")
         if path[0] == "severity":
-            at = self._document.keys.get(path, Span(self._document.file))
-            self.faults.add(Diagnostic(RULE, Severity.FATAL, at, message, hint))
+            self._add(self._document.keys.get(path), message, hint)
         else:
             self.wrong(path, message, hint)
