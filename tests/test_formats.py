@@ -169,6 +169,7 @@ PLACES = {
     "a sibling whose name begins alike": (Home("/w", "/w"), "/w2/b", "/w2/b"),
     "the top itself": (Home("/w", "/w"), ".", "."),
     "in the root": (Home("/", "/"), "w/c", "w/c"),
+    "a removed working directory": (Home(), "/w/b", "/w/b"),
     "in a bucket": (Home("/w", "/w"), "s3://k:s@b/m", "s3://***@b/m"),
 }
 
@@ -385,6 +386,14 @@ def test_a_finding_on_a_whole_file_is_at_its_first_line() -> None:
     place = sarif(DOCUMENTS["sarif"](whole))["results"][0]["locations"][0]["physicalLocation"]
     assert place["region"] == {"startLine": 1}
     assert "line" not in annotated(DOCUMENTS["github"](whole))[0].properties
+
+
+def test_a_removed_working_directory_is_no_bug(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (two / "gone").mkdir()
+    os.chdir(two / "gone")
+    (two / "gone").rmdir()
+    (command_,) = annotated(found(capsys, "github", str(two / "one")))
+    assert command_.properties["file"] == str(two / "one" / "m" / "config.pbtxt")
 
 
 @pytest.mark.parametrize("form", SUFFIXES)

@@ -60,7 +60,10 @@ WRONG = {
     "no file": (["sarif="], "the path is empty"),
     "a format alone": (["sarif"], '"sarif" is a format. Use sarif=FILE, or --format sarif.'),
     "a misspelt format": (["serif=a"], 'unknown format "serif". Did you mean "sarif"? For a file of this name, use ./'),
-    "one file twice": (["sarif=a", "junit=./a"], '--output names "a" twice. Use a file for each format.'),
+    "one file twice": (
+        ["sarif=a", "junit=there/../a"],
+        '--output names "there/../a" twice. Use a file for each format.',
+    ),
     "another release": (["a", "--upgrade-to=26.07"], "--upgrade-to and --output cannot be combined: redirect stdout"),
 }
 

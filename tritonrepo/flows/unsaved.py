@@ -57,12 +57,13 @@ def unsaved(content: bytes, place: str, work: Workspace, aim: Aim, shown: Shown)
 
 def _home(place: str) -> tuple[str, str]:
     """Return the path of the repository, and the model's name; raise Stop for what is not the path of a config."""
-    path, model = Path(place), Path(os.path.abspath(place)).parent.name  # noqa: PTH100  a link stays a link
+    path, parent = Path(place), Path(place).parent
+    above = parent.name in {"", ".."}
+    model = Path(os.path.abspath(parent)).name if above else parent.name  # noqa: PTH100  a link stays a link
     if is_remote(place) or path.name != CONFIG or not model:
         hint = "Use the path that the config would have, such as models/embedder/config.pbtxt."
         raise fatal("validate-path", place, f"this is not the path of a model's {CONFIG}", hint)
-    parent = path.parent
-    return str(parent.parent if parent.name not in {"", ".."} else parent / ".."), model
+    return str(parent / ".." if above else parent.parent), model
 
 
 def _without(shown: Shown) -> Shown:

@@ -9,10 +9,13 @@ from tritonrepo.plain import hidden
 
 
 class Home(NamedTuple):
-    """The working directory, and the top of the working tree that it is in; both are absolute."""
+    """The working directory, and the top of the working tree that it is in; both are absolute.
+
+    Without a top, all paths are outside.
+    """
 
     here: str = "/"
-    top: str = "/"
+    top: str = ""
 
     def path(self, name: str) -> str:
         """Return the path of a file, or of a directory, from the top; an absolute one outside; a URI as it is.
@@ -23,7 +26,7 @@ class Home(NamedTuple):
         if is_uri(name):
             return hidden(name)
         whole = posixpath.normpath(posixpath.join(self.here, name))
-        inside = whole == self.top or whole.startswith(self.top.rstrip("/") + "/")
+        inside = self.top and (whole == self.top or whole.startswith(self.top.rstrip("/") + "/"))
         return posixpath.relpath(whole, self.top) if inside else whole
 
 
