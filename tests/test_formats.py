@@ -144,6 +144,12 @@ def test_equal_models_of_two_repositories_are_told_apart(capsys: pytest.CaptureF
     }
 
 
+@pytest.mark.usefixtures("two")
+def test_the_order_of_the_paths_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    for form in ("sarif", "gitlab", "junit"):
+        assert found(capsys, form, "one", "nowhere", "two") == found(capsys, form, "two", "one", "nowhere")
+
+
 def test_paths_are_from_the_top_of_the_working_tree(
     two: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +258,8 @@ def test_warnings_fail_in_junit_only_if_they_fail_the_command() -> None:
 def test_what_is_wrong_with_a_repository_is_a_case_of_its_own() -> None:
     whole = replace(FAULT, model="", at=Span("models"))
     assert suites(DOCUMENTS["junit"](checked(whole))) == {"models": {"(repository)": ["Failure"], "m": []}}
+    empty = Checked((), (), parts=(Part("models", (), (), lambda _: []),))
+    assert suites(DOCUMENTS["junit"](empty)) == {"models": {"(repository)": []}}
 
 
 def test_the_exit_code_is_in_sarif() -> None:
@@ -365,7 +373,8 @@ def test_names_come_back_from_each_format_as_they_are_shown() -> None:
     results = sarif(DOCUMENTS["sarif"](of))["results"]
     assert [each["properties"]["model"] for each in results] == shown
     commands = annotated(DOCUMENTS["github"](of))
-    assert [each.data.split("\n")[0] for each in commands] == [*map(printable, given)]
+    lines = [printable(f"{each.at}: {each.message}") for each in of.diagnostics]
+    assert [each.data.split("\n")[0] for each in commands] == lines
     assert [each.properties["title"] for each in commands] == [f"{name}: {ABOVE}" for name in shown]
     places = [each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in results]
     real = [os.fsencode(each.at.path.replace("\ud83d", "\ufffd")) for each in of.diagnostics]

@@ -8,6 +8,7 @@ src/Runner.Common/ActionCommand.cs (TryParseV2).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from tritonrepo.diagnostics import Diagnostic, Severity
 from tritonrepo.plain import inline, printable
@@ -24,9 +25,14 @@ LEVELS = {
 
 
 def judged(checked: Checked) -> str:
-    """Return the commands for what `validate` found, and the closing line."""
+    """Return the commands for what `validate` found, and the closing line.
+
+    Their texts begin with the place: in the log, and beyond the number of annotations that GitHub shows, they stand
+    alone.
+    """
     closing = [text.summary(checked)] if checked.parts else []
-    return "\n".join([*commands(checked.diagnostics, checked.home.path), *closing])
+    found = (replace(each, message=f"{each.at}: {each.message}") for each in checked.diagnostics)
+    return "\n".join([*commands(found, checked.home.path), *closing])
 
 
 def commands(found: Iterable[Diagnostic], path: Callable[[str], str] = str) -> Iterator[str]:

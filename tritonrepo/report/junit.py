@@ -37,8 +37,8 @@ class Row(NamedTuple):
 def judged(checked: Checked) -> str:
     """Return what `validate` found: a suite for each path, and in it a case for each model, with or without failures.
 
-    What is wrong with a repository as a whole is a case of its own, and what ended the command a suite. There are no
-    durations, so that equal findings make equal documents.
+    A repository without models has one case, and so has what is wrong with one as a whole; what ended the command is a
+    suite. No durations are written, so that equal findings make equal documents.
     """
     rows = [row for part in checked.parts for row in _models(part, checked)]
     rows += [Row(each.at.path, each.rule, 0, errors=[each]) for each in checked.ends]
@@ -49,7 +49,7 @@ def _models(part: Part, checked: Checked) -> Iterator[Row]:
     found: dict[str, list[Diagnostic]] = {verdict.model: [] for verdict in part.verdicts}
     for each in part.diagnostics:
         found.setdefault(each.model, []).append(each)
-    for model, those in sorted(found.items()):
+    for model, those in sorted((found or {"": []}).items()):
         failures = [each for each in those if each.severity in checked.bad]
         notes = [each for each in those if each.severity not in checked.bad]
         yield Row(part.path, model or WHOLE, 0, failures, notes)
