@@ -232,6 +232,11 @@ WRONG = {
         f'Did you mean "{ABOVE}"?',
     ),
     "an unknown rule of a path": ('per-path.a = {select = ["x"]}', ['1:25: unknown rule "x"'], "explain --all"),
+    "an unknown rule that a path ignores": (
+        'per-path.a = {ignore = ["x"]}',
+        ['1:25: unknown rule "x"'],
+        "explain --all",
+    ),
     "an unknown rule's severity": (
         'severity = {vlmm = "off"}',
         ['1:13: unknown rule "vlmm"'],
