@@ -95,7 +95,9 @@ def summary(code: int, found: Mapping[str, Any]) -> Iterator[str]:
     if not counts:
         yield f"The command ended with exit code {code}. The log shows why."
         return
-    yield f"{counts['models']} models: {counts['error'] + counts['fatal']} errors, {counts['warning']} warnings"
+    numbers = (("error", counts["error"] + counts["fatal"]), ("warning", counts["warning"]))
+    told = ", ".join(counted(number, word) for word, number in numbers if number)
+    yield f"{counted(counts['models'], 'model')}: {told or 'no problems found'}"
     if diagnostics:
         yield from ("", "| | Place | Finding | Rule |", "|---|---|---|---|")
     for each in diagnostics[:MOST]:
@@ -104,6 +106,11 @@ def summary(code: int, found: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {' | '.join(map(cell, cells))} |"
     if len(diagnostics) > MOST:
         yield from ("", f"{len(diagnostics) - MOST} more findings are in the log.")
+
+
+def counted(number: int, word: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def cell(text: str) -> str:

@@ -166,6 +166,16 @@ def test_a_change_behind_a_link_concerns_the_model_that_has_the_link(models: Pat
     assert told("--changed-since", "before", "--allow-links", "shared")[1] == sorted([*CALLERS, "leaf"])
 
 
+def test_a_change_of_what_a_config_names_next_to_its_model_concerns_the_model(models: Path, told: Told) -> None:
+    value = "$$TRITON_MODEL_DIRECTORY/../environments/env.tar.gz"
+    parameter = f'parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "{value}" }} }}\n'
+    written(models, {"calling/config.pbtxt": FILES["calling/config.pbtxt"] + parameter, "environments/env.tar.gz": ""})
+    done(models, "add", ".")
+    done(models, "commit", "-qm", "x")
+    written(models, {"environments/env.tar.gz": "more"})
+    assert told("--changed-since", "HEAD")[1] == ["calling", "environments"]
+
+
 def test_other_findings_do_not_count(models: Path, told: Told) -> None:
     written(models, {"new/config.pbtxt": PLAIN, "new/1/weights": ""})
     assert told()[0] == 1

@@ -69,12 +69,13 @@ def test_files_of_several_repositories_are_checked_in_one_run(models: Path, caps
     assert out.endswith("\n2 models: 1 error\n")
 
 
-def test_deleted_files_count_that_a_hook_is_not_told(models: Path) -> None:
+def test_deleted_files_count_that_a_hook_is_not_told(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Others that have changed do not: the hook's configuration may exclude them."""
     done(models, "rm", "-qr", "leaf")
     written(models, {"other/config.pbtxt": f"{BROKEN}\n"})
     assert run(["validate", "--files", "--gpus", "0"]) == 0
     assert run(["validate", "--files", "--gpus", "0", "--changed-since", "HEAD"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "models: the changed files concern 3 of 4 models"
 
 
 def test_what_git_does_not_say_is_in_the_document(

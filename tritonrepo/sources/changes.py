@@ -17,7 +17,7 @@ REFERENCE = "changed-since-reference"
 GIT = "changed-since-git"
 FILTER = re.compile(r"filter\.(?s:.*)\.(?:clean|process)")
 DEEPEN = "Fetch the history with `git fetch --unshallow`, or with `fetch-depth: 0` of actions/checkout."
-SAME = ("--no-renames", "--no-ext-diff", "--no-textconv", "--no-relative", "--ignore-submodules=dirty")
+SAME = ("--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
 """A moved file counts at both places; no program of the repository compares, and none is run in its submodules."""
 
 
