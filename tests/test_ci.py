@@ -6,8 +6,9 @@ import json
 import os
 import re
 import shlex
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests.actions import ACTION, Done, act
 from tests.documents import PAGES, ROOT, blocks, commands
 from tests.servers.packages import CHECK_JSONSCHEMA, installed
 from tests.test_changed import BROKEN, PLAIN, done, models, written
+from tests.test_lock_merge import git
 from tritonrepo.cli import run
 
 __all__ = ["models"]
@@ -116,7 +118,7 @@ def test_the_action_annotates_counts_and_summarizes(models: Path, runner: Path) 
     assert "::error " in done.printed
     assert "file=models/other/config.pbtxt" in done.printed
     assert json.loads((models.parent / "out.sarif").read_text("utf-8"))["version"] == "2.1.0"
-    assert done.summary.splitlines()[2] == "1 models: 1 errors, 0 warnings"
+    assert done.summary.splitlines()[2] == "1 model: 1 error"
     assert "other" in done.summary.splitlines()[-1]
 
 
@@ -201,30 +203,63 @@ def test_a_summary_shows_texts_as_they_are() -> None:
     assert not set("|<>[]()`@*:/\n") & set(shown)
     assert re.sub(r"&#(\d+);", lambda found: chr(int(found[1])), shown) == hostile.replace("\n", " ")
     finding = {"severity": "error", "path": "m", "line": 3, "column": 0, "message": "x", "rule": "y"}
-    counts = {"models": 1, "error": 2, "fatal": 1, "warning": 0}
+    counts = {"models": 2, "error": 2, "fatal": 1, "warning": 1}
     lines = [*summary(1, {"summary": counts, "diagnostics": [finding] * 102})]
-    assert lines[2] == "1 models: 3 errors, 0 warnings"
+    assert lines[2] == "2 models: 3 errors, 1 warning"
     assert lines[6] == "| error | m&#58;3 | x | y |"
     assert (len(lines), lines[-1]) == (108, "2 more findings are in the log.")
     assert "exit code 2" in [*summary(2, {"summary": {}, "diagnostics": []})][-1]
 
 
-def committing(models: Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Run the hook on what is staged, as pre-commit does: with the names of files that are there."""
-    from tests.test_lock_merge import git
+SESSION = "".join(block.text for block in blocks("ci.md") if block.language == "console")
 
-    names = git(models, "diff", "--staged", "--name-only", "--diff-filter=d", "-z").stdout.split("\0")[:-1]
+
+def test_a_new_user_gets_from_nothing_to_green(
+    inside: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Word by word, with what pre-commit does in its place; benchmarks/soak/hooks.py has the real one."""
+    (install,) = [block.text for block in blocks("ci.md") if block.language == "sh"]
+    assert install.startswith("pip install tritonrepo ")
+    codes = dict[str, list[int]]()
+    for line, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", SESSION, re.MULTILINE):
+        codes.setdefault(line, []).append(_typed(inside, line, monkeypatch))
+        pattern = re.sub(r"^…\\\n", "(?:.*\n)*", re.escape(shown), flags=re.MULTILINE)
+        out, err = capfd.readouterr()
+        assert re.fullmatch(pattern, out + err), f"{line}\n{out}{err}"
+    assert [each for line, each in codes.items() if "tritonrepo" in line] == [[1, 0], [1], [0]]
+    assert [each for line, each in codes.items() if "commit -q" in line] == [[1, 0]]
+    assert git(inside, "log", "--format=%s").stdout == "Add a ranker\n"
+
+
+def _typed(place: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return the exit code of a line of the session."""
+    if line.startswith("tritonrepo "):
+        return run(shlex.split(line)[1:])
+    if line == "pre-commit install":
+        click.echo("pre-commit installed at .git/hooks/pre-commit")
+        return 0
+    first, _, commit = line.partition(" && ")
+    assert subprocess.run(["bash", "-c", first], cwd=place, check=False).returncode == 0
+    if not commit:
+        return 0
+    (hook,) = plain(PRE_COMMIT)["repos"][0]["hooks"]
+    return committing(place, monkeypatch, hook["args"]) or git(place, *shlex.split(commit)[1:]).returncode
+
+
+def committing(top: Path, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str]) -> int:
+    """Run the hook on what is staged, as pre-commit does: with the names of files that are there."""
+    names = git(top, "diff", "--staged", "--name-only", "--diff-filter=d", "-z").stdout.split("\0")[:-1]
     (hook,) = (each for each in HOOKS if each["id"] == "tritonrepo-validate")
-    monkeypatch.chdir(models.parent)
-    return run([*shlex.split(hook["entry"])[1:], "--gpus", "0", *names])
+    monkeypatch.chdir(top)
+    return run([*shlex.split(hook["entry"])[1:], *arguments, *names])
 
 
 def test_the_hook_checks_the_models_of_a_commit(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """benchmarks/soak/hooks.py does so with pre-commit itself."""
     written(models, {"new/config.pbtxt": PLAIN, "new/1/x": "", "README.md": ""})
     done(models, "add", ".")
-    assert committing(models, monkeypatch) == 0
+    assert committing(models.parent, monkeypatch, ["--gpus", "0"]) == 0
     done(models, "commit", "-qm", "x")
     done(models, "rm", "-qr", "leaf")
-    assert committing(models, monkeypatch) == 1
+    assert committing(models.parent, monkeypatch, ["--gpus", "0"]) == 1
     assert all(each["always_run"] and each["require_serial"] for each in HOOKS)

@@ -44,7 +44,8 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-CONSOLE = of("console")
+CONSOLE = {name: text for name, text in of("console").items() if not name.startswith("ci.md ")}
+"""Those of ci.md are one session, with a hook of git: see test_ci.py."""
 
 
 @pytest.mark.parametrize("block", CONSOLE.values(), ids=CONSOLE)
@@ -117,6 +118,7 @@ def test_the_other_lines_of_shell_blocks_are_those_that_are_run_elsewhere() -> N
         "pip install -q '.[local,ui]'",
         "pip install -q '.[local]'",
         "pip install -q -e '.[all,test]'",
+        "pip install tritonrepo pre-commit",
         "python -m pytest -q -n 2",
         "python -m pytest -q -n 2 tests/test_rules.py tests/rules tests/test_order.py",
         "python3 -m venv .venv && . .venv/bin/activate",

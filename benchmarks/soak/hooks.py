@@ -1,5 +1,6 @@
-"""The hook of pre-commit with pre-commit itself: `python -m benchmarks.soak.hooks` (pip install pre-commit).
+"""The hook with pre-commit itself: `python -m benchmarks.soak.hooks` (pip install pre-commit).
 
+It types the session of docs/ci.md, line by line, in a shell that has this package and pre-commit.
 It tries this checkout's hook on a repository, then installs it and commits: a model that is fine, one that is broken,
 and the removal of one that another still calls. What git does must be what the hook decides.
 """
@@ -7,11 +8,13 @@ and the removal of one that another still calls. What git does must be what the 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.documents import blocks
 from tests.test_changed import BROKEN, FILES, PLAIN, written
 
 ROOT = Path(__file__).parent.parent.parent
@@ -73,13 +76,33 @@ def steps(place: Path) -> list[bool]:
     return found
 
 
+def session(place: Path, programs: Path) -> list[bool]:
+    """Type the session of the page, and return whether each line printed what it must."""
+    programs.mkdir()
+    (programs / "tritonrepo").write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m tritonrepo "$@"\n', "utf-8")
+    (programs / "tritonrepo").chmod(0o755)
+    commit, found = git(ROOT, "rev-parse", "HEAD")[1].strip(), list[bool]()
+    (config,) = (block.text for block in blocks("ci.md") if block.text.startswith("repos:"))
+    config = re.sub(r"repo: \S+", f"repo: {ROOT}", re.sub(r"rev: \S+", f"rev: {commit}", config))
+    written(place, {".pre-commit-config.yaml": config})
+    page = "".join(block.text for block in blocks("ci.md") if block.language == "console")
+    named = [f"GIT_{role}_{what}=x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
+    for line, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", page, re.MULTILINE):
+        words = ("env", f"PATH={programs}:{os.environ['PATH']}", f"PYTHONPATH={ROOT}", *named, "bash", "-c", line)
+        _, printed = run(place, *words)
+        pattern = re.sub(r"^…\\\n", "(?:.*\n)*", re.escape(shown), flags=re.MULTILINE)
+        found.append(expected(line, (int(re.fullmatch(pattern, printed) is None), printed), 0))
+    return found
+
+
 def main() -> int:
     """Run the steps, and return the exit code."""
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory, "tree")
         place.mkdir()
         os.environ["PRE_COMMIT_HOME"] = str(Path(directory, "home"))
-        return 0 if all(steps(place)) else 1
+        (typed := Path(directory, "typed")).mkdir()
+        return 0 if all([*steps(place), *session(typed, Path(directory, "programs"))]) else 1
 
 
 if __name__ == "__main__":
