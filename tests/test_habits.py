@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 import pytest
 
 from tests.documents import commands
-from tritonrepo.cli import everywhere, root, run
+from tritonrepo.cli import everywhere, output, root, run
 
 Capture = pytest.CaptureFixture[str]
 RED = "\x1b[1;31merror\x1b[0m"
@@ -135,3 +136,35 @@ def test_a_run_keeps_nothing_for_the_next_one(broken: Path, capsys: Capture) -> 
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert out.endswith("1 model: 1 error\n")
+
+
+TIMED = re.compile(r" \(\d+\.\d s\)$", re.MULTILINE)
+LINES = {
+    "validate": (["validate", "models"], "1 model: 1 error"),
+    "a quiet validate": (["validate", "models", "-q"], None),
+    "JSON": (["validate", "models", "--format", "json"], None),
+    "build": (["build", "-f", "stack/tritonrepo.yaml", "-o", "built"], "built: written"),
+    "a build that only shows": (["build", "-f", "stack/tritonrepo.yaml", "-o", "built", "--dry-run"], None),
+}
+
+
+@pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize(("arguments", "closing"), LINES.values(), ids=LINES)
+def test_on_a_terminal_the_closing_line_has_a_time(
+    arguments: list[str], closing: str | None, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    assert run(["init", "-q", "stack", "--template", "model"]) == 0
+    capsys.readouterr()
+    with monkeypatch.context() as terminal:
+        terminal.setattr(output, "on_terminal", lambda: True)
+        terminal.setattr("tritonrepo.cli.build.on_terminal", lambda: True)
+        run(arguments)
+    shown = "".join(capsys.readouterr())
+    found = [line for line in shown.splitlines() if TIMED.search(line)]
+    assert [TIMED.sub("", line) for line in found] == ([closing] if closing else [])
+
+
+@pytest.mark.usefixtures("broken")
+def test_elsewhere_no_output_has_a_time(capsys: Capture) -> None:
+    assert run(["validate", "models"]) == 1
+    assert not TIMED.search("".join(capsys.readouterr()))

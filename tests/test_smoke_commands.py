@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,19 @@ def test_one_failure_is_enough_for_code_1_and_models_are_sorted(capsys: pytest.C
         ("b", "loaded", "passed"), ("b", "files", "not checked"), ("b", "answer", "passed"),
     ]  # fmt: skip
     assert [d["rule"] for d in json.loads(out)["diagnostics"]] == ["smoke-answer"]
+
+
+def test_the_closing_line_is_left_out_if_quiet_and_has_a_time_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *whole, closing = smoked(capsys, "--only", "b")[1].splitlines()
+    assert re.match(r"1 \w+, 3 checks: ", closing)
+    quiet = smoked(capsys, "--only", "b", "-q")[1].splitlines()
+    assert len(quiet) == len(whole) - 1
+    assert quiet[-1] == whole[-2]
+    monkeypatch.setattr("tritonrepo.cli.output.on_terminal", lambda: True)
+    timed = smoked(capsys, "--only", "b")[1].splitlines()[-1]
+    assert re.fullmatch(re.escape(closing) + r" \(\d+\.\d s\)", timed)
 
 
 def test_what_is_not_checked_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -163,12 +164,13 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; what went wrong is printed on stderr."""
+    began = time.monotonic()
     if COMPLETE in os.environ:
         from tritonrepo.cli.completing import register
 
         register()
     try:
-        code = root.main(arguments, prog_name="tritonrepo", complete_var=COMPLETE, standalone_mode=False)
+        code = root.main(arguments, prog_name="tritonrepo", complete_var=COMPLETE, standalone_mode=False, obj=began)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()  # the help, whose line breaks are meant
         code = 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.output import colour, painted, say, talk
+from tritonrepo.cli.output import colour, on_terminal, painted, say, talk, timed
 from tritonrepo.cli.stack import stack_files, workspace
 from tritonrepo.cli.values import NAMED, allow_links
 from tritonrepo.diagnostics import Severity, Stop
@@ -86,6 +86,8 @@ def command(
         raise Stop(refused)
     if not (check or dry_run):
         apply_build(build)
+        if build.plan and on_terminal():
+            talk(timed(f"{out}: written"))
     return int(check and (bool(build.plan) or build.drifted))
 
 

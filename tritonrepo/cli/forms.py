@@ -17,7 +17,7 @@ import click
 from tritonrepo.cli import everywhere
 from tritonrepo.cli.checking import Checking
 from tritonrepo.cli.files import WRITTEN, write
-from tritonrepo.cli.output import colour, document, painted, say
+from tritonrepo.cli.output import colour, document, painted, say, timed
 from tritonrepo.diagnostics import Diagnostic, Faults, Stop, closest
 from tritonrepo.flows.validate import Judgement
 from tritonrepo.report import github, gitlab, junit, sarif
@@ -109,7 +109,7 @@ class Forms(NamedTuple):
         """
         if self.form == "text" and checking.parts and not everywhere.quiet():
             checked = checking.checked()
-            say(report_text.summary(checked), *report_text.resolved(checked, verbose=verbose))
+            say(timed(report_text.summary(checked)), *report_text.resolved(checked, verbose=verbose))
 
 
 def _home() -> Home:

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
@@ -68,6 +69,20 @@ def talk(*lines: str) -> None:
     """Print lines on stderr that are neither the result nor a fault; with --quiet, they are left out."""
     if not everywhere.quiet():
         say(*lines, err=True)
+
+
+def on_terminal() -> bool:
+    """Return whether people read stdout as it is printed."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def timed(text: str) -> str:
+    """Return a closing line with how long the run took, if it is for a terminal; what is compared has no times."""
+    context = click.get_current_context(silent=True)
+    began = None if context is None else context.find_root().obj
+    if not isinstance(began, float) or not on_terminal():
+        return text
+    return f"{text} ({time.monotonic() - began:.1f} s)"
 
 
 def piece(text: str) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tritonrepo.cli import everywhere
 from tritonrepo.cli.files import write
-from tritonrepo.cli.output import document, say
+from tritonrepo.cli.output import document, say, timed
 from tritonrepo.cli.results import HEAD, gaps, junit_rows, proofs, rows, summary, texts
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.plain import printable
@@ -45,7 +46,8 @@ class Output(NamedTuple):
                 say("", *proven)
             for line in gaps(results):
                 say("", line)
-            say("", summary(results))
+            if not everywhere.quiet():
+                say("", timed(summary(results)))
         if self.junit is not None:
             write(self.junit, junit(self.url, junit_rows(explained(results))))
 
