@@ -228,7 +228,7 @@ def _wrong(cursor: Cursor, spec: FieldType, words: str, *, lower: bool = False) 
     start, end = cursor.starts[first], cursor.ends[last]
     named = cursor.source.text[start:end].decode("utf-8", "replace")
     own = _missing(cursor, spec) or spelling.literal(named, spec)
-    if cursor.texts[last + 1] in NEXT or cursor.texts[last + 1] == b"=":
+    if own.write and (cursor.texts[last + 1] in NEXT or cursor.texts[last + 1] == b"="):
         own = own._replace(write="")  # it may be a field's name
     elif own.write and first != last:
         own = own._replace(write="", edits=(Edit(start, end, own.write.encode()),))
