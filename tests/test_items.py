@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tritonrepo.pbtxt import Message, parse
-from tritonrepo.pbtxt.editor import apply
-from tritonrepo.pbtxt.items import clear, drop, number
+from tritonrepo.pbtxt.editor import apply, delete_items
+from tritonrepo.pbtxt.items import become, number
 
 LIST = """dims: [
     1,  # one, the first
@@ -49,7 +49,7 @@ def test_values_go_with_their_commas(dims: str, places: set[int], becomes: str) 
     text, node = tensor(dims)
     field = node.get("dims")
     assert field
-    after = apply(text, drop(field, places)).decode()
+    after = apply(text, delete_items(field, places)).decode()
     assert " ".join(after.split()) == " ".join(tensor(becomes)[0].decode().split())
 
 
@@ -84,6 +84,18 @@ def test_any_list_becomes_any_other(pieces: list[list[str]], to: list[int], blan
     assert dims_of(after) == to
 
 
-def test_fields_of_several_names_are_removed() -> None:
-    text, node = tensor("dims: 1 dims: 2 # a\n allow_ragged_batch: true")
-    assert apply(text, clear(node, "dims", "allow_ragged_batch")) == b"input { name: 'IN' # a\n }\n"
+BECOMES = {
+    "a list": ("dims: [ 1,\n 2 ]; dims: 3", "allow_ragged_batch: true; dims: 3"),
+    "no blank behind": ("dims: [1]dims: 3", "allow_ragged_batch: true dims: 3"),
+    "comments inside": ("dims: [ 1, # one\n 2 ] dims: 3", "allow_ragged_batch: true # one\n dims: 3"),
+    "comments behind": ("dims: 1 # one\n", "allow_ragged_batch: true # one\n"),
+}
+
+
+@pytest.mark.parametrize(("dims", "becomes"), BECOMES.values(), ids=BECOMES)
+def test_a_field_becomes_another(dims: str, becomes: str) -> None:
+    text, node = tensor(dims)
+    edit = become(node.fields[1], node, "allow_ragged_batch", value=True)
+    after = apply(text, [edit])
+    assert not parse(after).faults
+    assert " ".join(after.decode().split()) == " ".join(tensor(becomes)[0].decode().split())

@@ -390,7 +390,7 @@ FIXES = {
     "the batch, in a list over lines": (
         BATCHED,
         BATCH + io(LONG, "dims: [ 4 ]"),
-        BATCH + io(LONG.replace(" -1,", ""), "dims: [ 4 ]"),
+        BATCH + io(LONG.replace("-1,", ""), "dims: [ 4 ]"),
         "safe",
     ),
     "the batch, one by one": (
@@ -448,7 +448,7 @@ FIXES = {
         "onnx-input-count",
         "input [ { name: 'X' data_type: TYPE_FP32 dims: 1 }, # not there\n"
         + (list_ := IN[6:].strip() % "-1, 4" + " ]\n" + OUT % "-1, 4"),
-        "input [ # not there\n" + list_,
+        "input [  # not there\n" + list_,
         "unsafe",
     ),
     "no inputs": ("onnx-no-io-without-autofill", OUT % "-1, 4", IN % "-1, 4" + OUT % "-1, 4", "safe"),

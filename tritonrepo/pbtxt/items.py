@@ -1,83 +1,24 @@
-"""Edits of repeated fields of a hand-written text, written as lists, one by one, or both; comments stay."""
+"""Edits of a hand-written text that change what a field is, or the numbers of a repeated one, however it is written."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from tritonrepo.pbtxt.editor import BLANKS, Edit, change, delete, insert
-from tritonrepo.pbtxt.nodes import Data, Field, Message, Scalar, Source, Value
+from tritonrepo.pbtxt.editor import Edit, change, delete, delete_items, insert
+from tritonrepo.pbtxt.nodes import Data, Field, Message, Scalar, Value
 from tritonrepo.pbtxt.printer import field_lines
 
 
-def clear(message: Message, *names: str) -> list[Edit]:
-    """Remove all fields of these names."""
-    return [delete(field) for field in message.fields if field.name in names]
-
-
 def become(field: Field, message: Message, name: str, value: Data) -> Edit:
-    """Replace a field, however it is written, by another one of its message, which is a scalar."""
+    """Replace a field by another one of its message, which is a scalar; comments stay."""
     text, end = field.source.text, field.end
-    end -= text[end - 1 : end] in {b",", b";"}
     (line,) = field_lines(message.kind.fields[name], value, "")
+    gone = delete(field)
+    if gone.text:
+        return gone._replace(text=f"{line} ".encode() + gone.text)
+    end -= text[end - 1 : end] in {b",", b";"}
     apart = b" " if text[end : end + 1].isalnum() else b""
     return Edit(field.start, end, line.encode() + apart)
-
-
-def drop(field: Field, places: Collection[int]) -> list[Edit]:
-    """Remove some values of a field with their commas; the whole field if nothing is left of it."""
-    if len(places) == len(field.values):
-        return [delete(field)]
-    edits: list[Edit] = []
-    kept = max(place for place in range(len(field.values)) if place not in places)
-    for place in sorted(places):
-        edits += _ahead(field, place) if place < kept else _behind(field, place)
-    return edits
-
-
-def take(message: Message, value: Value) -> list[Edit]:
-    """Remove one value of a field of a message."""
-    places = [(field, place) for field in message.fields for place, each in enumerate(field.values) if each is value]
-    return [edit for field, place in places for edit in drop(field, {place})]
-
-
-def _ahead(field: Field, place: int) -> list[Edit]:
-    """Remove a value and the comma behind it."""
-    source, start, end = field.source, field.values[place].start, field.values[place].end
-    comma = _comma(source, end, field.values[place + 1].start)
-    if source.text[end:comma].strip():
-        return [Edit(start, end, b""), Edit(comma, comma + 1, b"")]
-    return [_line(source, start, comma + 1)]
-
-
-def _behind(field: Field, place: int) -> list[Edit]:
-    """Remove a value and the comma in front of it."""
-    source, start, end = field.source, field.values[place].start, field.values[place].end
-    comma = _comma(source, field.values[place - 1].end, start)
-    if source.text[comma + 1 : start].strip():
-        return [Edit(comma, comma + 1, b""), Edit(start, end, b"")]
-    return [Edit(comma, end, b"")]
-
-
-def _line(source: Source, start: int, end: int) -> Edit:
-    """Remove a range with its line if nothing else is on it, or else with the blanks behind it."""
-    text, begin = source.text, source.text.rfind(b"\n", 0, start) + 1
-    while text[end : end + 1] and text[end] in BLANKS:
-        end += 1
-    if text[end : end + 1] == b"\n" and not text[begin:start].strip(BLANKS):
-        return Edit(begin, end + 1, b"")
-    return Edit(start, end, b"")
-
-
-def _comma(source: Source, start: int, end: int) -> int:
-    """Return the first comma of a range that is not in a comment."""
-    while True:
-        found = source.text.index(b",", start, end)
-        behind = bisect_right(source.comments, (found, len(source.text)))
-        stop = source.comments[behind - 1][1] if behind else 0
-        if stop <= found:
-            return found
-        start = stop
 
 
 def number(message: Message, name: str, to: Sequence[int]) -> list[Edit]:
@@ -94,7 +35,7 @@ def number(message: Message, name: str, to: Sequence[int]) -> list[Edit]:
     for field in fields:
         gone = range(min(left, len(field.values)))
         left -= len(gone)
-        edits += drop(field, gone) if gone else ()
+        edits += delete_items(field, gone) if gone else ()
     kept = values[over:]
     if new:
         field, first = kept.pop(0)

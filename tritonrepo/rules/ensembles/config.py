@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Fix, Severity
 from tritonrepo.pbtxt.editor import delete, insert
-from tritonrepo.pbtxt.items import become, clear
+from tritonrepo.pbtxt.items import become
 from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.steps import steps
-from tritonrepo.rules.mending import created, edited, together
+from tritonrepo.rules.mending import created, edited, together, unset
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -178,7 +178,7 @@ def namespace(model: Model) -> Iterator[Finding]:
 def _without(model: Model, name: str) -> Fix | None:
     """Return the fix that removes a field, which loses what it says about the models of the steps."""
     empty = not any(message.fields for message in model.config.messages(name))
-    return edited(model, *clear(model.config, name), safe=empty)
+    return edited(model, *unset(model.config, name), safe=empty)
 
 
 def _scheduled(model: Model) -> bool:

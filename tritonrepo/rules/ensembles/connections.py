@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Fix, Severity
-from tritonrepo.pbtxt import Message
-from tritonrepo.pbtxt.items import drop
-from tritonrepo.pbtxt.nodes import Value
 from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.dataflow import (
     Dataflow,
@@ -19,7 +16,7 @@ from tritonrepo.rules.ensembles.dataflow import (
     written_twice,
 )
 from tritonrepo.rules.ensembles.steps import Mapped, Step, steps
-from tritonrepo.rules.mending import edited
+from tritonrepo.rules.mending import edited, without
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -193,16 +190,8 @@ def _needed(flow: Dataflow, step: Step) -> bool:
 
 def _unmapped(model: Model, step: Step, mapped: Mapped) -> Fix | None:
     """Return the fix that removes an output of a step's model from the map."""
-    places = {
-        field: [place for place, entry in enumerate(field.values) if _key(entry) == mapped.key]
-        for field in step.node.fields
-        if field.name == "output_map"
-    }
-    return edited(model, *(edit for field, gone in places.items() if gone for edit in drop(field, gone)), safe=False)
-
-
-def _key(entry: Value) -> str | None:
-    return entry.text("key") if isinstance(entry, Message) else None
+    gone = [entry for entry in step.node.entries("output_map") if entry.text("key") == mapped.key]
+    return edited(model, *without(step.node, "output_map", gone), safe=False)
 
 
 def _unreached(flow: Dataflow) -> dict[str, str]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
-from tritonrepo.pbtxt.items import clear
 from tritonrepo.repository import Model
 from tritonrepo.rules.instances.groups import AUTO, CPU, GPU, MODEL, Group, groups, machine, reason, usable
-from tritonrepo.rules.mending import edited
+from tritonrepo.rules.mending import edited, unset
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -26,7 +25,7 @@ def named(group: Group, model: Model) -> Finding:
         hint = "Remove gpus: the model chooses its own devices."
     message = f"a {group.written} group cannot list gpus, but this one lists [ {listed} ]"
     words = reason(group, model, f"has kind {group.kind} but specifies one or more GPUs")
-    fix = edited(model, *clear(group.node, "gpus"), safe=group.kind == MODEL)
+    fix = edited(model, *unset(group.node, "gpus"), safe=group.kind == MODEL)
     return Finding(group.gpus[0], message, hint=hint, reason=words, item=group.item, fix=fix)
 
 
@@ -60,7 +59,7 @@ def auto_gpus_not_usable(model: Model) -> Iterator[Finding]:
             hint=counted(model, "Remove gpus, so that Triton uses all GPUs or else the CPU"),
             reason=reason(group, model, f"has kind {CPU} but specifies one or more GPUs"),
             item=group.item,
-            fix=edited(model, *clear(group.node, "gpus"), safe=False),
+            fix=edited(model, *unset(group.node, "gpus"), safe=False),
         )
 
 

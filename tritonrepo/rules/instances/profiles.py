@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, State
 from tritonrepo.pbtxt import Scalar
-from tritonrepo.pbtxt.items import clear
 from tritonrepo.repository import Model
 from tritonrepo.rules.instances.groups import Group, groups, reason
-from tritonrepo.rules.mending import edited
+from tritonrepo.rules.mending import edited, unset
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -54,7 +53,7 @@ def not_tensorrt(model: Model) -> Iterator[Finding]:
                 hint="Remove profile.",
                 reason=reason(group, model, words),
                 item=group.item,
-                fix=edited(model, *clear(group.node, "profile"), safe=True),
+                fix=edited(model, *unset(group.node, "profile"), safe=True),
             )
 
 

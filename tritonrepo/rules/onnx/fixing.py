@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from tritonrepo.diagnostics import Fix
 from tritonrepo.pbtxt import Enum, Scalar
 from tritonrepo.pbtxt.editor import Edit, change, insert
-from tritonrepo.pbtxt.items import number, take
+from tritonrepo.pbtxt.items import number
 from tritonrepo.pbtxt.printer import Value as Written
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
 from tritonrepo.repository.sessions import VARIABLE, Session, Value, sessions
 from tritonrepo.repository.tensors import ListedTensor
-from tritonrepo.rules.mending import edited
+from tritonrepo.rules.mending import edited, without
 from tritonrepo.rules.onnx.compared import Pair
 from tritonrepo.rules.onnx.mismatch import Difference, own
 
@@ -110,7 +110,7 @@ def renamed(model: Model, tensor: ListedTensor, to: str) -> Fix | None:
 
 def unlisted(model: Model, tensor: ListedTensor) -> Fix | None:
     """Return the fix that removes a listed tensor."""
-    return _edited(model, take(model.config, tensor.node), safe=False)
+    return _edited(model, without(model.config, tensor.kind, [tensor.node]), safe=False)
 
 
 def _edited(model: Model, edits: Iterable[Edit], *, safe: bool) -> Fix | None:

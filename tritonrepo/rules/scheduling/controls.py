@@ -8,11 +8,11 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Fix, Severity
 from tritonrepo.pbtxt import Enum, Field, Message
 from tritonrepo.pbtxt.editor import change, delete
-from tritonrepo.pbtxt.items import become, clear
+from tritonrepo.pbtxt.items import become
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
-from tritonrepo.rules.mending import edited
+from tritonrepo.rules.mending import edited, unset
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -192,12 +192,13 @@ def corrid_with_values(model: Model) -> Iterator[Finding]:
 def _without_values(model: Model, control: Message) -> Fix | None:
     """Return the fix that removes the values of a control, or replaces them by a type of IDs if it has none."""
     written = control.scalars("data_type")
+    gone = [edit for name in PAIRS for edit in unset(control, name)]
     if control.enum("data_type") in IDS:
-        return edited(model, *clear(control, *PAIRS), safe=True)
+        return edited(model, *gone, safe=True)
     to = Enum(IDS[0])
     if written:
         typed = change(written[-1], control.kind.fields["data_type"], to)
-        return edited(model, *clear(control, *PAIRS), typed, safe=False)
+        return edited(model, *gone, typed, safe=False)
     first, *others = [field for field in control.fields if field.name in PAIRS]
     return edited(model, become(first, control, "data_type", to), *map(delete, others), safe=False)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
-from tritonrepo.pbtxt.items import clear
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete_inputs
-from tritonrepo.rules.mending import edited
+from tritonrepo.rules.mending import edited, unset
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -29,7 +28,7 @@ def response_cache(model: Model) -> Iterator[Finding]:
             "response_cache is enabled, but a model with sequence_batching cannot use it",
             hint="Remove response_cache.",
             reason=f"{words} Please disable the response cache.",
-            fix=edited(model, *clear(model.config, "response_cache"), safe=True),
+            fix=edited(model, *unset(model.config, "response_cache"), safe=True),
         )
 
 
