@@ -2082,6 +2082,7 @@ CALLEE: dict[str, Entry] = {
 }
 HEAD = 'platform: "ensemble"\n' + io("4", "4")
 ONE = f"ensemble_scheduling {{\n{step('a', {'IN': 'IN'}, {'OUT': 'OUT'})}}}"
+TWO = ONE.replace("\n}", "\n" + step("a", {"IN": "IN"}, {"OUT": "OUT"}).replace('"OUT" }', '"MORE" }') + "}")
 FIXES = {
     "a platform in place of a backend": (
         "ensemble-scheduling-wrong-platform",
@@ -2100,6 +2101,36 @@ FIXES = {
         bad := 'backend: "python"\n' + io("4", "4") + ONE.replace("output_map", "input_map"),
         bad,
         "",
+    ),
+    "a model in two steps": (
+        "step-model-missing",
+        HEAD + TWO.replace('"a"', "'aa'"),
+        HEAD + TWO,
+        "unsafe",
+    ),
+    "an input in other letters": (
+        "step-input-unknown",
+        HEAD + ONE.replace('key: "IN"', "key: 'In' # of a\n"),
+        HEAD + ONE.replace('key: "IN"', 'key: "IN" # of a\n'),
+        "safe",
+    ),
+    "an output of another name": (
+        "step-output-unknown",
+        HEAD + ONE.replace('key: "OUT"', "key: 'OUTPUT'"),
+        HEAD + ONE,
+        "unsafe",
+    ),
+    "an input that two steps read": (
+        "ensemble-input-unused",
+        HEAD + TWO.replace('value: "IN"', "value: 'in'"),
+        HEAD + TWO,
+        "safe",
+    ),
+    "an output in a list": (
+        "ensemble-output-unused",
+        HEAD + ONE.replace('output_map { key: "OUT" value: "OUT" }', "output_map [ <key: 'OUT'; value: 'UOT'> ]"),
+        HEAD + ONE.replace('output_map { key: "OUT" value: "OUT" }', "output_map [ <key: 'OUT'; value: \"OUT\"> ]"),
+        "unsafe",
     ),
     "instance groups here and there": (
         "ensemble-instance-group",

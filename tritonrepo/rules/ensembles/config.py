@@ -161,7 +161,10 @@ def decoupled_flag(model: Model) -> Iterator[Finding]:
     if model.is_ensemble:
         policy = model.config.get("model_transaction_policy")
         yield Finding(
-            policy, "Triton overwrites model_transaction_policy of an ensemble to match its steps", hint="Remove it."
+            policy,
+            "Triton overwrites model_transaction_policy of an ensemble to match its steps",
+            hint="Remove it.",
+            fix=edited(model, *unset(model.config, "model_transaction_policy"), safe=True),
         )
 
 
@@ -170,9 +173,9 @@ def namespace(model: Model) -> Iterator[Finding]:
     """The model_namespace of a step has no effect."""
     for step in steps(model):
         if step.node.has("model_namespace"):
-            yield Finding(
-                step.node.get("model_namespace"), "Triton overwrites the model_namespace of a step", hint="Remove it."
-            )
+            fix = edited(model, *unset(step.node, "model_namespace"), safe=True)
+            message = "Triton overwrites the model_namespace of a step"
+            yield Finding(step.node.get("model_namespace"), message, hint="Remove it.", fix=fix)
 
 
 def _without(model: Model, name: str) -> Fix | None:

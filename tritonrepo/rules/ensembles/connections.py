@@ -15,6 +15,7 @@ from tritonrepo.rules.ensembles.dataflow import (
     waiting,
     written_twice,
 )
+from tritonrepo.rules.ensembles.naming import other_tensor
 from tritonrepo.rules.ensembles.steps import Mapped, Step, steps
 from tritonrepo.rules.mending import edited, without
 from tritonrepo.rules.registry import Finding, rule
@@ -105,7 +106,8 @@ def input_unused(model: Model) -> Iterator[Finding]:
             yield Finding(name_of(flow.inputs[name]), message, hint=hint, reason=reason, item=item, quiet=not name)
         else:
             message = f'no step writes tensor "{meant}", and no step reads ensemble input "{name}"'
-            yield Finding(flow.readers[meant][1].at, message, hint=f'Did you mean "{name}"?', reason=reason, item=item)
+            at, fix = flow.readers[meant][1].at, other_tensor(model, "input_map", meant, name)
+            yield Finding(at, message, hint=f'Did you mean "{name}"?', reason=reason, item=item, fix=fix)
 
 
 @rule("ensemble-output-unused", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.after("ensemble-input-unused"))
@@ -124,7 +126,8 @@ def output_unused(model: Model) -> Iterator[Finding]:
             yield Finding(name_of(flow.outputs[name]), message, hint=hint, reason=reason, item=item, quiet=not name)
         else:
             message = f'no step reads tensor "{meant}", and no step writes ensemble output "{name}"'
-            yield Finding(flow.writers[meant][1].at, message, hint=f'Did you mean "{name}"?', reason=reason, item=item)
+            at, fix = flow.writers[meant][1].at, other_tensor(model, "output_map", meant, name)
+            yield Finding(at, message, hint=f'Did you mean "{name}"?', reason=reason, item=item, fix=fix)
 
 
 @rule("output-not-written", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.same_walk("ensemble-output-unused"))
@@ -145,6 +148,7 @@ def output_not_written(model: Model) -> Iterator[Finding]:
             hint=_source(flow, last),
             reason=reason,
             item=flow.outputs[output].item,
+            fix=_read_instead(model, flow, last),
         )
 
 
@@ -204,6 +208,12 @@ def _unreached(flow: Dataflow) -> dict[str, str]:
             if last not in found.values() and last not in known:
                 found[output] = last
     return found
+
+
+def _read_instead(model: Model, flow: Dataflow, name: str) -> Fix | None:
+    """Return the fix that makes the steps read the tensor that is meant, if there is one."""
+    meant = flow.partners.get(name) if name not in flow.writers else None
+    return other_tensor(model, "input_map", name, meant) if meant else None
 
 
 def _absent(flow: Dataflow, name: str) -> str:

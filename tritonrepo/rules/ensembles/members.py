@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity, State, Verdict
 from tritonrepo.pbtxt.editor import put
 from tritonrepo.repository import Model
+from tritonrepo.rules.ensembles.naming import other_model
 from tritonrepo.rules.ensembles.steps import Step, nearest, steps, these, walked
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.mending import edited
@@ -29,6 +30,7 @@ def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
                 hint=f'Did you mean "{meant}"?' if meant else "Add the model, or name one that exists.",
                 reason=reason,
                 item=step.number,
+                fix=other_model(model, step.model, meant) if meant else None,
             )
 
 

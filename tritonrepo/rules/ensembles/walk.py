@@ -16,6 +16,7 @@ from tritonrepo.repository.once import once
 from tritonrepo.rules.ensembles import agreement
 from tritonrepo.rules.ensembles.agreement import EVERY, UNKNOWN, Definition
 from tritonrepo.rules.ensembles.comparison import Problem, Visit, Walk, agree, optional
+from tritonrepo.rules.ensembles.naming import other_key
 from tritonrepo.rules.ensembles.steps import Step, nearest, steps
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.mending import edited
@@ -114,15 +115,16 @@ def _unknown(walk: Walk, visit: Visit, kind: str, names: Collection[str], free: 
     mapping, how = (step.inputs, "mapping to") if kind == "input" else (step.outputs, "mapped from")
     for mapped in mapping.values() if visit.seen.exact else ():
         if mapped.key not in names:
-            meant = _meant(kind, mapped.key, free)
+            meant, later = _meant(kind, mapped.key, free), _later(visit, kind, mapped.key)
             walk.add(
                 f"step-{kind}-unknown",
                 Finding(
                     _key(step, f"{kind}_map", mapped.key),
                     f'model "{step.model}" has no {kind} "{mapped.key}"',
-                    hint=_hint(meant, visit, kind, mapped.key, names),
+                    hint=later or _hint(meant, kind, names),
                     reason=f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor} is {how} non-existing "
                     f"{kind} {mapped.key} in model {step.model}",
+                    fix=other_key(walk.model, step, f"{kind}_map", mapped.key, meant) if meant and not later else None,
                 ),
             )
 
@@ -180,10 +182,13 @@ def _meant(kind: str, key: str, free: list[str]) -> str | None:
     return meant
 
 
-def _hint(meant: str | None, visit: Visit, kind: str, key: str, names: Collection[str]) -> str:
+def _later(visit: Visit, kind: str, key: str) -> str:
+    """Return the hint for a tensor that a later vLLM backend has; "" for any other."""
     later = by_name().get((kind, key)) if visit.callee.backend == "vllm" else None
-    if later is not None:
-        return f"Use Triton {later.since} or later, whose vLLM backend has it."
+    return f"Use Triton {later.since} or later, whose vLLM backend has it." if later is not None else ""
+
+
+def _hint(meant: str | None, kind: str, names: Collection[str]) -> str:
     if meant is not None:
         return f'Did you mean "{meant}"?'
     if names:

@@ -97,4 +97,5 @@ def secondary_devices(model: Model) -> Iterator[Finding]:
         written = group.node.get("secondary_devices")
         if written is not None and written.values:
             message = f'secondary_devices has no effect because the backend "{model.backend}" never asks for it'
-            yield Finding(written, message, hint="Remove secondary_devices.")
+            fix = edited(model, *unset(group.node, "secondary_devices"), safe=True)
+            yield Finding(written, message, hint="Remove secondary_devices.", fix=fix)

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt.editor import put
 from tritonrepo.repository import Model
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.onnx.options import CLOSE, KNOWN, ON_GPU, on_gpu, parameter, whole
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -51,6 +53,9 @@ def unknown(model: Model) -> Iterator[Finding]:
                 next(reversed(entry.scalars("key")), entry),
                 f'the backend does not read the parameter "{name}"',
                 hint=f'Did you mean "{meant}"?',
+                fix=edited(model, put(entry, "key", meant), safe=name.casefold() == meant)
+                if parameter(model, meant) is None
+                else None,
             )
 
 

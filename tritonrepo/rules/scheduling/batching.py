@@ -8,6 +8,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message, Scalar
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete_inputs
+from tritonrepo.rules.mending import edited, without
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -87,7 +88,10 @@ def preferred_twice(model: Model) -> Iterator[Finding]:
     for size in preferred(model):
         if size.data in seen:
             message = f"preferred_batch_size {size.data} is already listed"
-            yield Finding(size, message, hint=f"Remove the duplicate {size.data}.")
+            batching = model.config.message("dynamic_batching")
+            edits = without(batching, "preferred_batch_size", [size]) if batching is not None else ()
+            fix = edited(model, *edits, safe=True)
+            yield Finding(size, message, hint=f"Remove the duplicate {size.data}.", fix=fix)
         seen.add(size.data)
 
 
