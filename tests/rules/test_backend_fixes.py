@@ -95,7 +95,7 @@ VLLM = {
     "type and dims of a tensor": Fixed(
         "vllm-io-contract",
         'input { name: "stream" data_type: TYPE_INT32, dims: [ 1,  # one\n 2 ] optional: true }',
-        'input { name: "stream" data_type: TYPE_BOOL, dims: [ 1 ] optional: true }',
+        'input { name: "stream" data_type: TYPE_BOOL, dims: [ 1  # one\n  ] optional: true }',
         safe=False,
     ),
     "dims that are written repeatedly": Fixed(
@@ -108,6 +108,24 @@ VLLM = {
         "vllm-io-contract",
         'input { name: "text_input" data_type: TYPE_STRING dims: [] }',
         'input { name: "text_input" data_type: TYPE_STRING dims: [] dims: [ 1 ] }',
+        safe=False,
+    ),
+    "a tensor that the backend lacks, in a list": Fixed(
+        "vllm-io-extra",
+        'input [\n  { name: "n" data_type: TYPE_BOOL dims: 1 },  # n\n  { name: "image" dims: -1 }\n]',
+        'input [\n    # n\n  { name: "image" dims: -1 }\n]',
+        safe=False,
+    ),
+    "a text by another name": Fixed(
+        "vllm-io-extra",
+        'input { name: "prompt" data_type: TYPE_STRING dims: 1 }',
+        'input { name: "text_input" data_type: TYPE_STRING dims: 1 }',
+        safe=False,
+    ),
+    "a text by another name beside the right one": Fixed(
+        "vllm-io-extra",
+        'input { name: "prompt" dims: 1 }\ninput { name: "text_input" dims: 1 }',
+        'input { name: "text_input" dims: 1 }',
         safe=False,
     ),
     "a flag that is missing from one of two": Fixed(
@@ -179,7 +197,7 @@ def test_an_engine_on_several_gpus_gets_kind_model(group: str, becomes: str, saf
 
 
 TENSORRT = {
-    "a CPU": ("{ kind: KIND_CPU gpus: [ 1 ] }", "{ kind: KIND_GPU gpus: [ 1 ] }", [True]),
+    "a CPU": ("{ kind: KIND_CPU gpus: [ 1 ] }", "{ kind: KIND_GPU gpus: [ 1 ] }", [False]),
     "the engine's own devices": ("{ kind: KIND_MODEL }", "{ kind: KIND_GPU }", [False]),
     "a GPU that does not exist": ("{ kind: KIND_CPU gpus: [ 2 ] }", "{ kind: KIND_CPU gpus: [ 2 ] }", []),
 }
@@ -192,6 +210,57 @@ def test_an_instance_of_tensorrt_moves_to_the_gpus(group: str, becomes: str, saf
     tree, said = mended(bad, "tensorrt-kind", GPUS)
     assert (text(tree, "m/config.pbtxt").rpartition("instance_group ")[2], said) == (becomes, safe)
     assert mended(bad, "tensorrt-kind")[1] == []
+
+
+XML = """<net name="m" version="11"><layers>
+<layer id="0" name="a" type="Parameter" version="opset1">
+<data shape="4" element_type="f32" /><output><port id="0" names="image" /></output></layer>
+<layer id="1" name="b" type="Parameter" version="opset1">
+<data shape="4" element_type="f32" /><output><port id="0" names="mask" /></output></layer></layers></net>
+"""
+SECOND = 'input { name: "mask" data_type: TYPE_FP32 dims: 4 }\n'
+OPENVINO = {
+    "a GPU": ("openvino-kind", "instance_group < kind: KIND_GPU; gpus: 0 >", "instance_group < kind: KIND_CPU; >"),
+    "an input": (
+        "openvino-input-unknown",
+        SECOND + "input { name: 'images' data_type: TYPE_FP32 dims: 4 }",
+        SECOND + 'input { name: "image" data_type: TYPE_FP32 dims: 4 }',
+    ),
+    "an input that is there": (
+        "openvino-input-unknown",
+        SECOND + "input { name: 'masks' data_type: TYPE_FP32 dims: 4 }",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "config", "becomes"), OPENVINO.values(), ids=OPENVINO)
+def test_a_config_of_openvino_is_fixed_as_it_is_written(rule: str, config: str, becomes: str) -> None:
+    head = 'backend: "openvino"\noutput { name: "OUT" data_type: TYPE_FP32 dims: 4 }\n'
+    bad: dict[str, Entry] = {"m/config.pbtxt": of_text(head + config), "m/1/model.xml": of_text(XML)}
+    assert rule in {each.rule for each in judged(bad, STRICT).diagnostics}
+    tree, safe = mended(bad, rule, STRICT)
+    assert (text(tree, "m/config.pbtxt"), safe) == (head + (becomes or config), [False] * bool(becomes))
+
+
+FORMATS = {
+    "of one version": ("", {"1/xgboost.model": "{}"}, {"1/xgboost.json"}),
+    "of several versions": ("version_policy { all { } }", {"1/xgboost.model": "{}", "2/xgboost.model": "{}"}, set()),
+    "of a name": ('default_model_filename: "f"', {"1/f": "{}"}, set()),
+    "beside another": ("", {"1/xgboost.model": "{}", "1/xgboost.json": "{}"}, set()),
+}
+
+
+@pytest.mark.parametrize(("config", "given", "left"), FORMATS.values(), ids=FORMATS)
+def test_a_forest_of_another_format_gets_its_type_and_name(config: str, given: dict[str, str], left: set[str]) -> None:
+    head = f'backend: "fil"\n{IO}parameters {{ key: "output_class" value {{ string_value: "false" }} }}\n'
+    bad: dict[str, Entry] = {"m/config.pbtxt": of_text(head + config)}
+    bad |= {f"m/{path}": of_text(content) for path, content in given.items()}
+    assert "fil-model-format" in {each.rule for each in judged(bad).diagnostics}
+    tree, safe = mended(bad, "fil-model-format")
+    assert {path.removeprefix("m/") for path in tree} - {"config.pbtxt"} == (left or given.keys())
+    assert safe == [False] * bool(left)
+    assert ('"xgboost_json"' in text(tree, "m/config.pbtxt")) == bool(left)
 
 
 FORCED = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from tritonrepo.diagnostics import Create, FileChange, Fix, Move, Remove, Replacement, Span
-from tritonrepo.pbtxt.editor import Edit, delete, delete_items
+from tritonrepo.pbtxt.editor import Edit, delete, delete_items, insert, put
 from tritonrepo.pbtxt.nodes import Message, Source, Value
 from tritonrepo.repository import Model
 from tritonrepo.repository.json_edits import Cut, replacements
@@ -24,6 +24,11 @@ def edited(model: Model, *edits: Edit, safe: bool) -> Fix | None:
     return Fix(tuple(_replacement(source, path, each) for each in _merged(edits)), safe=safe)
 
 
+def rewritten(model: Model, path: str, text: str, *cuts: Cut, safe: bool) -> Fix | None:
+    """Return the fix that makes these edits of the text of a JSON file of the model; None without edits."""
+    return Fix(replacements(_in(model, path), text, cuts), safe) if cuts else None
+
+
 def unset(message: Message, name: str) -> list[Edit]:
     """Remove a field, however often it is written."""
     return [delete(field) for field in message.fields if field.name == name]
@@ -38,9 +43,13 @@ def without(message: Message, name: str, gone: Collection[Value]) -> list[Edit]:
     return edits
 
 
-def rewritten(model: Model, path: str, text: str, *cuts: Cut, safe: bool) -> Fix | None:
-    """Return the fix that makes these edits of the text of a JSON file of the model; None without edits."""
-    return Fix(replacements(_in(model, path), text, cuts), safe) if cuts else None
+def set_parameter(model: Model, key: str, value: str) -> Edit:
+    """Set a parameter of the config: of several with one key the last, which counts."""
+    entries = [each for each in model.config.entries("parameters") if each.text("key") == key]
+    inner = entries[-1].message("value") if entries else None
+    if inner is not None:
+        return put(inner, "string_value", value)
+    return insert(model.config, "parameters", {key: {"string_value": value}})
 
 
 def moved(model: Model, path: str, to: str, *, safe: bool) -> Fix:

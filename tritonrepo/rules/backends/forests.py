@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity, closest
+from tritonrepo.diagnostics import Fix, Severity, closest
 from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.contents import Content, content
 from tritonrepo.rules.backends.model_files import FORMATS, model_type
 from tritonrepo.rules.backends.places import files, judged
+from tritonrepo.rules.mending import edited, moved, set_parameter, together
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -96,7 +97,17 @@ def other_format(model: Model) -> Iterator[Finding]:
                 path,
                 f"model_type is {kind}, but the file {looks}",
                 hint=f"Set the parameter model_type to {wanted}, or save the model again.",
+                fix=None if found == "xgboost" or "default_model_filename" in model.fields else _as(model, path, found),
             )
+
+
+def _as(model: Model, path: str, kind: str) -> Fix | None:
+    """Return the fix that sets another model_type, and gives the file the name that it then has."""
+    if len(model.served) > 1:
+        return None
+    name = f"{path.rpartition('/')[0]}/{FORMATS[kind]}"
+    setting = edited(model, set_parameter(model, "model_type", kind), safe=False)
+    return together(setting, moved(model, path, name, safe=False)) if name not in model.entries else None
 
 
 def _classifying(model: Model) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Fix, Severity
-from tritonrepo.pbtxt.editor import Edit, insert, put
 from tritonrepo.repository import Model
 from tritonrepo.repository.inference import GRAPHDEF, LIBTORCH, SAVEDMODEL, TORCH_AOTI
 from tritonrepo.repository.paths import follow
 from tritonrepo.rules.backends.naming import holder_named, named
 from tritonrepo.rules.backends.places import beside, hint, is_python, judged, missing, opened
 from tritonrepo.rules.fields.libraries import TENSORFLOW
-from tritonrepo.rules.mending import edited, moved, together
+from tritonrepo.rules.mending import edited, moved, set_parameter, together
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Directory, File
@@ -219,17 +218,8 @@ def fil_missing(model: Model) -> Iterator[Finding]:
         advice, fix = hint(model, path, *FORESTS), named(model, path, *FORESTS)
         if others and not model.config.text("default_model_filename"):
             advice = f'Set the parameter model_type to "{others[0]}", whose file {FORMATS[others[0]]} is there.'
-            fix = edited(model, _parameter(model, "model_type", others[0]), safe=False)
+            fix = edited(model, set_parameter(model, "model_type", others[0]), safe=False)
         yield Finding(path, f"the file of model_type {kind} is missing", hint=advice, fix=fix)
-
-
-def _parameter(model: Model, key: str, value: str) -> Edit:
-    """Return the edit that sets a parameter of the config."""
-    entries = [each for each in model.config.entries("parameters") if each.text("key") == key]
-    inner = entries[-1].message("value") if entries else None
-    if inner is not None:
-        return put(inner, "string_value", value)
-    return insert(model.config, "parameters", {key: {"string_value": value}})
 
 
 def model_type(model: Model) -> str:

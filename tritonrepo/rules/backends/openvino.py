@@ -5,9 +5,11 @@ Source of all: openvino_backend, src/openvino.cc, ModelState::ReadModel, Validat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from tritonrepo.diagnostics import Severity, closest
+from tritonrepo.diagnostics import Fix, Severity, closest, nearest
+from tritonrepo.pbtxt.editor import change, put
+from tritonrepo.pbtxt.schema import Enum
 from tritonrepo.repository import Model
 from tritonrepo.repository.contents import PULL, Content, content
 from tritonrepo.repository.once import once
@@ -15,7 +17,8 @@ from tritonrepo.repository.openvino import Graph, graph
 from tritonrepo.repository.paths import follow
 from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.backends.places import files, judged
-from tritonrepo.rules.instances.groups import GPU, MODEL, groups
+from tritonrepo.rules.instances.groups import CPU, GPU, MODEL, groups
+from tritonrepo.rules.mending import edited, unset
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import File
@@ -111,7 +114,16 @@ def input_unknown(model: Model) -> Iterator[Finding]:
                     f'{path} has no input "{tensor.name}"',
                     hint=closest(tensor.name, sorted(known)),
                     reason=f"unexpected inference input '{tensor.name}', allowed inputs are: ",
+                    fix=_renamed(model, tensor, known),
                 )
+
+
+def _renamed(model: Model, tensor: ListedTensor, known: Collection[str]) -> Fix | None:
+    """Return the fix that gives an input the closest name of the model that no other input has."""
+    meant, field = nearest(tensor.name, sorted(known)), tensor.fields["name"]
+    if not meant or any(other.name == meant for other in _listed(model)):
+        return None
+    return edited(model, change(field.value, field.spec, meant), safe=False)
 
 
 @rule(
@@ -192,4 +204,5 @@ def kind(model: Model) -> Iterator[Finding]:
                 hint="Use `kind: KIND_CPU`.",
                 reason=f"unable to load model '{model.name}', ",
                 item=group.item,
+                fix=edited(model, put(group.node, "kind", Enum(CPU)), *unset(group.node, "gpus"), safe=False),
             )

@@ -15,7 +15,7 @@ from tritonrepo.pbtxt.editor import put
 from tritonrepo.pbtxt.schema import Enum
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.places import judged
-from tritonrepo.rules.instances.groups import CPU, GPU, Group, groups, usable
+from tritonrepo.rules.instances.groups import GPU, Group, groups, usable
 from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -46,7 +46,7 @@ def _on_gpu(model: Model, group: Group) -> Fix | None:
     """Return the fix that puts a group on the target's GPUs, if it can be there."""
     if not model.target.gpus or not all(usable(gpu, model) for gpu in group.gpus):
         return None
-    return edited(model, put(group.node, "kind", Enum(GPU)), safe=group.written == CPU)
+    return edited(model, put(group.node, "kind", Enum(GPU)), safe=False)
 
 
 @rule("trtllm-no-parameters", Severity.ERROR, "backend=tensorrtllm", at=Stage.INSTANCE.after("openvino-kind"))

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Fix, Severity
 from tritonrepo.pbtxt import Message
-from tritonrepo.pbtxt.editor import Edit, change, delete, insert, put
+from tritonrepo.pbtxt.editor import Edit, change, delete, delete_items, insert, put
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.pbtxt.schema import Enum
 from tritonrepo.repository import Model
 from tritonrepo.repository.tensors import ListedTensor
-from tritonrepo.rules.mending import edited
+from tritonrepo.rules.mending import edited, without
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.vllm_contract import Contract, by_name, same_text
@@ -113,6 +113,7 @@ def contract_too_new(model: Model) -> Iterator[Finding]:
                 f'{tensor.kind} "{tensor.name}" requires the vLLM backend of Triton {known.since} or later, '
                 f"not {model.target.release.name}",
                 hint=f"Remove it, or use Triton {known.since} or later.",
+                fix=_removed(model, tensor),
             )
 
 
@@ -152,13 +153,21 @@ def io_extra(model: Model) -> Iterator[Finding]:
     """A vLLM model should list only the tensors of the vLLM backend."""
     for tensor in model.tensors:
         if tensor.name and (tensor.kind, tensor.name) not in by_name():
+            meant = same_text(tensor.kind, tensor.name, [f"text_{tensor.kind}"])
             yield Finding(
                 tensor.fields["name"].value,
                 f'the vLLM backend has no {tensor.kind} "{tensor.name}"',
                 hint=f'Use "{meant}", the backend\'s name for it.'
-                if (meant := same_text(tensor.kind, tensor.name, [f"text_{tensor.kind}"]))
+                if meant
                 else "Remove it. Send temperature and the like as JSON in sampling_parameters.",
+                fix=_removed(model, tensor)
+                if not meant or _lists(model, tensor.kind, meant)
+                else edited(model, put(tensor.node, "name", meant), safe=False),
             )
+
+
+def _removed(model: Model, tensor: ListedTensor) -> Fix | None:
+    return edited(model, *without(model.config, tensor.kind, [tensor.node]), safe=False)
 
 
 def _policy(model: Model) -> Message | None:
@@ -199,7 +208,8 @@ def _retyped(tensor: ListedTensor, known: Contract) -> Iterator[Edit]:
         yield insert(tensor.node, "dims", [*known.dims])
         return
     yield from (delete(field) for field in tensor.node.fields if field.name == "dims" and field is not last)
-    yield Edit(last.values[0].start, last.values[-1].end, ", ".join(map(str, known.dims)).encode())
+    yield change(last.values[0], last.spec, known.dims[0])
+    yield from delete_items(last, range(1, len(last.values)))
 
 
 def _batch_size(model: Model) -> Placed:

@@ -45,6 +45,7 @@ def max_model_len(model: Model) -> Iterator[Finding]:
                 f"max_model_len is {shown(wanted)}, but the model was made for {most} tokens",
                 hint=f"Set it to {most} or less. VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 lets vLLM start anyway.",
                 reason=f"User-specified max_model_len ({wanted}) is greater than the derived max_model_len",
+                fix=each.changed(model, "max_model_len", most, safe=False),
             )
 
 
