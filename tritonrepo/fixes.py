@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, assert_never
 
 from tritonrepo.diagnostics import Create, FileChange, Fix, Move, Remove, Replacement
-from tritonrepo.tree import Directory, Entry, File, Tree, in_order, of_bytes, of_text, parents
+from tritonrepo.tree import Change, Directory, Entry, File, Link, Tree, in_bytes, in_order, of_bytes, of_text, parents
 
 
 class Write(NamedTuple):
@@ -70,6 +70,29 @@ def after(tree: Tree, steps: Iterable[Step]) -> dict[str, Entry]:
             case _:
                 assert_never(step)
     return there.tree()
+
+
+def changes(tree: Tree, steps: Sequence[Step]) -> list[Change]:
+    """Return what becomes of the entries that steps change, in the order of their paths.
+
+    A directory only counts if it comes or goes, and not if its last file goes or its first one comes.
+    """
+    there = after(tree, steps)
+    full = {each for path in (*tree, *there) for each in parents(path)}
+    moves = [step for step in steps if not isinstance(step, Write)]
+    named = after({path: Link(path) for path in tree}, moves)
+    origins = {path: entry.target for path, entry in named.items() if isinstance(entry, Link)}
+    found = [Change(path, "", tree[path], None) for path in tree.keys() - {*origins.values()}]
+    for path, entry in there.items():
+        old = origins.get(path, "")
+        if old != path or tree[old] is not entry:
+            found.append(Change(old, path, tree.get(old), entry))
+    found = [
+        each
+        for each in found
+        if not (isinstance(each.before or each.after, Directory) and (each.old or each.new) in full)
+    ]
+    return sorted(found, key=lambda change: (in_bytes(change.new or change.old), change.new))
 
 
 class _There:
@@ -136,7 +159,7 @@ class _Taken:
         if len(found) < len(cuts) or not self._possible(fix.files, found) or not self._insert(found):
             return False
         for change in fix.files:
-            for path in _paths(change):
+            for path in paths(change):
                 self._touched.setdefault(_top(path), []).append(path)
         self.changes += fix.files
         return True
@@ -183,20 +206,20 @@ class _Taken:
 
         `cuts` are those of their own fix, which may move a file that it writes.
         """
-        if any(_meet(cut.path, path) for cut in cuts for path in self._touched.get(_top(cut.path), ())):
+        if any(meet(cut.path, path) for cut in cuts for path in self._touched.get(_top(cut.path), ())):
             return False
         own: list[str] = []
         for change in changes:
-            paths = _paths(change)
+            touched = paths(change)
             near = [
                 each
-                for path in paths
+                for path in touched
                 for found in (self._touched, self._cut_paths)
                 for each in found.get(_top(path), ())
             ]
-            if any(_meet(path, other) for path in paths for other in [*near, *own]) or not _fits(self._there, change):
+            if any(meet(path, other) for path in touched for other in [*near, *own]) or not _fits(self._there, change):
                 return False
-            own += paths
+            own += touched
         return True
 
 
@@ -233,15 +256,31 @@ def _top(path: str) -> str:
     return path.partition("/")[0]
 
 
-def _paths(change: FileChange) -> list[str]:
+def paths(change: Step) -> list[str]:
+    """Return the paths that a step changes."""
     return [change.path, change.to] if isinstance(change, Move) else [change.path]
+
+
+def renamed(step: Step, name: Callable[[str], str]) -> Step:
+    """Return a step with its paths replaced by what `name` returns for them."""
+    match step:
+        case Write(path, content):
+            return Write(name(path), content)
+        case _:
+            return Fix(files=(step,)).renamed(name).files[0]
+
+
+def changed(fix: Fix) -> list[str]:
+    """Return the paths that a fix changes."""
+    return [*(each.at.path for each in fix.replacements), *(path for each in fix.files for path in paths(each))]
 
 
 def _within(path: str, other: str) -> bool:
     return path == other or path.startswith(f"{other}/")
 
 
-def _meet(path: str, other: str) -> bool:
+def meet(path: str, other: str) -> bool:
+    """Return whether two paths are the same, or one is in the other."""
     return _within(path, other) or _within(other, path)
 
 

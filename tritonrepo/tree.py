@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 CHUNK = 1 << 20
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -111,6 +112,15 @@ Entry = File | Directory | Link | Unreadable
 Tree = Mapping[str, Entry]
 
 
+class Change(NamedTuple):
+    """What becomes of an entry of a tree: its old path, and its new one; "" and None if it is not there."""
+
+    old: str
+    new: str
+    before: Entry | None
+    after: Entry | None
+
+
 def is_directory(entry: Entry | None) -> bool:
     """Whether an entry is a directory when links are followed; None is a directory with something in it."""
     if isinstance(entry, Outside):
@@ -146,6 +156,18 @@ def on_disk(path: Path, size: int, sha256: str | None = None, hasher: Callable[[
             raise
 
     return File(size, read, str(path), sha256, hasher)
+
+
+def once(file: File) -> File:
+    """Return a file whose content is read as a whole, once, and kept: later reads give the same whatever happens."""
+    kept: list[bytes] = []
+
+    def read(offset: int, n: int) -> bytes:
+        if not kept:
+            kept.append(file.content())
+        return kept[0][offset : offset + n]
+
+    return replace(file, read=read)
 
 
 def is_one(file: File, other: File) -> bool:

@@ -36,7 +36,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("bad_places", "determinism", "adopt", "adopt_parts", "own_rag", "examples", "push_flow", "push_progress"),
         *("push_waiting", "image", "init", "build_plans", "indexing", "documents", "chunks", "diagnostics"),
         *("credentials", "api", "own_stacks", "own_documents", "links", "asking", "smoke_commands", "old_plans"),
-        *("lock_command", "push_origin", "deploy", "deploy_files", "deploy_texts"),
+        *("lock_command", "push_origin", "deploy", "deploy_files", "deploy_texts", "rounds", "fixing"),
     ),
     "generate": (
         *("generate", "own_config", "own_models", "chains", "parts", "step_embedder", "step_pipeline"),
@@ -84,6 +84,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "plain",
         "output",
         "upgrade",
+        "patch",
     ),
     "repository": (
         "inference",
@@ -127,7 +128,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     ),
     "stores": (
         *("directory", "refusals", "s3_uri", "s3_replies", "s3_parts", "gcs_uri", "gcs", "credentials"),
-        *("links", "tree", "intact", "stores", "push_gcs"),
+        *("links", "tree", "intact", "inplace", "stores", "push_gcs"),
     ),
     "sync": (
         *("sync", "push_plan", "push_writing", "gating", "revision", "push_history", "rollback", "status"),

@@ -27,7 +27,8 @@ def once(paths: Sequence[str]) -> tuple[str, ...]:
 class Checking:
     """The findings of all paths so far; a path that cannot be read does not keep the others from being checked.
 
-    With a finding of a `bad` severity, the exit code is 1.
+    With a finding of a `bad` severity, the exit code is 1. `fixed` is the number of findings that were fixed; None if
+    none were to be.
     """
 
     def __init__(self, bad: frozenset[Severity] = BAD) -> None:
@@ -36,6 +37,7 @@ class Checking:
         self.verdicts: list[Verdict] = []
         self.ignored = 0
         self.parts: list[Part] = []
+        self.fixed: int | None = None
         self.faults = Faults()
         self._left: list[Unseen] = []
         self._hidden, self._baselined = Counter[str](), 0
@@ -73,6 +75,7 @@ class Checking:
             baselined=self._baselined,
             resolved=tuple(dict.fromkeys(self._resolved)),
             warned=self._warned,
+            fixed=self.fixed,
         )
 
     @property

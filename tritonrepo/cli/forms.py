@@ -68,6 +68,12 @@ class Forms(NamedTuple):
     form: str
     files: tuple[tuple[str, Path], ...] = ()
 
+    def text_only(self, option: str) -> None:
+        """Raise a usage error for a format that is combined with an option that has a form of its own."""
+        if self.form != "text" or self.files:
+            name = "--output" if self.files else f"--format {self.form}"
+            raise click.UsageError(f"{option} and {name} cannot be combined")
+
     @property
     def plain(self) -> str:
         """The format of what `--upgrade-to` prints; raise a usage error for those that it does not have."""

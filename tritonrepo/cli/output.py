@@ -157,6 +157,12 @@ def painted(lines: Iterable[str], *, colours: bool) -> None:
         click.echo(line, file=stream, color=colours)
 
 
+def exactly(lines: Iterable[str]) -> None:
+    """Print lines with every byte of the files that they come from: for another program, and never on a terminal."""
+    for line in lines:
+        click.echo(line.encode("utf-8", "surrogateescape"))
+
+
 class Patient:
     """Stream whose reader may leave: what is written after that is discarded, and the work goes on.
 

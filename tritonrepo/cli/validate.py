@@ -10,6 +10,7 @@ import click
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.changes import Scope, scope_options
 from tritonrepo.cli.checking import Checking, once
+from tritonrepo.cli.fixing import Fixing, fixing_options
 from tritonrepo.cli.forms import Forms, form_options
 from tritonrepo.cli.settling import ended, settling_options
 from tritonrepo.cli.sifting import Sifting, sifting_options
@@ -40,6 +41,7 @@ PATHS = ("model_repository",)
 @gpu_options
 @form_options
 @stdin_option
+@fixing_options
 @sifting_options
 @scope_options
 @settling_options
@@ -50,6 +52,7 @@ def command(
     *,
     forms: Forms,
     stdin: Stdin,
+    fixing: Fixing,
     sifting: Sifting,
     scope: Scope,
     plan: Plan,
@@ -85,19 +88,28 @@ def command(
     settled = Settled(workspace(links), given, sifting.wanted, plan)
     if stdin.agrees(paths):
         scope.whole("stdin as PATH")
+        fixing.alone("stdin as PATH")
     if upgrade_to is not None:
+        fixing.alone("--upgrade-to")
         scope.whole("--upgrade-to")
         stdin.absent()
         severities = compared(paths or PATHS, settled, upgrade_to, forms.plain)
         return int(not sifting.bad.isdisjoint(severities))
 
+    if fixing.diff:
+        forms.text_only("--diff")
+        scope.whole("--diff")
+        return fixing.show(once(paths or PATHS), settled)
+
     checking = Checking(sifting.bad)
     with forms.concluded(checking):
+        check = fixing.check(scope, settled, checking)
         for path in once(scope.paths(paths, PATHS)):
             name, partly = stdin.name(path), path == STDIN or scope.partly
-            judge = stdin.judged if path == STDIN else scope.judged
+            judge = stdin.judged if path == STDIN else check
             forms.path(checking.tried(name, partial(settled.check, name, judge, partly=partly)))
         forms.end(checking, verbose=sifting.wanted.verbose)
+        fixing.end(checking, forms.form)
         checking.faults.stop()
         ended(settled, plan)
     return checking.worst

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from tritonrepo.diagnostics import Diagnostic, Severity
 from tritonrepo.flows.baseline import Baseline, Looked, begun, load, rewrite
+from tritonrepo.flows.fixing import Hides
 from tritonrepo.flows.settings import Source, settings_of
 from tritonrepo.flows.validate import Aim, Judgement, Shown, validate
 from tritonrepo.flows.workspace import Workspace
@@ -115,6 +116,21 @@ class Settled:
             settings=terms.settings.path,
             strict=terms.settings.strict,
         )
+
+    def hides(self, path: str) -> Hides:
+        """Return what says which of some findings on a path are hidden by its settings or the baseline."""
+        settings = self.terms(path).settings
+        baseline = self._baseline(settings) if self._old is None else None
+
+        def hidden(found: Sequence[Diagnostic]) -> frozenset[int]:
+            gone = {place for place, each in enumerate(found) if _hidden(each, path, settings)}
+            if baseline is None:
+                return frozenset(gone)
+            known = baseline.of(path)
+            held = {id(each) for each, entry in baseline.entries(found) if entry.fingerprint in known}
+            return frozenset(gone | {place for place, each in enumerate(found) if id(each) in held})
+
+        return hidden
 
     def end(self) -> int:
         """Write the baseline if the run writes one, and return how many findings it has now."""

@@ -69,11 +69,11 @@ def load(
         lock_path = named[0].with_suffix(".lock")
         faults = Faults()
         lock = faults.tried(lambda: _read(_bytes(lock_path, named[0], work.links), lock_path, reader), Lock())
-        texts = [(str(path), faults.tried(partial(_content, path, work.links), None)) for path in named]
+        texts = [(str(path), faults.tried(partial(_content, path, work), None)) for path in named]
         there = [(path, text) for path, text in texts if text is not None]
         if there and release:
             there.append((there[-1][0], f'target: {{release: "{release}"}}'.encode()))
-        opened = partial(_extended, links=work.links)
+        opened = partial(_extended, work=work)
         stack = faults.tried(lambda: spec.read(there, work.environ, work.parts, opened), None) if there else None
         faults.stop()
     assert stack is not None  # noqa: S101  nothing was found
@@ -153,9 +153,9 @@ def _bytes(path: Path, stack: Path, links: Sequence[Path]) -> bytes | None:
     return path.read_bytes()
 
 
-def _extended(name: str, at: Span, links: Sequence[Path]) -> tuple[str, bytes]:
+def _extended(name: str, at: Span, work: Workspace) -> tuple[str, bytes]:
     """Return the path and content of a stack file that another one extends at this place."""
-    above = Path(at.path).parent
+    above, links = Path(at.path).parent, work.links
     path = inside(above / name, above, links, at)
     path = path / DEFAULT if path.is_dir() else path
     short = Path(os.path.normpath(path))
@@ -165,11 +165,10 @@ def _extended(name: str, at: Span, links: Sequence[Path]) -> tuple[str, bytes]:
         state = "is not a regular file" if path.exists() else "does not exist"
         hint = f"Use a path relative to {above}/." if above.name else "Use a path relative to this file."
         raise fatal("stack-extends", at, f"the extended stack file {path} {state}", hint)
-    with inside(path, path.parent, links, at).open("rb") as stream:
-        return str(path), stream.read(MAX_BYTES + 1)
+    return str(path), _text(path, work, at)
 
 
-def _content(path: Path, links: Sequence[Path]) -> bytes:
+def _content(path: Path, work: Workspace) -> bytes:
     if not path.exists():
         raise fatal(
             "stack-missing",
@@ -179,5 +178,9 @@ def _content(path: Path, links: Sequence[Path]) -> bytes:
         )
     if not path.is_file():
         raise fatal("stack-missing", str(path), "the stack file is not a regular file")
-    with inside(path, path.parent, links).open("rb") as stream:
-        return stream.read(MAX_BYTES + 1)
+    return _text(path, work)
+
+
+def _text(path: Path, work: Workspace, at: Span | None = None) -> bytes:
+    with inside(path, path.parent, work.links, at).open("rb") as stream:
+        return work.contents[str(path)] if str(path) in work.contents else stream.read(MAX_BYTES + 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tritonrepo.diagnostics import Diagnostic, State, Unseen, Verdict, fatal
 from tritonrepo.flows.stack import reading
-from tritonrepo.flows.validate import Aim, Judgement, Scanned, Shown, judged
+from tritonrepo.flows.validate import Aim, Judgement, Scanned, Shown, aimed, examined
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import CONFIG_BYTES
 from tritonrepo.repository.model import CONFIG
@@ -51,7 +51,8 @@ def unsaved(content: bytes, place: str, work: Workspace, aim: Aim, shown: Shown)
     tree = store.scan(prefix)
     alone = not tree or isinstance(tree.get(model), Link)
     around = overlay({} if alone else tree, {own: content})
-    found = judged(Scanned(root, store, prefix, around, began), work, aim, _without(shown) if alone else shown)
+    here = aimed(Scanned(root, store, prefix, around, began), aim)
+    found = examined(here, work, _without(shown) if alone else shown)
     return _of_model(found.judgement, model, (str(Path(root, own)), place), alone=alone)
 
 

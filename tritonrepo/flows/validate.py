@@ -18,6 +18,7 @@ from tritonrepo.generate.origins import moved
 from tritonrepo.repository import CONFIG_BYTES, NOTHING, Repository, Said, Target
 from tritonrepo.repository.target import unknown
 from tritonrepo.rules import Rule, judge
+from tritonrepo.rules.judge import Judged
 from tritonrepo.rules.unseen import unseen
 from tritonrepo.sources.clean import remembered
 from tritonrepo.spec.nodes import paths
@@ -121,9 +122,17 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, release: str) -> 
     return Examined(Judgement(shown_here, decided.verdicts, lines, len(hidden), left, hidden), made)
 
 
-@reading()
-def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Examined:
-    """Check a repository on disk or in a bucket, for the target of its record."""
+class Opened(NamedTuple):
+    """A repository on disk or in a bucket: its path as the user gave it, its files, and the target of its record."""
+
+    path: str
+    tree: Tree
+    target: Target
+    began_ns: int
+
+
+def opened(path: str, work: Workspace, aim: Aim) -> Opened:
+    """Return what a directory or URI holds; raise Stop if it does not exist, or if a config is too large to be read."""
     store, prefix = open_store(path, work.links)
     began = time.time_ns()
     tree = store.scan(prefix)
@@ -131,29 +140,49 @@ def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Examined:
         raise fatal(
             "validate-path", path, "the repository does not exist", "Use its directory, or the URI of its prefix."
         )
-    return judged(Scanned(path, store, prefix, tree, began), work, aim, shown)
+    return aimed(Scanned(path, store, prefix, tree, began), aim)
 
 
-def judged(scanned: Scanned, work: Workspace, aim: Aim, shown: Shown) -> Examined:
-    """Check a repository that was scanned."""
+def aimed(scanned: Scanned, aim: Aim) -> Opened:
+    """Return a scanned repository with its target; raise Stop if a config is too large to be read."""
     path, store, prefix, tree, began = scanned
     for name, entry in tree.items():
         if isinstance(entry, File) and entry.size > CONFIG_BYTES and is_config(name):
             size = f"the config has {entry.size:,} bytes, but at most {CONFIG_BYTES:,} are read"
             raise fatal("config-too-large", f"{path}/{name}", size, "Check that it is the right file.")
-    target = aim(of_record(record_of(store, prefix, tree, path), path), NOTHING)
-    there = repository.read(tree, target, path)
-    with remembered(work.cache.root, there, began) as clean:
-        decided = judge(there, shown, clean, work.counting(f"checking {path}", "models"))
-    to_user = partial(_place, path)
+    return Opened(path, tree, aim(of_record(record_of(store, prefix, tree, path), path), NOTHING), began)
+
+
+def looked(here: Opened, tree: Tree, work: Workspace, shown: Shown) -> tuple[Judged, Repository]:
+    """Judge a tree as that of an opened repository."""
+    there = repository.read(tree, here.target, here.path)
+    with remembered(work.cache.root, there, here.began_ns) as clean:
+        return judge(there, shown, clean, work.counting(f"checking {here.path}", "models")), there
+
+
+def judgement(here: Opened, tree: Tree, decided: Judged, there: Repository) -> Judgement:
+    """Return what was found in the tree of a repository, with the paths that the user can open."""
+    path, to_user = here.path, partial(place, here.path)
     found, hidden = (tuple(each.renamed(to_user) for each in some) for some in (decided.diagnostics, decided.hidden))
-    names = {_place(path, each.at.path): each.at.path for each in decided.diagnostics}
-    lines, left = (lambda place: _tree_lines(tree, names.get(place, ""))), unseen(there, decided.verdicts)
-    shown_here = tuple(map(anchor(path).held, (*unknown(target, Span(path)), *found)))
-    return Examined(Judgement(shown_here, decided.verdicts, lines, len(hidden), left, hidden), there)
+    names = {place(path, each.at.path): each.at.path for each in decided.diagnostics}
+    lines, left = (lambda at: _tree_lines(tree, names.get(at, ""))), unseen(there, decided.verdicts)
+    shown_here = tuple(map(anchor(path).held, (*unknown(here.target, Span(path)), *found)))
+    return Judgement(shown_here, decided.verdicts, lines, len(hidden), left, hidden)
 
 
-def _place(path: str, name: str) -> str:
+@reading()
+def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Examined:
+    """Check a repository on disk or in a bucket, for the target of its record."""
+    return examined(opened(path, work, aim), work, shown)
+
+
+def examined(here: Opened, work: Workspace, shown: Shown) -> Examined:
+    """Judge an opened repository."""
+    decided, there = looked(here, here.tree, work, shown)
+    return Examined(judgement(here, here.tree, decided, there), there)
+
+
+def place(path: str, name: str) -> str:
     """Return the path of a repository's file as the user would write it."""
     return f"{path.rstrip('/')}/{name}" if is_remote(path) else str(Path(path, name))
 

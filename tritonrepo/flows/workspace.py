@@ -20,13 +20,15 @@ class Workspace(NamedTuple):
     """Environment that flows read, directories that links may lead into, and receiver of progress.
 
     The environment locates the cache and provides the ${VARIABLES} of stack files; flows read no other environment.
-    `parts` are the roles that models in stack files may have.
+    `parts` are the roles that models in stack files may have. `contents` are those of stack files, by path, that are
+    read in place of what is on the disk.
     """
 
     environ: Mapping[str, str] = NOTHING
     links: tuple[Path, ...] = ()
     tell: Tell = lambda _: None
     parts: Parts = PARTS
+    contents: Mapping[str, bytes] = MappingProxyType({})
 
     @property
     def cache(self) -> Cache:

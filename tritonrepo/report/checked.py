@@ -30,7 +30,8 @@ class Checked(NamedTuple):
     `parts` says the same by path; `ends` are the diagnostics that ended the command, which are also among the others.
     With a finding of a `bad` severity, the exit code is 1, and with a warning that strict settings make one (`warned`).
     `hidden` counts the findings that a file of settings hides. A baseline holds `baselined` findings that still occur,
-    and those that are resolved.
+    and those that are resolved. `fixed` is the number of findings that were fixed, which are not among the diagnostics;
+    None if none were to be.
     """
 
     diagnostics: tuple[Diagnostic, ...]
@@ -45,6 +46,7 @@ class Checked(NamedTuple):
     baselined: int = 0
     resolved: tuple[Diagnostic, ...] = ()
     warned: bool = False
+    fixed: int | None = None
 
     @property
     def code(self) -> int:

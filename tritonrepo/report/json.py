@@ -29,6 +29,7 @@ def judged(checked: Checked) -> str:
         "hidden": sum(checked.hidden.values()),
         "baselined": checked.baselined,
         "resolved": len(checked.resolved),
+        **({} if checked.fixed is None else {"fixed": checked.fixed}),
         "verdicts": {str(state): count for state, count in states.items()},
     }
     unseen = [each._asdict() for each in checked.unseen]

@@ -101,7 +101,7 @@ class DirectoryStore:
         if end is None and not write.if_absent and write.if_match is None:
             yield
             return
-        with _alone(self.root):
+        with alone(self.root):
             there = self._tag(write.path)
             if end is not None and awake() > end:
                 raise Late(write.path)
@@ -228,7 +228,7 @@ def awake() -> float:
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
+def alone(directory: Path) -> Iterator[None]:
     """Keep every other conditional write to a directory out; raise Stop if one is stuck in the middle."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
