@@ -202,6 +202,46 @@ def test_a_byte_order_mark_is_removed(text: bytes, becomes: bytes | None) -> Non
     assert safe == (set() if becomes is None else {True})
 
 
+JSON = {
+    "names as in the proto, and defaults": (
+        '{"backend": "identity", "max_batch_size": 8, "version_policy": {"latest": {"num_versions": 1}}, "input": []}',
+        'backend: "identity"\nversion_policy { latest { num_versions: 1 } }\nmax_batch_size: 8\n',
+    ),
+    "camel case, strings for integers, null": (
+        '{\r\n"maxBatchSize": "8", "name": null, "input": [{"dataType": "TYPE_FP32", "dims": ["-1", 4]}]}',
+        "max_batch_size: 8\ninput { data_type: TYPE_FP32 dims: [ -1, 4 ] }\n",
+    ),
+    "maps": (
+        '{"parameters": {"a\\"é": {"string_value": "b"}}, "metric_tags": {"": "t"}}',
+        'metric_tags { key: "" value: "t" }\nparameters { key: "a\\"é" value { string_value: "b" } }\n',
+    ),
+    "an enum's number": ('{"input": [{"data_type": 11}]}', "input { data_type: TYPE_FP32 }\n"),
+    "numbers of another type": ('{"optimization": {"graph": {"level": 1.5}}}', None),
+    "an unknown field": ('{"backend": "identity", "batch": 8}', None),
+    "a field twice": ('{"backend": "a", "backend": "b"}', None),
+    "a field in both cases": ('{"max_batch_size": 8, "maxBatchSize": 9}', None),
+    "two schedulers": ('{"dynamic_batching": {}, "sequence_batching": {}}', None),
+    "an enum that is unknown": ('{"input": [{"data_type": "FP32"}]}', None),
+    "a bool as number": ('{"max_batch_size": true}', None),
+    "a number too large": ('{"max_batch_size": 2147483648}', None),
+    "a number for a string": ('{"backend": 1}', None),
+    "one for several": ('{"input": {"name": "a"}}', None),
+    "half a character": ('{"backend": "\\ud800"}', None),
+    "not a number": ('{"backend": NaN}', None),
+    "a comment": ('{"backend": "a"} // b', None),
+    "a comma at the end": ('{"backend": "a",}', None),
+    "nested deeper than can be read": ('{"a":' * 100_000, None),
+}
+
+
+@pytest.mark.parametrize(("text", "becomes"), JSON.values(), ids=JSON)
+def test_json_is_converted_if_it_is_exact(text: str, becomes: str | None) -> None:
+    found, safe = mended(text.encode(), "json-config")
+    assert found.decode() == (text if becomes is None else becomes)
+    assert safe == (set() if becomes is None else {True})
+    assert becomes is None or not parse(found).faults
+
+
 def test_a_template_is_not_edited() -> None:
     (fault,) = parse(b"max_batch_size = ${a}\nbackend: ${b}\n").faults
     assert fault.rule == "trtllm-template-placeholders"

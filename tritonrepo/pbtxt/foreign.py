@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from tritonrepo.diagnostics import some
-from tritonrepo.pbtxt import faults
+from tritonrepo.pbtxt import faults, of_json
+from tritonrepo.pbtxt.edits import Edit
 from tritonrepo.pbtxt.faults import TextFault
 from tritonrepo.pbtxt.nodes import Source
 from tritonrepo.pbtxt.schema import MessageType
@@ -41,7 +42,9 @@ def whole(source: Source, kind: MessageType, found: Sequence[TextFault]) -> Sequ
     text = source.text[:LOOKED_AT]
     first = found[0]
     if first.rule == faults.JSON:
-        return [_with_line(first, _first_line(JSON_LINE, text, kind)), *found[1:]]
+        edits = (Edit(0, len(source.text), new.encode()),) if (new := of_json.text(source.text, kind)) else ()
+        told = replace(first, edits=edits, safe=True)
+        return [_with_line(told, _first_line(JSON_LINE, text, kind)), *found[1:]]
     if _is_yaml(text):
         return [_yaml(source, kind, first)]
     return _template(source, text, found)
