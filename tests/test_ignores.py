@@ -191,3 +191,79 @@ def test_push_accepts_what_a_comment_hides(hidden: Path, capsys: pytest.CaptureF
     (hidden / "m" / "config.pbtxt").write_text(f"{PLAIN}{BATCHING}")
     assert run(["push", hidden.name, str(hidden.with_name("served")), "--dry-run"]) == 1
     assert RULE in capsys.readouterr().err
+
+
+STACK = """\
+name: s
+target: {release: "24.10"}
+models:
+  m:
+    backend: identity
+    source: ./w
+    config:
+      max_batch_size: 8
+      input: [{name: I, data_type: TYPE_FP32, dims: [4]}]
+      output: [{name: O, data_type: TYPE_FP32, dims: [4]}]
+      dynamic_batching: {preferred_batch_size: [4, 16]}
+"""
+BELOW = "      dynamic_batching"
+IN_STACK: dict[str, tuple[str, list[str], int]] = {
+    "none": (STACK, [f"11:52 {RULE}"], 0),
+    "after the finding": (f"{STACK[:-1]}  {HIDE}\n", [], 1),
+    "above it": (STACK.replace(BELOW, f"      {HIDE}\n\n# batches\n\n{BELOW}"), [], 1),
+    "above the first key": (f"---\n{HIDE}\n{STACK}", [], 1),
+    "with a byte order mark": (f"\ufeff{HIDE}\n{STACK}", [], 1),
+    "with lines that end in CR LF": (f"{HIDE}\n{STACK}".replace("\n", "\r\n"), [], 1),
+    "at another line": (
+        STACK.replace("    backend", f"    {HIDE}\n    backend"),
+        ["5:26 ignore-unused", f"12:52 {RULE}"],
+        0,
+    ),
+    "in quotes": (STACK.replace("name: s", f"name: 's {HIDE}'"), [f"11:52 {RULE}"], 0),
+    "in a text": (
+        STACK.replace(
+            "      max", f"      parameters:\n        a:\n          string_value: |\n            {HIDE}\n      max"
+        ),
+        [f"15:52 {RULE}"],
+        0,
+    ),
+    "without a reason, and an unknown rule": (
+        f"{STACK[:-1]} # tritonrepo: ignore[{RULE}, nosuch]\n",
+        ["11:57 ignore-without-reason", "11:107 ignore-unknown-rule"],
+        1,
+    ),
+    "not readable": (f"{STACK[:-1]} # tritonrepo: off\n", [f"11:52 {RULE}", "11:57 ignore-not-readable"], 0),
+}
+
+
+@pytest.mark.parametrize(("text", "left", "ignored"), IN_STACK.values(), ids=IN_STACK)
+def test_a_comment_in_a_stack_file_hides_what_it_is_for(
+    inside: Path, capsys: pytest.CaptureFixture[str], text: str, left: list[str], ignored: int
+) -> None:
+    (inside / "w").touch()
+    (inside / "tritonrepo.yaml").write_bytes(text.encode())
+    run(["validate", ".", "--format", "json"])
+    document = json.loads(capsys.readouterr().out)
+    assert [f"{each['line']}:{each['column']} {each['rule']}" for each in document["diagnostics"]] == left
+    assert document["summary"]["ignored"] == ignored
+    assert document["summary"]["verdicts"] == {"refused": 1}
+
+
+def test_a_comment_in_one_stack_file_says_nothing_of_another(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (inside / "w").touch()
+    (inside / "base.yaml").write_text(STACK)
+    (inside / "tritonrepo.yaml").write_text(f"{HIDE}\nextends: base.yaml\nname: t\n")
+    assert run(["validate", "."]) == 1
+    assert "tritonrepo.yaml:1:22: warning: this file has no" in capsys.readouterr().out
+    (inside / "base.yaml").write_text(f"{HIDE}\n{STACK}")
+    (inside / "tritonrepo.yaml").write_text("extends: base.yaml\nname: t\n")
+    assert run(["validate", ".", "--strict"]) == 0
+    assert run(["validate", ".", "--strict", "--select", "vllm"]) == 0
+    assert run(["validate", ".", "--select", RULE, "-v"]) == 0
+
+
+def test_few_names_of_a_stack_file_are_read(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (inside / "w").touch()
+    (inside / "tritonrepo.yaml").write_text(STACK + "# tritonrepo: ignore[x] y\n" * 1000)
+    run(["validate", "."])
+    assert capsys.readouterr().out.splitlines()[-1] == "1 model: 1 error, 50 warnings"

@@ -76,8 +76,8 @@ def command(
     model_repository. With -, a config.pbtxt is read from stdin, as an editor sends it.
 
     A comment in a config.pbtxt hides findings: `# tritonrepo: ignore[NAME, NAME] reason`. After a field, it applies to
-    that line; on a line of its own, to the next one; above the first field, to the whole model. NAME is a rule's full
-    name. The verdict does not change.
+    that line; on a line of its own, to the next one; above the first field, to the whole model. In a stack file, it
+    does the same for keys and the whole file. NAME is a rule's full name. The verdict does not change.
 
     RULE is a rule's name, a family such as scheduling, the first words of names, such as dynamic, or ALL.
 

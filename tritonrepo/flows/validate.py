@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Faults, Span, Unseen, Verdict, fatal
 from tritonrepo.flows.anchors import anchor
+from tritonrepo.flows.remarks import heard, remarks
 from tritonrepo.flows.stack import drafted, is_stack, load, reading
 from tritonrepo.flows.target import of_record, of_stack, record_of
 from tritonrepo.flows.workspace import Workspace
@@ -18,6 +19,7 @@ from tritonrepo.generate.origins import moved
 from tritonrepo.repository import CONFIG_BYTES, NOTHING, Repository, Said, Target
 from tritonrepo.repository.target import unknown
 from tritonrepo.rules import Rule, judge
+from tritonrepo.rules.ignores import Sifted
 from tritonrepo.rules.judge import Judged
 from tritonrepo.rules.unseen import unseen
 from tritonrepo.sources.clean import remembered
@@ -110,15 +112,19 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, release: str) -> 
     draft = drafted(loaded.gathering(), loaded.lock.models, faults)
     target = aim(NOTHING, of_stack(loaded.stack, complete=draft.complete))
     made = repository.read(draft.tree, target)
-    decided = judge(made, shown, told=work.counting(f"checking {path}", "models"))
-    placed = partial(moved, origins=draft.origins, tree=draft.tree)
-    found = sorted(map(placed, decided.diagnostics), key=lambda each: (each.at, each.rule))
+    said = [*remarks(paths(loaded.stack.node))]
+    decided = judge(made, everything if said else shown, told=work.counting(f"checking {path}", "models"))
+    placed, before = (
+        [moved(each, draft.origins, draft.tree) for each in some] for some in (decided.diagnostics, decided.hidden)
+    )
+    sifted = heard(placed, said, shown) if said else Sifted(placed, [])
+    found, hidden = sorted(sifted.left, key=lambda each: (each.at, each.rule)), (*before, *sifted.hidden)
     if faults.found:
         faults.add(*found)
         faults.stop()
     notes = unknown(target, Span(path))
     left, lines = unseen(made, decided.verdicts), _lines_of(loaded.stack)
-    shown_here, hidden = tuple(map(anchor(path).held, (*notes, *found))), tuple(map(placed, decided.hidden))
+    shown_here = tuple(map(anchor(path).held, (*notes, *found)))
     return Examined(Judgement(shown_here, decided.verdicts, lines, len(hidden), left, hidden), made)
 
 

@@ -1,4 +1,4 @@
-"""Ignore comments: what the author of a config.pbtxt knows and does not want to be told.
+"""Ignore comments: what the author of a config.pbtxt or a stack file knows and does not want to be told.
 
     # tritonrepo: ignore[rule-name, other-rule] the reason
 
@@ -40,7 +40,7 @@ class Name(NamedTuple):
 class Ignore(NamedTuple):
     """An ignore comment; one without names is addressed to tritonrepo, but cannot be read.
 
-    `line` is the line that it applies to, or 0 for the whole model.
+    `line` is the line that it applies to, or 0 for the whole model; if it is in a stack file, for the whole `file`.
     """
 
     model: str
@@ -48,6 +48,7 @@ class Ignore(NamedTuple):
     names: tuple[Name, ...]
     reason: str
     line: int
+    file: str = ""
 
     def covers(self, found: Diagnostic) -> bool:
         """Return whether this comment applies to the place of a finding on the same model."""
@@ -63,22 +64,31 @@ def ignores(model: Model) -> Iterator[Ignore]:
     names = 0
     for start, end in source.comments:
         text = source.text[start:end].decode("utf-8", "replace")
-        if names < MOST and _ADDRESSED.match(text):
+        if names < MOST and is_addressed(text):
             found = _ignore(model, text, start, 0 if start < head else _line(source, start, end))
             names += max(1, len(found.names))
             yield found
 
 
 def _ignore(model: Model, text: str, start: int, line: int) -> Ignore:
-    at = Span(model.at().path, *model.config.source.place(start))
+    return named(Ignore(model.name, Span(model.at().path, *model.config.source.place(start)), (), "", line), text)
+
+
+def is_addressed(text: str) -> bool:
+    """Return whether a comment is for tritonrepo."""
+    return _ADDRESSED.match(text) is not None
+
+
+def named(ignore: Ignore, text: str) -> Ignore:
+    """Return an ignore comment with the names and the reason in its text."""
     found = _IGNORE.match(text)
     if found is None:
-        return Ignore(model.name, at, (), "", line)
+        return ignore
     names = [
-        Name(name[0].rstrip(), replace(at, column=at.column + name.start()))
+        Name(name[0].rstrip(), replace(ignore.at, column=ignore.at.column + name.start()))
         for name in _NAME.finditer(text, found.start(1), found.end(1))
     ]
-    return Ignore(model.name, at, tuple(names[:MOST]), found[2].strip(), line)
+    return ignore._replace(names=tuple(names[:MOST]), reason=found[2].strip())
 
 
 def _line(source: Source, start: int, end: int) -> int:

@@ -10,7 +10,7 @@ from tritonrepo.repository.ignores import Ignore
 from tritonrepo.rules.registry import RULES, Finding, Scope, comment_rule
 
 Heard = Mapping[str, Sequence[Diagnostic]]
-"""All findings on the comment's model, by rule."""
+"""All findings on the comment's model or in its stack file, by rule."""
 
 
 class Sifted(NamedTuple):
@@ -22,14 +22,18 @@ class Sifted(NamedTuple):
 
 def sift(found: Sequence[Diagnostic], comments: Sequence[Ignore]) -> Sifted:
     """Hide what the comments ignore, and add what is wrong with the comments, which no comment can hide."""
-    by_model: dict[str, dict[str, list[Diagnostic]]] = {comment.model: {} for comment in comments}
+    by_home: dict[tuple[str, str], dict[str, list[Diagnostic]]] = {_home(comment): {} for comment in comments}
     for each in found:
-        if each.model in by_model:
-            by_model[each.model].setdefault(each.rule, []).append(each)
-    hidden = {id(each) for comment in comments for each in _covered(comment, by_model[comment.model])}
-    said = (each for comment in comments for each in _said(comment, by_model[comment.model]))
+        for home in {("", each.model), (each.at.path, "")} & by_home.keys():
+            by_home[home].setdefault(each.rule, []).append(each)
+    hidden = {id(each) for comment in comments for each in _covered(comment, by_home[_home(comment)])}
+    said = (each for comment in comments for each in _said(comment, by_home[_home(comment)]))
     left = [each for each in found if id(each) not in hidden]
     return Sifted([*left, *said], [each for each in found if id(each) in hidden])
+
+
+def _home(comment: Ignore) -> tuple[str, str]:
+    return (comment.file, "") if comment.file else ("", comment.model)
 
 
 def _said(comment: Ignore, heard: Heard) -> Iterator[Diagnostic]:
@@ -73,7 +77,8 @@ def unknown_rule(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
 @comment_rule("ignore-unused", Severity.WARNING)
 def unused(comment: Ignore, heard: Heard) -> Iterator[Finding]:
     """A comment that ignores a rule should hide a finding of that rule."""
-    where = f"line {comment.line}" if comment.line else f'model "{comment.model}"'
+    whole = "this file" if comment.file else f'model "{comment.model}"'
+    where = f"line {comment.line}" if comment.line else whole
     for name in comment.names:
         found = heard.get(name.text, ())
         if name.text in RULES and not any(comment.covers(each) for each in found):
@@ -87,4 +92,6 @@ def _where(comment: Ignore, found: Sequence[Diagnostic]) -> str:
     at = found[0].at
     if at.line and at.path == comment.at.path:
         return f"Move the comment to line {at.line}, which has such a finding."
+    if comment.file:
+        return f"Move the comment into {at.path}, where such a finding is."
     return f"Move the comment above the first field, where it applies to the whole model, including {at}."

@@ -94,6 +94,9 @@ class _Loader(yaml.SafeLoader):
         return yaml.TagToken(("!", REMOVE[1:]), start, self.get_mark())
 
 
+BEFORE = yaml.StreamStartToken, yaml.DirectiveToken, yaml.DocumentStartToken, yaml.BlockMappingStartToken
+"""Tokens of what is before the first key."""
+
 KINDS = (
     ("bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), [*"tTfF"]),
     ("null", re.compile(r"^(?:~|null|Null|NULL|)$"), [*"~nN", ""]),
@@ -133,6 +136,20 @@ def parse(content: bytes, path: str) -> Keys:
         message = "the stack file must be a mapping of keys to values"
         raise fatal(RULE, node.at, message, "Start it with a key, such as `name: my-stack`.")
     return node
+
+
+def gaps(text: str) -> Iterator[tuple[int, int, bool]]:
+    """Yield where what is between two tokens begins and ends, and whether the first key is before it.
+
+    White space and comments are there, and nothing else.
+    """
+    end, begun = 0, False
+    loader: Any = _Loader(text, 0)
+    while loader.check_token():
+        token = loader.get_token()
+        yield end, token.start_mark.index, begun
+        end = max(end, token.end_mark.index)
+        begun |= not isinstance(token, BEFORE)
 
 
 def _decoded(content: bytes, path: str) -> str:

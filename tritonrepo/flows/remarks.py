@@ -1,0 +1,32 @@
+"""Ignore comments of stack files: what they hide of what is found on the repository that a stack becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+
+from tritonrepo.diagnostics import Diagnostic
+from tritonrepo.repository.ignores import MARK, MOST, Ignore, is_addressed, named
+from tritonrepo.rules import RULES, Rule
+from tritonrepo.rules.ignores import Sifted, sift
+from tritonrepo.spec.comments import comments
+
+
+def remarks(files: Collection[str]) -> Iterator[Ignore]:
+    """Yield the ignore comments of stack files; few names of them are read, as of a config."""
+    for path in sorted(files):
+        content = Path(path).read_bytes() if Path(path).is_file() else b""
+        if MARK not in content:
+            continue
+        names = 0
+        for comment in comments(content.decode("utf-8", "replace"), path):
+            if names < MOST and is_addressed(comment.text):
+                found = named(Ignore("", comment.at, (), "", comment.line, path), comment.text)
+                names += max(1, len(found.names))
+                yield found
+
+
+def heard(found: Sequence[Diagnostic], said: Sequence[Ignore], shown: Callable[[Rule], bool]) -> Sifted:
+    """Return what these comments leave of all findings, and what they hide, as far as it is shown."""
+    left, hidden = sift(found, said)
+    return Sifted(*([each for each in part if shown(RULES[each.rule])] for part in (left, hidden)))
