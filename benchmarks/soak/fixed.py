@@ -2,11 +2,11 @@
 
     python -m benchmarks.soak.fixed [--first 0] [--count 2000] [--share 0.5] [--cache FILE] [--show 20]
 
-Of the repositories, a share are the rules' Good examples with a slip of a person in the text of a config or in the name
-of a file (`slips`), the others have changed values, fields and files (`mutants`). Each is fixed in memory as by
-`validate --fix`, and once more with `--unsafe-fixes`. The server is the one of the `local` extra, with null backends, as
-in `benchmarks.soak.verdicts`. The exit code is 1 if the server refuses a model that it loaded before, or loads less than
-90 % of the models in which fixes leave us nothing to find.
+Of the repositories, a share are the rules' Good examples with a slip of a person in the text of a config or in the
+name of a file (`slips`), the others have changed values, fields and files (`mutants`). Each is fixed in memory as by
+`validate --fix`, and once more with `--unsafe-fixes`. The server is the one of the `local` extra, with null backends,
+as in `benchmarks.soak.verdicts`. The exit code is 1 if the server refuses a model that it loaded before, or loads less
+than 90 % of the models in which fixes leave us nothing to find.
 """
 
 from __future__ import annotations
