@@ -44,6 +44,7 @@ STRATEGY = '{ key: "TRITON_BATCH_STRATEGY_PATH" value { string_value: "/opt/b.so
 OTHER = '{ key: "a" value { string_value: "b" } }'
 SEQUENCE = CONFIG + "max_batch_size: 8\nsequence_batching { }\n"
 CACHED = CONFIG + "model_transaction_policy { decoupled: true }\n"
+SAMPLE = 'inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } }'
 ALL = {
     "latest of nothing": Case("policy-latest-zero", POLICY + "latest { } }", POLICY + "latest { num_versions: 1 } }"),
     "latest in angle brackets": Case(
@@ -131,9 +132,12 @@ ALL = {
     ),
     "a warmup without a batch": Case(
         "warmup-batch-zero",
-        CONFIG + 'model_warmup [ { name: "w" } ]',
-        CONFIG + 'model_warmup [ { name: "w" batch_size: 1 } ]',
+        CONFIG + f'model_warmup [ {{ name: "w" {SAMPLE} }} ]',
+        CONFIG + f'model_warmup [ {{ name: "w" batch_size: 1 {SAMPLE} }} ]',
         safe=False,
+    ),
+    "a warmup without a batch and without inputs": Case(
+        "warmup-batch-zero", CONFIG + 'model_warmup [ { name: "w" } ]', None
     ),
 }
 

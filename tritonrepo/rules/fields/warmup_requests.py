@@ -221,5 +221,6 @@ def batch_zero(model: Model) -> Iterator[Finding]:
                 written[-1] if written else node,
                 f"the warmup sample has {'batch_size 0' if written else 'no batch_size'}, so it never runs",
                 hint="Set batch_size to 1.",
-                fix=edited(model, put(node, "batch_size", 1), safe=False),
+                # without an input, the server refuses the sample once it runs
+                fix=edited(model, put(node, "batch_size", 1), safe=False) if node.messages("inputs") else None,
             )
