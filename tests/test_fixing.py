@@ -266,7 +266,7 @@ def test_the_fixes_of_a_page_change_the_disk_once_and_only_what_they_name(
     options = [word for word in shlex.split(PAGES[name].get("Run with", "")) if "://" not in word]
     top = inside / "models"
     made(top, files(PAGES[name]["Bad"]))
-    command = ["validate", "models", *TARGET, *options, "--select", name]
+    command = ["validate", "models", *TARGET, *options, "--select", name, "-v"]
     run([*command, "--diff", "--unsafe-fixes"])
     patch = capsys.readouterr().out
     before, untouched = there(top), states(top)

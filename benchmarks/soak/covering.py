@@ -21,7 +21,8 @@ WHOLE = "tritonrepo"
 PACKAGES: Mapping[str, Sequence[str]] = {
     "cli": (
         *("output", "cli", "asking", "api", "json", "build_plans", "smoke_commands", "docs_facts", "targets"),
-        *("upgrade", "validate", "push_flow", "push_output", "push_display", "push_interrupts", "ask"),
+        *("upgrade", "validate", "habits", "completion", "counting", "formats_files", "stdin", "changed_files"),
+        *("push_flow", "push_output", "push_display", "push_interrupts", "ask"),
     ),
     "deploy": (
         "deploy",
@@ -37,6 +38,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("push_waiting", "image", "init", "build_plans", "indexing", "documents", "chunks", "diagnostics"),
         *("credentials", "api", "own_stacks", "own_documents", "links", "asking", "smoke_commands", "old_plans"),
         *("lock_command", "push_origin", "deploy", "deploy_files", "deploy_texts", "rounds", "fixing"),
+        *("changed", "changed_files", "settings", "baseline", "stdin"),
     ),
     "generate": (
         *("generate", "own_config", "own_models", "chains", "parts", "step_embedder", "step_pipeline"),
@@ -80,6 +82,9 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "graph",
         "registry",
         "json",
+        "formats",
+        "formats_files",
+        "baseline",
         "hints",
         "plain",
         "output",
@@ -88,6 +93,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     ),
     "repository": (
         "inference",
+        "json_edits",
         "contents",
         "repository",
         "links",
@@ -117,14 +123,19 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("smoke_ranking", "push_present", "push_heal", "smoke_identity", "smoke_wanted", "smoke_proof"),
         *("smoke_causes", "smoke_wholes", "smoke_servers"),
     ),
+    "settings": (
+        "settings",
+        "baseline",
+    ),
     "sources": (
         *("digests", "clean", "sources", "hub", "web_sources", "chat_files", "tokenizer_formats", "stand_in"),
         *("encoder_files", "encoder_graph", "reranker_files", "gguf", "templates", "exported_once", "links"),
-        *("push_origin",),
+        *("push_origin", "changed"),
     ),
     "spec": (
         *("bad_inputs", "editor", "extends", "show", "own_config", "own_models", "stack_values", "stack_faults"),
-        *("stack_keys", "spec", "lock_text", "lock_merge", "lock", "parts", "docs_examples", "many_mistakes"),
+        *("stack_fixes", "stack_keys", "spec", "lock_text", "lock_merge", "lock", "parts", "docs_examples"),
+        "many_mistakes",
     ),
     "stores": (
         *("directory", "refusals", "s3_uri", "s3_replies", "s3_parts", "gcs_uri", "gcs", "credentials"),
