@@ -477,6 +477,7 @@ def test_a_module_that_the_documents_run_is_there_and_does_what_they_say() -> No
         "benchmarks.soak.streams",
         "benchmarks.soak.endings",
         "benchmarks.soak.fixed",
+        "benchmarks.soak.formats",
         "benchmarks.soak.kills",
         "benchmarks.soak.mutation",
         "benchmarks.soak.pages",
