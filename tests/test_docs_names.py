@@ -117,7 +117,7 @@ OF_OTHERS = {
         "kube-linter",
         "checks",
         "list",
-        "--output-format",
+        *("--output-format", "--add-noqa", "--stdin-filename", "noqa", "ruff.toml"),
         "pre-commit",
         "--all-files",
         "actionlint",
