@@ -22,6 +22,7 @@ from tritonrepo.diagnostics import (
     State,
     Stop,
     closest,
+    counted,
     either,
     failure,
     fatal,
@@ -351,9 +352,23 @@ def test_a_config_that_is_too_large_is_no_config(tmp_path: Path) -> None:
 
 def test_what_a_flow_may_tell_is_part_of_the_api() -> None:
     progress = {api.Began, api.Sent, api.Waits, api.Line, api.Interrupted}
-    assert set(get_args(api.Event)) == {api.Busy, *progress, api.Indexed, api.Built, api.Diagnostic}
+    assert set(get_args(api.Event)) == {api.Busy, api.Counted, *progress, api.Indexed, api.Built, api.Diagnostic}
     assert all(hasattr(api, name) for name in api.__all__)
     told: list[api.Event] = []
     Workspace(tell=told.append).line("x")
     assert told == [api.Line("x")]
     assert Workspace().links == ()
+
+
+NUMBERS = {
+    "none": ((0, "file"), "0 files"),
+    "one": ((1, "file"), "1 file"),
+    "thousands": ((2000, "file"), "2,000 files"),
+    "another plural": ((2, "copy", "copies"), "2 copies"),
+    "one of another plural": ((1, "copy", "copies"), "1 copy"),
+}
+
+
+@pytest.mark.parametrize(("words", "said"), NUMBERS.values(), ids=NUMBERS)
+def test_a_number_has_its_noun(words: tuple[int, str], said: str) -> None:
+    assert counted(*words) == said

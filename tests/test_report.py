@@ -385,8 +385,8 @@ def test_what_was_not_checked_is_told_once_for_each_reason() -> None:
 
 def test_the_closing_line_of_results_counts_outcomes() -> None:
     assert smoke_results.summary(RESULTS) == "4 models, 8 checks: 1 passed, 1 warning, 2 failed, 4 not checked"
-    assert smoke_results.summary(RESULTS[1:2]) == "1 models, 1 checks: 0 passed, 1 warning"
-    assert smoke_results.summary(RESULTS[:1]) == "1 models, 1 checks: 1 passed"
+    assert smoke_results.summary(RESULTS[1:2]) == "1 model, 1 check: 0 passed, 1 warning"
+    assert smoke_results.summary(RESULTS[:1]) == "1 model, 1 check: 1 passed"
 
 
 def test_a_page_for_the_terminal_has_its_name_severity_and_sections_indented() -> None:

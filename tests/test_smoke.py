@@ -27,6 +27,7 @@ from tritonrepo.cli import run
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.releases import runnable
+from tritonrepo.server.following import stubs
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Check
@@ -167,7 +168,7 @@ def test_one_model_over_http_alone(rag_server: Server, capsys: pytest.CaptureFix
     ]
     assert lines[3].split()[:5] == ["search", "1", "answer", "http", "passed"]
     assert lines[5].startswith("not checked: files of search: nothing to compare with")
-    assert lines[-1] == "1 models, 3 checks: 2 passed, 1 not checked"
+    assert lines[-1] == "1 model, 3 checks: 2 passed, 1 not checked"
 
 
 def test_a_server_behind_tls_is_tested_over_both_protocols(
@@ -311,19 +312,6 @@ def write(root: Path, name: str, code: str, config: str) -> None:
     (root / name / "config.pbtxt").write_text(CONFIG + config, "utf-8")
 
 
-def stub(server: Server, model: str) -> int:
-    """Return the process that hosts a Python model."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            ours = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[3]) == server.session
-        except OSError:
-            continue
-        if ours and words[0].endswith(b"triton_python_backend_stub") and any(f"/{model}/".encode() in w for w in words):
-            return int(entry.name)
-    raise AssertionError(f"no stub of {model}")
-
-
 class Damage(NamedTuple):
     """What smoke reports about the server with every damaged model, on stdout and in JUnit's format; and status."""
 
@@ -338,7 +326,8 @@ def damage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Damage]:
     for name, (source, config, *_) in (GOOD | DAMAGED).items():
         write(place / "m", name, source, config)
     with launched(place / "m") as server:
-        os.kill(stub(server, "killed"), signal.SIGKILL)
+        (stub,) = (each for each in stubs(server.session) if each.model == "killed")
+        os.kill(stub.pid, signal.SIGKILL)
         junit = place / "smoke.xml"
         at = ["--grpc", server.grpc, "--metrics", "none"]
         asked = ["smoke", server.http, *at, "--timeout", "2", "--junit", str(junit)]

@@ -175,6 +175,7 @@ def test_a_server_that_is_gone_is_not_asked_again() -> None:
         )
         for protocol in BOTH
     ]
+    assert [each.unasked for each in (grpc, http, *others)] == [False, False, True, True]
     assert [asked.path for asked in server.asked] == ["/v2/models/m/versions/1/infer", "/v2/health/live"]
 
 

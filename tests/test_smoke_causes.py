@@ -78,8 +78,7 @@ def test_models_that_call_each_other_are_told_like_others(failed: Failing) -> No
 
 
 def test_what_was_not_asked_any_more_is_no_consequence_and_no_cause(failed: Failing) -> None:
-    told = found(Check.ANSWER, Severity.ERROR, AT, Flaw("grpc: not tested, because the server stopped"), "search")
-    unasked = replace(failed("search"), diagnostics=(told,))
+    unasked = replace(failed("search"), unasked=True)
     assert [each.cause for each in explained([failed("graph"), unasked, failed("all")])] == ["", "", "graph"]
     assert [each.model for each in diagnosed([unasked, failed("graph")])] == ["graph", "search"]
 

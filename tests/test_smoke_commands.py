@@ -75,7 +75,7 @@ def test_each_gap_is_told_once_with_its_models() -> None:
 
 def test_the_last_line_counts_models_checks_and_outcomes() -> None:
     assert summary(RESULTS) == "2 models, 6 checks: 1 passed, 1 warning, 1 failed, 3 not checked"
-    assert summary(RESULTS[:1]) == "1 models, 1 checks: 0 passed, 1 failed"
+    assert summary(RESULTS[:1]) == "1 model, 1 check: 0 passed, 1 failed"
 
 
 def model(name: str) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def test_the_closing_line_is_left_out_if_quiet_and_has_a_time_on_a_terminal(
 def test_what_is_not_checked_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     code, out = smoked(capsys, "--only", "b")
     assert code == 0
-    assert out.splitlines()[-1] == "1 models, 3 checks: 2 passed, 1 not checked"
+    assert out.splitlines()[-1] == "1 model, 3 checks: 2 passed, 1 not checked"
     assert "not checked: files of b: nothing to compare with" in out
 
 

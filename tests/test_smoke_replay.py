@@ -19,7 +19,6 @@ from tritonrepo.cli import run
 from tritonrepo.diagnostics import Severity, Span, Stop
 from tritonrepo.server.tensors import Request, Tensor, of_values
 from tritonrepo.smoke import recording
-from tritonrepo.smoke.answers import SOURCES
 from tritonrepo.smoke.case import Answered, Case, Check, Flaw, Protocol, Reply
 from tritonrepo.smoke.judge import anything
 from tritonrepo.smoke.nearness import far
@@ -223,10 +222,6 @@ def test_a_sequence_is_replayed_as_it_was_sent(tmp_path: Path) -> None:
     assert (sent.request.sequence, sent.request.begins, sent.request.ends) == ("a", True, False)
     assert [*matches(sent.expect, 0)(both.reply)] == []
     assert [*matches(sent.expect, 0)(Reply((x([1], [1]), x([3], [1]))))] != []
-
-
-def test_the_sources_of_an_answer_are_not_its_text() -> None:
-    assert recording.SOURCES == SOURCES
 
 
 def test_an_input_is_whole_or_its_case_is_left_out() -> None:

@@ -47,7 +47,7 @@ def test_nothing_foreign_becomes_a_command_of_github(capsys: pytest.CaptureFixtu
     assert not [line for line in others if line.lstrip().startswith(("::", "##"))]
     assert "\x1b" not in out
     assert "\u2028" not in out
-    assert lines[-2] == "1 models, 3 checks: 1 passed, 1 failed, 1 not checked"
+    assert lines[-2] == "1 model, 3 checks: 1 passed, 1 failed, 1 not checked"
 
 
 ANNOTATED: dict[str, tuple[Diagnostic, str]] = {

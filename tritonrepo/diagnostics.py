@@ -240,6 +240,11 @@ def either(words: Iterable[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, as in `1 file`, `2,000 files` or, with the plural, `2 copies`."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def some(words: Collection[str], most: int) -> str:
     """Return the first words of a list, and how many more there are: `a, b and 3 more`."""
     shown, more = ", ".join([*words][:most]), len(words) - most

@@ -7,14 +7,13 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.soak.sabotage_bench import Asked, Bench, served
 from tests.proxy import Forward, Reply, Request, proxy
 from tests.sabotages import SHORT
 from tests.test_smoke import edit
-from tritonrepo.server.process import Server
+from tritonrepo.server.following import stubs
 from tritonrepo.smoke.causes import ELSEWHERE
 
 Act = Callable[[Bench], AbstractContextManager[Asked]]
@@ -81,26 +80,12 @@ def language_model(bench: Bench) -> Iterator[Asked]:
     bench.restore("generator")
 
 
-def stubs(server: Server, model: str) -> list[int]:
-    """Return the processes that host a Python model, one for each instance."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            ours = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[3]) == server.session
-        except OSError:
-            continue
-        if ours and words[0].endswith(b"triton_python_backend_stub") and any(f"/{model}/".encode() in w for w in words):
-            found.append(int(entry.name))
-    return sorted(found)
-
-
 def signalled(model: str, number: signal.Signals, count: int | None = None) -> Act:
     """Return the act of sending a signal to the processes of a Python model, or to so many of them."""
 
     @contextmanager
     def act(bench: Bench) -> Iterator[Asked]:
-        pids = stubs(bench.server, model)[:count]
+        pids = [stub.pid for stub in stubs(bench.server.session) if stub.model == model][:count]
         for pid in pids:
             os.kill(pid, number)
         yield bench.asked(*SHORT)

@@ -26,7 +26,10 @@ from typing import NamedTuple
 from benchmarks.soak.sabotage_bench import Asked, Bench, Found, smoke
 from benchmarks.soak.sabotage_wires import WIRES, Wire
 from tests.sabotages import SABOTAGES, Sabotage
-from tritonrepo.smoke.causes import ELSEWHERE, UNASKED
+from tritonrepo.smoke.causes import ELSEWHERE
+
+UNASKED = ": not tested, because "
+"""What a message says of a case that was not asked any more."""
 
 
 class Row(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tritonrepo.diagnostics import Diagnostic, Severity
+from tritonrepo.diagnostics import Diagnostic, Severity, counted
 from tritonrepo.report.junit import Row
 from tritonrepo.smoke.case import Outcome, Result
 
@@ -87,4 +87,5 @@ def summary(results: Sequence[Result]) -> str:
     """Return the closing line: the number of models and checks, and their outcomes."""
     count = {outcome: sum(r.outcome is outcome for r in results) for outcome in Outcome}
     told = [f"{count[outcome]} {outcome}" for outcome in Outcome if count[outcome] or outcome is Outcome.PASSED]
-    return f"{len({r.model for r in results})} models, {len(results)} checks: {', '.join(told)}"
+    models, checks = counted(len({r.model for r in results}), "model"), counted(len(results), "check")
+    return f"{models}, {checks}: {', '.join(told)}"

@@ -8,6 +8,7 @@ from math import prod
 
 from tritonrepo.deploy.engines import Engine
 from tritonrepo.deploy.sums import GIB, MIB, Sum, Term
+from tritonrepo.diagnostics import counted
 from tritonrepo.plain import inline
 from tritonrepo.repository import Model, Repository
 from tritonrepo.repository.pipelines import scripted
@@ -66,19 +67,11 @@ def copies(model: Model) -> int:
 def shared_memory(found: Repository, engines: Sequence[Engine]) -> Sum:
     """Return the bytes of /dev/shm that Python models and engines on several GPUs need."""
     of = [model for model in found.models.values() if model.backend in PYTHON_BASED]
-    rows = [(copies(model), max(ROOM, REGION + 2 * _batch(model)), inline(model.name)) for model in of]
-    terms = [Term(count * size, f"{name}, {_times(count)} of {amount(size)}") for count, size, name in rows]
+    rows = [(inline(model.name), copies(model), max(ROOM, REGION + 2 * _batch(model))) for model in of]
+    terms = [Term(many * size, f"{name}, {counted(many, 'instance')} of {amount(size)}") for name, many, size in rows]
     terms = _cut(terms, "Python models")
-    terms += [Term(ENGINE * each.gpus, f"{inline(each.name)}, vLLM on {_gpus(each.gpus)}") for each in engines]
+    terms += [Term(ENGINE * each.gpus, f"{inline(each.name)}, vLLM on {counted(each.gpus, 'GPU')}") for each in engines]
     return Sum(tuple(terms) or (Term(ROOM, "no model runs in Python, so Docker's default is enough"),), 64 * MIB)
-
-
-def _times(count: int) -> str:
-    return f"{count} instance{'s' if count > 1 else ''}"
-
-
-def _gpus(count: int) -> str:
-    return f"{count} GPU{'s' if count > 1 else ''}"
 
 
 def _cut(terms: list[Term], what: str) -> list[Term]:

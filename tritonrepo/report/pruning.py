@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from tritonrepo.diagnostics import counted
 from tritonrepo.plain import printable
 from tritonrepo.sync.plan import Put
 from tritonrepo.sync.pruning import HIDE, Pruning
@@ -14,13 +15,15 @@ from tritonrepo.tree import amount
 def text(found: Pruning, where: str) -> str:
     """Return the text of what is removed, and then the number of files and bytes."""
     lines = [
-        f"- {printable(each.path)}  {each.reason} ({_count(len(each.files), 'file')}, {amount(each.size)})"
+        f"- {printable(each.path)}  {each.reason} ({counted(len(each.files), 'file')}, {amount(each.size)})"
         for each in found.removals
     ]
     again = [action for action in found.plan.actions if isinstance(action, Put) and action.wave > HIDE]
     lines += [f"~ {printable(action.path)}  {action.reason}" for action in again]
     if found.copies:
-        lines.append(f"- {_count(len(found.copies), 'copy', 'copies')} of overwritten files  no kept revision has them")
+        lines.append(
+            f"- {counted(len(found.copies), 'copy', 'copies')} of overwritten files  no kept revision has them"
+        )
     if found.revisions:
         lines.append(f"- revision{_plural(found.revisions)} {_ranges(found.revisions)}  not kept")
     return "\n".join([*(["prune"] if lines else []), *(f"  {line}" for line in lines), _total(found, where)])
@@ -28,7 +31,7 @@ def text(found: Pruning, where: str) -> str:
 
 def summary(found: Pruning, where: str) -> str:
     """Return the closing line of a command that removed this."""
-    return printable(f"{where}: {_count(_objects(found), 'object')} removed, {amount(found.size)} freed")
+    return printable(f"{where}: {counted(_objects(found), 'object')} removed, {amount(found.size)} freed")
 
 
 def values(found: Pruning) -> Mapping[str, object]:
@@ -53,15 +56,11 @@ def values(found: Pruning) -> Mapping[str, object]:
 def _total(found: Pruning, where: str) -> str:
     if not found:
         return f"{printable(where)}: nothing to remove"
-    return f"{printable(where)}: {_count(_objects(found), 'object')} to remove ({amount(found.size)})"
+    return f"{printable(where)}: {counted(_objects(found), 'object')} to remove ({amount(found.size)})"
 
 
 def _objects(found: Pruning) -> int:
     return sum(len(each.files) for each in found.removals) + len(found.copies) + len(found.revisions)
-
-
-def _count(count: int, one: str, more: str = "") -> str:
-    return f"{count:,} {one if count == 1 else more or f'{one}s'}"
 
 
 def _plural(numbers: Sequence[int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
-from tritonrepo.diagnostics import Diagnostic, Severity
+from tritonrepo.diagnostics import Diagnostic, Severity, counted
 from tritonrepo.plain import inline, printable
 from tritonrepo.report.checked import Checked, Lines
 
@@ -80,9 +80,10 @@ def summary(checked: Checked) -> str:
     """
     severities = [diagnostic.severity for diagnostic in checked.diagnostics]
     counts = [(severities.count(severity), str(severity)) for severity in (Severity.ERROR, Severity.WARNING)]
-    told = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
-    closing = f"{_models(len(checked.verdicts))}: {told or 'no problems found'}{''.join(_hidden(checked))}"
-    unseen = ", ".join(f"{inline(each.what)} of {_models(len(each.models))}" for each in checked.unseen)
+    told = ", ".join(counted(count, word) for count, word in counts if count)
+    models = counted(len(checked.verdicts), "model")
+    closing = f"{models}: {told or 'no problems found'}{''.join(_hidden(checked))}"
+    unseen = ", ".join(f"{inline(each.what)} of {counted(len(each.models), 'model')}" for each in checked.unseen)
     return f"{closing}; not looked at: {unseen}" if unseen else closing
 
 
@@ -101,7 +102,3 @@ def resolved(checked: Checked, *, verbose: bool) -> Iterator[str]:
         are = "finding of the baseline is" if count == 1 else "findings of the baseline are"
         yield f"{count} {are} fixed. Rewrite it with --write-baseline."
     yield from (f"  {each.at}: {each.message} [{each.rule}]" for each in checked.resolved if verbose)
-
-
-def _models(count: int) -> str:
-    return f"{count} model{'' if count == 1 else 's'}"

@@ -7,16 +7,13 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.smoke.asking import streams_over_http
-from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Judge, Protocol, Reply
+from tritonrepo.smoke.case import SOURCES, Case, Check, Crowd, Flaw, Judge, Protocol, Reply
 from tritonrepo.smoke.judge import anything, both, joined, text, well_formed
 from tritonrepo.smoke.made import CONTROLS, SAMPLING, ask, controls, given, made_up
 from tritonrepo.smoke.served import Served
 
 ECHO = "exclude_input_in_output"
 """The input that makes vLLM's backend put the prompt before the answer (vllm_backend, src/utils/request.py)."""
-
-SOURCES = "sources"
-"""The output of a pipeline with the passages of its answer, which are no part of the answer."""
 
 TALKS = 4
 """How many requests are sent at once: a language model, which may be slow, reads each prompt."""

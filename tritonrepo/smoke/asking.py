@@ -225,7 +225,8 @@ def unasked(case: Case, protocol: Protocol, lost: Lost) -> Result:
     request = case.request
     flaw = Flaw(f"version {request.version}, {protocol}: not tested, because {lost.why}", lost.hint)
     diagnostic = found(case.check, Severity.ERROR, case.at, flaw, request.model)
-    return Result(request.model, request.version, case.check, case.what, str(protocol), diagnostics=(diagnostic,))
+    said = (request.model, request.version, case.check, case.what, str(protocol))
+    return Result(*said, diagnostics=(diagnostic,), unasked=True)
 
 
 def streams_over_http(request: Request) -> bool:

@@ -10,6 +10,9 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.server.tensors import Request, Tensors
 
+SOURCES = "sources"
+"""The output of a pipeline with the passages of its answer, which are no part of the answer."""
+
 
 class Check(StrEnum):
     """What a result is about."""
@@ -148,7 +151,8 @@ class Result:
     """One row of the report; `ms` is its duration in milliseconds. `unchecked` says why nothing was checked.
 
     `seen` is what was observed where that is worth telling although it passed. `calls` are the models that this one
-    calls, also through others; `cause` is one of them that failed.
+    calls, also through others; `cause` is one of them that failed. `unasked`: whether an earlier fault kept it from
+    being sent.
     """
 
     model: str
@@ -162,6 +166,7 @@ class Result:
     seen: str = ""
     calls: frozenset[str] = frozenset()
     cause: str = ""
+    unasked: bool = False
 
     @property
     def outcome(self) -> Outcome:

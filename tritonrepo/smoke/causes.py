@@ -12,10 +12,6 @@ from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.served import Served
 from tritonrepo.tree import File
 
-UNASKED = ": not tested, because "
-"""What the message says of a case that was not asked any more."""
-
-
 ELSEWHERE = "reach different servers"
 """What the message says if one of the two addresses is that of another server: then any check may fail."""
 
@@ -69,8 +65,7 @@ def _elsewhere(result: Result, cause: Result) -> Result:
 
 def _answered(result: Result, *, alone: bool = False) -> bool:
     """Return whether a check failed, and not because the server was gone before; `alone`: also one that passed."""
-    asked = not any(UNASKED in each.message for each in result.diagnostics)
-    return asked and (alone or result.outcome is Outcome.FAILED)
+    return not result.unasked and (alone or result.outcome is Outcome.FAILED)
 
 
 def _explained(result: Result, failed: Mapping[str, Result]) -> Result:

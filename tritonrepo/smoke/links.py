@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tritonrepo.indexing.vectors import EMBEDDINGS, PASSAGES
 from tritonrepo.repository import pipelines as scripts
-from tritonrepo.smoke.answers import SOURCES
+from tritonrepo.smoke.case import SOURCES
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.tree import File
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Severity, Stop, some
+from tritonrepo.diagnostics import Severity, Stop, counted, some
 from tritonrepo.server.client import Client
 from tritonrepo.server.look import Version, scraped
 from tritonrepo.server.metrics import Scrape
@@ -133,7 +133,7 @@ class Proof:
     def _joined(self, one: Served, later: Counted | str, why: str) -> Result:
         if isinstance(later, str):
             return Result(one.name, one.version, Check.BATCHING, unchecked=later)
-        of = f"{_count(later.requests, 'request')} in {_count(later.executions, 'execution')}"
+        of = f"{counted(later.requests, 'request')} in {counted(later.executions, 'execution')}"
         if later.shared <= 0:
             why = why or (f"{of}: no two of them shared one" if later.requests else "it was not asked")
             return Result(one.name, one.version, Check.BATCHING, unchecked=why)
@@ -164,13 +164,9 @@ class Proof:
             return
         told = ", ".join(f"{reason}: {count:,.0f}" for reason, count in sorted(reasons.items()) if reason)
         message = (
-            f"version {one.version}: the server counted {_count(failed, 'failed request')} that no test saw"
+            f"version {one.version}: the server counted {counted(failed, 'failed request')} that no test saw"
             f"{f' ({told})' if told else ''}"
         )
         flaw = Flaw(message, "Read the server's log. Other clients' requests count as well.")
         diagnostic = found(Check.FAILURES, Severity.WARNING, one.at, flaw, one.name)
         yield Result(one.name, one.version, Check.FAILURES, diagnostics=(diagnostic,))
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tritonrepo.server.tensors import Request, Tensor
-from tritonrepo.smoke.case import Answered, Case, Crowd, Protocol, Reply
+from tritonrepo.smoke.case import SOURCES, Answered, Case, Crowd, Protocol, Reply
 from tritonrepo.smoke.judge import joined, text
 from tritonrepo.smoke.nearness import AGREED, differing
 from tritonrepo.smoke.served import Served
@@ -26,9 +26,6 @@ MOST_KEPT = 1000
 
 LONGEST = 1 << 20
 """How many bytes the strings of a tensor may have."""
-
-SOURCES = "sources"
-"""The output of a stream that is no text of a language model: that of `smoke.answers`, which uses what records."""
 
 WHOLE = 32 << 20
 """How many characters the cases of a plan may have; what is asked after that is left out."""

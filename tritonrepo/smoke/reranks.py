@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Span
 from tritonrepo.smoke import links
-from tritonrepo.smoke.answers import SOURCES
-from tritonrepo.smoke.case import Case, Check, Flaw, Judge, Reply
+from tritonrepo.smoke.case import SOURCES, Case, Check, Flaw, Judge, Reply
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.judge import both, text, well_formed
 from tritonrepo.smoke.made import ask, given

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tritonrepo.smoke import search
-from tritonrepo.smoke.answers import SOURCES
-from tritonrepo.smoke.case import Flaw, Judge, Reply
+from tritonrepo.smoke.case import SOURCES, Flaw, Judge, Reply
 from tritonrepo.smoke.index import Index
 from tritonrepo.smoke.judge import joined, text
 from tritonrepo.smoke.links import Listing

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tritonrepo.smoke.answers import ECHO, SOURCES
+from tritonrepo.smoke.answers import ECHO
 from tritonrepo.smoke.asking import streams_over_http
-from tritonrepo.smoke.case import Case, Flaw, Protocol, Reply
+from tritonrepo.smoke.case import SOURCES, Case, Flaw, Protocol, Reply
 from tritonrepo.smoke.judge import both, joined, text
 from tritonrepo.smoke.made import CONTROLS, ask, given
 from tritonrepo.smoke.served import Served

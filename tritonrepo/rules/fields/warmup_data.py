@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Severity, State
+from tritonrepo.diagnostics import Severity, State, counted
 from tritonrepo.pbtxt import Scalar
 from tritonrepo.repository import Model
 from tritonrepo.repository.paths import follow
@@ -131,14 +131,14 @@ def file_too_short(model: Model) -> Iterator[Finding]:
     for item, given, written, path, entry in named(model):
         if not isinstance(entry, File) or given.data_type == "TYPE_STRING" or -1 in given.dims:
             continue
-        counted = model.target.release.has(BOUNDED)
+        bounded = model.target.release.has(BOUNDED)
         whole = element_bytes(given.data_type) * prod(given.dims) if given.dims else 0
         expected = whole % UNSIGNED
-        if entry.size < expected and not (counted and whole != expected):
+        if entry.size < expected and not (bounded and whole != expected):
             needed = f"dims {given.dims} of {given.data_type or 'no type'} need {expected}"
             yield Finding(
                 written,
-                f"{model.name}/{path} has {_count(entry.size, 'byte')}, but {needed}",
+                f"{model.name}/{path} has {counted(entry.size, 'byte')}, but {needed}",
                 hint="Fill the file with the raw values of one request, without a batch or header, or reduce dims.",
                 reason=f"{REQUEST}warmup setting expects {expected} bytes, but the data provided from "
                 f"{written.data}only has {entry.size} bytes",
@@ -146,22 +146,18 @@ def file_too_short(model: Model) -> Iterator[Finding]:
             )
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def _impossible(model: Model) -> Iterator[tuple[Sample, Given, Scalar]]:
     """Yield the inputs with a dim that no tensor can have, where the server stumbles over it, and that dim.
 
     Two negative dims make a count that older servers accept; a dim that is too large makes a negative one.
     """
-    counted = model.target.release.has(BOUNDED)
+    bounded = model.target.release.has(BOUNDED)
     for sample, given, tensor in matched(model):
         if given.value is None or not given.source or -1 in given.dims or not fits(given.dims, tensor.dims):
             continue
         dims = {dim.data: dim for dim in given.value.scalars("dims") if isinstance(dim.data, int)}
         odd = min(dims, default=0) if min(dims, default=0) < 0 else max(dims, default=0)
-        if (counted and odd < 0) or (not counted and signed(_bytes(given)) < 0):
+        if (bounded and odd < 0) or (not bounded and signed(_bytes(given)) < 0):
             yield sample, given, dims[odd]
 
 
@@ -228,10 +224,10 @@ def strings_differ(model: Model) -> Iterator[Finding]:
     if not model.target.release.has("counted-request-strings"):
         return
     sure = {(sample.item, given.name): fits(given.dims, tensor.dims) for sample, given, tensor in matched(model)}
-    counted = model.target.release.has(BOUNDED)
+    bounded = model.target.release.has(BOUNDED)
     for one in named(model):
         dims = one.given.dims
-        strings = one.given.data_type == "TYPE_STRING" and -1 not in dims and not (counted and min(dims, default=0) < 0)
+        strings = one.given.data_type == "TYPE_STRING" and -1 not in dims and not (bounded and min(dims, default=0) < 0)
         if not strings or not sure.get((one.item, one.given.name)):
             continue
         if isinstance(one.entry, File) and one.entry.size <= LARGEST_SAMPLE:
@@ -249,7 +245,7 @@ def _strings(model: Model, one: Named, content: bytes) -> Iterator[Finding]:
         if left < LENGTH:
             yield Finding(
                 one.written,
-                f"{model.name}/{one.path} ends with {_count(left, 'byte')}, but the length of a string takes {LENGTH}",
+                f"{model.name}/{one.path} ends with {counted(left, 'byte')}, but the length of a string takes {LENGTH}",
                 hint=ADVICE,
                 reason=_cut_reason(place, left)
                 if early
@@ -261,7 +257,7 @@ def _strings(model: Model, one: Named, content: bytes) -> Iterator[Finding]:
         count += 1
     if count != wanted:
         more = count > max(wanted, 0)
-        has = f"more than {_count(max(wanted, 0), 'string')}" if more else _count(count, "string")
+        has = f"more than {counted(max(wanted, 0), 'string')}" if more else counted(count, "string")
         yield Finding(
             one.written,
             f"{model.name}/{one.path} has {has}, but dims {one.given.dims} need {wanted}",
