@@ -37,8 +37,9 @@ def unset(message: Message, name: str) -> list[Edit]:
 def without(message: Message, name: str, gone: Collection[Value]) -> list[Edit]:
     """Remove values of a repeated field, however it is written."""
     edits: list[Edit] = []
+    chosen = {*gone}
     for field in message.fields:
-        places = {place for place, value in enumerate(field.values) if value in gone} if field.name == name else set()
+        places = {place for place, value in enumerate(field.values) if value in chosen} if field.name == name else set()
         edits += delete_items(field, places) if places else ()
     return edits
 

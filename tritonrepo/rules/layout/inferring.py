@@ -18,6 +18,9 @@ from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Entry, is_directory
 
+FEW = 32
+"""Versions up to which all are looked at: each costs a look at all files of the model."""
+
 BY_FILE = {signs.VLLM: "vllm", "model.dali": "dali", "xgboost.json": "fil", "checkpoint.tl": "fil"}
 """Model files of backends that the core does not identify by their files."""
 
@@ -125,8 +128,9 @@ def extra_directory(model: Model) -> Iterator[Finding]:
         first = model.directories[0]
         message = f"backend is missing, and {first} sorts before {name}, whose {told.filename} would identify it"
         hint = f'Set backend to "{told.backend}", or remove {first}.'
-        others = {_told_by(model, each).backend for each in model.versions.found.values()}
-        fix = _naming(model, told, safe=others <= {told.backend, ""})
+        others = {_told_by(model, each).backend for each in [*model.versions.found.values()][:FEW]}
+        safe = others <= {told.backend, ""} and len(model.versions.found) <= FEW
+        fix = _naming(model, told, safe=safe)
         yield Finding(first, message, hint=hint, reason=signs.no_backend_words(model), fix=fix)
 
 

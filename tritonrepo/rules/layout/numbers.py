@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Fix, Severity, State
 from tritonrepo.repository import Model
+from tritonrepo.repository.once import once
 from tritonrepo.repository.versions import NUMBER, RESERVED, selected, versions
 from tritonrepo.rules.layout import signs
 from tritonrepo.rules.mending import moved
@@ -38,10 +40,15 @@ def _numbered(model: Model, name: str, number: str) -> Fix | None:
 
     Which version is served may change by that.
     """
-    others = (*model.versions.leading_zero, *model.versions.no_number)
-    alike = any(each != name and first_number(each) == number for each in others)
+    alike = _numbers(model)[number] > 1
     taken = alike or not _is_free(model, number) or int(number) in model.versions.found
     return None if taken else moved(model, name, number, safe=False)
+
+
+@once
+def _numbers(model: Model) -> Counter[str]:
+    """Return how many of the directories that are no versions have a number."""
+    return Counter(map(first_number, (*model.versions.leading_zero, *model.versions.no_number)))
 
 
 def first_number(name: str) -> str:
@@ -84,18 +91,18 @@ def _renamed(model: Model, number: int, name: str) -> Fix | None:
     if tail.strip() and signs.ASIDE.search(tail):
         other = tail.strip("-_. ")
         is_version = NUMBER.match(other) or other in RESERVED or other in {".", ".."}
-        spare = not is_version and _is_free(model, other) and _serves_without(model, number)
+        spare = not is_version and _is_free(model, other) and _serves(model)
         return moved(model, name, other, safe=False) if spare else None
     if number < 1 or "~" in tail or not _is_free(model, str(number)):
         return None
     return moved(model, name, str(number), safe=not tail.strip())
 
 
-def _serves_without(model: Model, number: int) -> bool:
-    """Return whether another version is served, whose directory has the right name, if this one is gone."""
-    others = {each: name for each, name in model.versions.found.items() if each != number}
-    served = selected(others, model.config.message("version_policy"))
-    return bool(served) and all(others.get(each) == str(each) for each in served)
+@once
+def _serves(model: Model) -> bool:
+    """Return whether a version is served if only those exist whose directories have the right name."""
+    plain = [number for number, name in model.versions.found.items() if name == str(number)]
+    return bool(selected(plain, model.config.message("version_policy")))
 
 
 @rule("version-number-collision", Severity.WARNING, after_faults=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from tritonrepo.diagnostics import Severity
-from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt import Message, Scalar
 from tritonrepo.pbtxt.editor import put
 from tritonrepo.repository import Model
 from tritonrepo.rules.layout import signs
@@ -81,13 +80,16 @@ def specific_duplicate(model: Model) -> Iterator[Finding]:
     specific = _choice(model, "specific")
     if specific is None:
         return
-    numbers = specific.scalars("versions")
-    for data, times in Counter(number.data for number in numbers).items():
-        if times > 1:
-            again = [number for number in numbers if number.data == data][1:]
-            there = data in model.versions.found  # one that is missing is served only because it is listed twice
-            fix = edited(model, *without(specific, "versions", again), safe=True) if there else None
-            yield Finding(again[0], f"version {data} is listed twice", hint="Remove the duplicate.", fix=fix)
+    numbers: dict[object, list[Scalar]] = {}
+    for number in specific.scalars("versions"):
+        numbers.setdefault(number.data, []).append(number)
+    again = {data: places[1:] for data, places in numbers.items() if len(places) > 1}
+    there = [place for data in again if data in model.versions.found for place in again[data]]
+    fix = edited(model, *without(specific, "versions", there), safe=True) if there else None
+    for data, (second, *_) in again.items():
+        exists = data in model.versions.found  # one that is missing is served only because it is listed twice
+        message = f"version {data} is listed twice"
+        yield Finding(second, message, hint="Remove the duplicate.", fix=fix if exists else None)
 
 
 @rule("policy-empty-means-all", Severity.WARNING, "version_policy")
