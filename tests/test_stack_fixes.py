@@ -93,6 +93,7 @@ def test_a_word_of_a_stack_file_is_corrected_in_its_place(right: str, wrong: str
 
 LEFT = {
     "two keys for one": ("    source: ./w", "    sorce: ./x\n    source: ./w"),
+    "two keys that may be one": ("    source: ./w", "    sorce: ./x\n    soure: ./w"),
     "nothing similar": ("role: embedder  #", "role: zzz  #"),
     "a word that goes on": ("role: embedder  #", 'role: "embe\\x64er"  #'),
     "a tag": ("role: embedder  #", "role: !!str embeder  #"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from tritonrepo.diagnostics import Diagnostic, Fix, Severity, Span, closest
 from tritonrepo.pbtxt.schema import Enum, EnumType, FieldType, MessageType, model_config
-from tritonrepo.spec.mending import listed, respelled, rewritten
+from tritonrepo.spec.mending import listed, renamed, respelled, rewritten
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 from tritonrepo.spec.scalars import Misfit, flag, integer, number, single
 
@@ -48,16 +48,13 @@ class _Reader:
         return dict(self._fields(node, kind))
 
     def _fields(self, node: Keys, kind: MessageType) -> Iterator[tuple[str, Any]]:
+        fixes = renamed(node, kind.fields)
         for name, (at, child) in node.keys.items():
             spec = kind.fields.get(name)
             if spec is None:
                 short = kind.name.removeprefix("inference.")
-                self._add(
-                    at,
-                    f'unknown field "{name}" in {short}',
-                    closest(name, kind.fields),
-                    respelled(at, name, kind.fields, node.keys),
-                )
+                hint = closest(name, kind.fields)
+                self._add(at, f'unknown field "{name}" in {short}', hint, fixes.get(name))
             elif isinstance(child, Scalar) and child.kind == "null":
                 yield name, None
             elif spec.message is not None and spec.message.is_entry:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import re
 import types
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, is_dataclass, replace
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, either, nearest
+from tritonrepo.diagnostics import Diagnostic, Fix, Severity, Span, Stop, closest, either, nearest
 from tritonrepo.pbtxt.schema import model_config
 from tritonrepo.spec import config, declare, source, stack
-from tritonrepo.spec.mending import listed, respelled
+from tritonrepo.spec.mending import listed, renamed, respelled
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 from tritonrepo.spec.part import Model, Parts
 from tritonrepo.spec.scalars import Misfit, flag, integer, number, single
@@ -115,9 +115,10 @@ class _Loader:
     def _record(self, cls: Any, node: Keys) -> Any:
         known = {f.name: f for f in declare.keys(cls)}
         values: dict[str, Any] = {}
+        fixes = renamed(node, known)
         for name, (at, child) in node.keys.items():
             if name not in known:
-                self._unknown(name, at, list(known), node.keys)
+                self._unknown(name, at, list(known), fixes.get(name))
                 continue
             if isinstance(child, Scalar) and child.kind == "null":
                 continue
@@ -134,16 +135,16 @@ class _Loader:
         given = {name: child.at for name, (_, child) in node.keys.items() if name in values}
         return cls(**values, places={"": node.at} | given | inner | dict(_named(cls, node)))
 
-    def _unknown(self, name: str, at: Span, known: list[str], given: Collection[str]) -> None:
-        fix = None
+    def _unknown(self, name: str, at: Span, known: list[str], fix: Fix | None) -> None:
         if name in stack.NOT_YET_KEYS:
             message, hint = f'key "{name}" is not supported here yet', f"Use {either(sorted(known))}."
+            fix = None
         else:
             field = stack.IN_CONFIG.get(name, name if name in model_config().fields else "")
             message = f'unknown key "{name}"'
             inside = bool(field) and "config" in known
             hint = f"Set {field} in config." if inside else closest(name, known)
-            fix = None if inside else respelled(at, name, known, given)
+            fix = None if inside else fix
         self.wrong.append(Diagnostic(RULE, Severity.FATAL, at, message, hint, fix=fix))
 
     def _list(self, hint: Any, node: Node, name: str) -> tuple[Any, ...]:
@@ -191,9 +192,8 @@ def _no_role(node: Keys, roles: Mapping[str, Any]) -> Misfit:
     known = {f.name for part in roles.values() for f in declare.keys(part.keys)}
     for name, (at, _) in node.keys.items():
         if name not in known and (meant := nearest(name, ("role", *stack.IMPLYING), 0.7)):
-            return Misfit(
-                at, f'unknown key "{name}"', f'Did you mean "{meant}"?', respelled(at, name, [meant], node.keys)
-            )
+            fix = renamed(Keys(node.at, {name: node.keys[name]}), [meant]).get(name)
+            return Misfit(at, f'unknown key "{name}"', f'Did you mean "{meant}"?', fix)
     return Misfit(node.at, 'required key "role" is missing', _roles(roles))
 
 

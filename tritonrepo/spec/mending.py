@@ -6,11 +6,12 @@ The place of a word that has escapes, a variable, a tag or several lines is long
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from tritonrepo.diagnostics import Fix, Replacement, Span, nearest
-from tritonrepo.spec.nodes import is_text
+from tritonrepo.spec.nodes import Keys, is_text
 
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 """A name that YAML reads as one without quotes, if it is no other value."""
@@ -30,17 +31,32 @@ def rewritten(at: Span | None, word: str, new: str, *, safe: bool) -> Fix | None
     return Fix((Replacement(at, new),), safe=safe)
 
 
-def respelled(at: Span | None, word: str, choices: Iterable[str], taken: Iterable[str] = ()) -> Fix | None:
-    """Return the fix that writes the choice that is closest to a misspelt word, unless it is taken.
+def respelled(at: Span | None, word: str, choices: Iterable[str]) -> Fix | None:
+    """Return the fix that writes the choice that is closest to a misspelt word.
 
     It is safe if they differ only in case, hyphens and underscores.
     """
+    return _written(at, word, _meant(word, list(choices)))
+
+
+def renamed(node: Keys, choices: Collection[str]) -> dict[str, Fix | None]:
+    """Return the fixes of the keys of a mapping that are none of these; two keys do not become one."""
     names = list(choices)
+    meant = {key: _meant(key, names) for key in node.keys if key not in choices}
+    counts = Counter(meant.values())
+    alone = {key: new for key, new in meant.items() if new not in node.keys and counts[new] == 1}
+    return {key: _written(node.keys[key][0], key, new) for key, new in alone.items()}
+
+
+def _meant(word: str, names: Sequence[str]) -> str:
     same = [name for name in names if _letters(name) == _letters(word)]
-    meant = same[0] if len(same) == 1 else nearest(word, names)
-    if not meant or meant in taken or not PLAIN.fullmatch(meant) or not is_text(meant):
+    return same[0] if len(same) == 1 else nearest(word, names)
+
+
+def _written(at: Span | None, word: str, new: str) -> Fix | None:
+    if not PLAIN.fullmatch(new) or not is_text(new):
         return None
-    return rewritten(at, word, meant, safe=_letters(meant) == _letters(word))
+    return rewritten(at, word, new, safe=_letters(new) == _letters(word))
 
 
 def switched(at: Span, word: str) -> Fix | None:
