@@ -276,3 +276,18 @@ def test_hostile_names_are_text_in_it(models: Path) -> None:
 def test_it_is_read_as_it_was_written() -> None:
     known = {"models": [Known("b", RULE, "x", "m", "1" * 32), Known("a", RULE, "é\n", "", "0" * 32)], "none": []}
     assert read(written(known).encode(), FILE) == {"models": known["models"][::-1]}
+
+
+@pytest.mark.parametrize("option", ["--baseline", "--write-baseline"])
+def test_an_upgrade_has_no_baseline(models: Path, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    assert run(["validate", models.name, option, FILE, "--upgrade-to", "24.10"]) == 2
+    assert f"--upgrade-to and {option} cannot be combined" in capsys.readouterr().err
+    assert not (models.parent / FILE).exists()
+
+
+def test_what_was_left_out_is_neither_fixed_nor_forgotten(models: Path, left: Left) -> None:
+    (models / "m" / "config.pbtxt").write_text("")
+    edit(models / "n" / "config.pbtxt", ("[ 4, 16 ]", "[ 4, 17 ]"))
+    assert left("--files", path="models/n/config.pbtxt") == (1, 1, 0, 1)
+    assert run(["validate", "--files", "models/n/config.pbtxt", "--write-baseline", FILE]) == 0
+    assert left("--select", "dynamic") == (0, 0, 1, 1)

@@ -23,6 +23,13 @@ def ended(settled: Settled, plan: Plan) -> None:
         say(f"{plan.rewritten}: {count} finding{'' if count == 1 else 's'} in the baseline", err=True)
 
 
+def unused(plan: Plan, other: str) -> None:
+    """Raise a usage error for a baseline, which another option cannot be combined with."""
+    for option, file in (("--write-baseline", plan.rewritten), ("--baseline", plan.baseline)):
+        if file is not None:
+            raise click.UsageError(f"{other} and {option} cannot be combined")
+
+
 def settling_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options; the command receives them as `plan`."""
 

@@ -12,7 +12,7 @@ from tritonrepo.cli.changes import Scope, scope_options
 from tritonrepo.cli.checking import Checking, once
 from tritonrepo.cli.fixing import Fixing, fixing_options
 from tritonrepo.cli.forms import Forms, form_options
-from tritonrepo.cli.settling import ended, settling_options
+from tritonrepo.cli.settling import ended, settling_options, unused
 from tritonrepo.cli.sifting import Sifting, sifting_options
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.stdin import STDIN, Stdin, stdin_option
@@ -92,6 +92,7 @@ def command(
     if upgrade_to is not None:
         fixing.alone("--upgrade-to")
         scope.whole("--upgrade-to")
+        unused(plan, "--upgrade-to")
         stdin.absent()
         severities = compared(paths or PATHS, settled, upgrade_to, forms.plain)
         return int(not sifting.bad.isdisjoint(severities))
