@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from tritonrepo.cli.output import say
-from tritonrepo.flows.changed import changed
+from tritonrepo.flows.changed import How, changed
 from tritonrepo.flows.changed_files import belonging, changed_files, named_files
-from tritonrepo.flows.validate import Aim, Judgement, Shown, validate
+from tritonrepo.flows.validate import Aim, Judgement, Shown
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.sources.changes import Changes
 
@@ -46,12 +46,16 @@ class Scope:
 
     def judged(self, path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
         """Check a path, and say on stderr how much of it is checked if that is not all of it."""
+        return self.concerned(path, work, How(aim, shown))
+
+    def concerned(self, path: str, work: Workspace, how: How) -> Judgement:
+        """Check a path in another way, in which the files of the models can be changed."""
         if self.files:
-            what, found = "the changed files", changed_files(path, work, self._found, aim, shown)
+            what, found = "the changed files", changed_files(path, work, self._found, how)
         elif self.since is not None:
-            what, found = f"changes since {self.since}", changed(path, work, self.since, aim, shown)
+            what, found = f"changes since {self.since}", changed(path, work, self.since, how)
         else:
-            return validate(path, work, aim, shown)
+            return how.judged(path, work)
         say(f"{path}: {what} concern {found.models} of {found.every} model{'' if found.every == 1 else 's'}", err=True)
         return found.judgement
 

@@ -18,13 +18,17 @@ from tritonrepo.cli.collecting import uncollected
 from tritonrepo.cli.output import colour, exactly, painted, say
 from tritonrepo.diagnostics import Diagnostic, Faults
 from tritonrepo.fixes import changes, renamed
-from tritonrepo.flows.fixing import Choice, Fixed, fix
+from tritonrepo.flows.changed import How
+from tritonrepo.flows.fixing import Choice, Fixed, Hides, fix
 from tritonrepo.flows.settled import Judge, Settled
 from tritonrepo.flows.validate import Aim, Judgement, Shown
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.report import fixed as report
 from tritonrepo.report import patch
 from tritonrepo.report.diff import coloured
+
+Models = frozenset[str] | None
+"""The models whose files may be changed; None for all."""
 
 
 class Fixing(NamedTuple):
@@ -44,14 +48,17 @@ class Fixing(NamedTuple):
         """Return what checks a path, and fixes what it finds if that is wanted."""
         if not self.fix:
             return scope.judged
-        scope.whole("--fix")
 
-        def fixed(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
-            found = fix(path, work, aim, shown, Choice(self.unsafe, hides=settled.hides(path)))
+        def mended(path: str, work: Workspace, aim: Aim, shown: Shown, only: Models) -> Judgement:
+            choice = Choice(self.unsafe, hides=_beside(only, settled.hides(path)))
+            found = fix(path, work, aim, shown, choice)
             checking.fixed = (checking.fixed or 0) + len(found.fixed)
             if found.stop is not None:
                 raise found.stop
             return found.judgement
+
+        def fixed(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
+            return scope.concerned(path, work, How(aim, shown, partial(mended, path, work, aim, shown)))
 
         return fixed
 
@@ -63,26 +70,46 @@ class Fixing(NamedTuple):
         elif form == "text" and not self.fix and (line := report.prospect(left)):
             say(line, err=True)
 
-    def show(self, paths: Sequence[str], settled: Settled) -> int:
+    def show(self, scope: Scope, paths: Sequence[str], settled: Settled) -> int:
         """Print the changes that fixes would make; return the exit code, 1 if there are any."""
         faults, total, left = Faults(), 0, list[Diagnostic]()
+
+        def planned(path: str, only: Models) -> Judgement:
+            nonlocal total
+            found = self._planned(path, settled, only)
+            _print(_patch(found))
+            total += len(found.fixed)
+            faults.add(*(found.stop.diagnostics if found.stop is not None else ()))
+            return found.judgement
+
+        def shown(path: str) -> Sequence[Diagnostic]:
+            terms = settled.terms(path)
+            how = How(terms.aim, terms.shown, partial(planned, path))
+            found = scope.concerned(path, terms.work, how).diagnostics
+            gone = settled.hides(path)(found)
+            return [each for place, each in enumerate(found) if place not in gone]
+
         for path in paths:
             with uncollected():
-                found = faults.tried(partial(self._planned, path, settled), None)
-            if found is not None:
-                _print(_patch(found))
-                total += len(found.fixed)
-                gone = settled.hides(path)(found.judgement.diagnostics)
-                left += (each for place, each in enumerate(found.judgement.diagnostics) if place not in gone)
-                faults.add(*(found.stop.diagnostics if found.stop is not None else ()))
+                left += faults.tried(partial(shown, path), ())
         say(report.planned(total, left, unsafe=self.unsafe), err=True)
         faults.stop()
         return int(total > 0)
 
-    def _planned(self, path: str, settled: Settled) -> Fixed:
+    def _planned(self, path: str, settled: Settled, only: Models) -> Fixed:
         terms = settled.terms(path)
-        choice = Choice(self.unsafe, write=False, hides=settled.hides(path))
+        choice = Choice(self.unsafe, write=False, hides=_beside(only, settled.hides(path)))
         return fix(path, terms.work, terms.aim, terms.shown, choice)
+
+
+def _beside(only: Models, hides: Hides) -> Hides:
+    """Return what hides findings on other models as well."""
+
+    def hidden(found: Sequence[Diagnostic]) -> frozenset[int]:
+        others = (place for place, each in enumerate(found) if only is not None and each.model not in only)
+        return hides(found).union(others)
+
+    return hidden
 
 
 def _patch(found: Fixed) -> Iterable[str]:

@@ -99,8 +99,7 @@ def command(
 
     if fixing.diff:
         forms.text_only("--diff")
-        scope.whole("--diff")
-        return fixing.show(once(paths or PATHS), settled)
+        return fixing.show(scope, once(scope.paths(paths, PATHS)), settled)
 
     checking = Checking(sifting.bad)
     with forms.concluded(checking):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,22 @@ DOWN = {State.CRASH, State.HANG}
 GLOB = re.compile(r"[*?\[].*", re.DOTALL)
 
 
+Judge = Callable[[frozenset[str] | None], Judgement]
+"""Checks a path in another way than `validate`, and may change the files of these models; of all with None."""
+
+
+class How(NamedTuple):
+    """For which target is checked, the rules that are shown, and what checks in place of `validate`."""
+
+    aim: Aim = declared
+    shown: Shown = everything
+    judge: Judge | None = None
+
+    def judged(self, path: str, work: Workspace) -> Judgement:
+        """Check a path, all of it."""
+        return self.judge(None) if self.judge is not None else validate(path, work, self.aim, self.shown)
+
+
 class Changed(NamedTuple):
     """The judgement on what has changed, and how many of how many models that is; of a stack, all or none of them."""
 
@@ -35,9 +51,7 @@ class Changed(NamedTuple):
     every: int
 
 
-def changed(
-    path: Path | str, work: Workspace, reference: str, aim: Aim = declared, shown: Shown = everything
-) -> Changed:
+def changed(path: Path | str, work: Workspace, reference: str, how: How | None = None) -> Changed:
     """Check a repository or a stack, and return only what concerns the changes since HEAD left a commit.
 
     Of a repository, these are the models that have changed files, also deleted ones, and all that call them, with the
@@ -49,26 +63,28 @@ def changed(
         message = "changes since a commit are known only of a directory in the working tree of a git repository"
         raise fatal("changed-since-git", path, message, "Leave out --changed-since, or check the files before a push.")
     if not Path(path).exists():
-        return Changed(validate(path, work, aim, shown), 0, 0)
-    found = changes(path, reference)
-    return of_changes(path, work, found, aim, shown)
+        return Changed((how or How()).judged(path, work), 0, 0)
+    return of_changes(path, work, changes(path, reference), how or How())
 
 
-def of_changes(path: str, work: Workspace, found: Changes, aim: Aim, shown: Shown) -> Changed:
+def of_changes(path: str, work: Workspace, found: Changes, how: How) -> Changed:
     """Check a repository or a stack, and return what concerns these changes."""
     if is_stack(path):
-        return _stack(path, work, found, aim, shown)
-    examined = examine(path, work, aim, shown)
-    return _narrowed(path, examined, _touched(path, examined, found))
+        return _stack(path, work, found, how)
+    examined = examine(path, work, how.aim, how.shown)
+    touched = _touched(path, examined, found)
+    if how.judge is not None:
+        examined = examined._replace(judgement=how.judge(touched))
+    return _narrowed(path, examined, touched)
 
 
-def _stack(path: str, work: Workspace, found: Changes, aim: Aim, shown: Shown) -> Changed:
+def _stack(path: str, work: Workspace, found: Changes, how: How) -> Changed:
     loaded = load(path, work)
     files = paths(loaded.stack.node)
     settings = _settings(Path(path).absolute())
     if not named([*files, str(loaded.lock_path), *settings, *_places(loaded.stack.node)], found):
         return Changed(Judgement((), (), lambda _: []), 0, len(loaded.stack.models))
-    judgement = validate(path, work, aim, shown)
+    judgement = how.judged(path, work)
     return Changed(judgement, len(judgement.verdicts), len(judgement.verdicts))
 
 

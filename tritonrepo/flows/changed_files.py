@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tritonrepo.flows.changed import SETTINGS, Changed, of_changes
+from tritonrepo.flows.changed import SETTINGS, Changed, How, of_changes
 from tritonrepo.flows.stack import DEFAULT
-from tritonrepo.flows.validate import Aim, Shown, declared, everything
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.sources.changes import Changes, changes, found_in
@@ -33,11 +32,9 @@ def belonging(found: Changes) -> list[str]:
     return sorted(os.path.relpath(root) for root in roots)
 
 
-def changed_files(
-    path: Path | str, work: Workspace, found: Changes, aim: Aim = declared, shown: Shown = everything
-) -> Changed:
+def changed_files(path: Path | str, work: Workspace, found: Changes, how: How | None = None) -> Changed:
     """Check what `belonging` returned: the models of these files and what calls them, or a stack that names one."""
-    return of_changes(str(path), work, found, aim, shown)
+    return of_changes(str(path), work, found, how or How())
 
 
 def _roots(file: Path) -> Iterator[Path]:
