@@ -246,10 +246,12 @@ def _typed(place: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return committing(place, monkeypatch, hook["args"]) or git(place, *shlex.split(commit)[1:]).returncode
 
 
-def committing(top: Path, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str]) -> int:
+def committing(
+    top: Path, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str], name: str = "tritonrepo-validate"
+) -> int:
     """Run the hook on what is staged, as pre-commit does: with the names of files that are there."""
     names = git(top, "diff", "--staged", "--name-only", "--diff-filter=d", "-z").stdout.split("\0")[:-1]
-    (hook,) = (each for each in HOOKS if each["id"] == "tritonrepo-validate")
+    (hook,) = (each for each in HOOKS if each["id"] == name)
     monkeypatch.chdir(top)
     return run([*shlex.split(hook["entry"])[1:], *arguments, *names])
 
@@ -263,3 +265,11 @@ def test_the_hook_checks_the_models_of_a_commit(models: Path, monkeypatch: pytes
     done(models, "rm", "-qr", "leaf")
     assert committing(models.parent, monkeypatch, ["--gpus", "0"]) == 1
     assert all(each["always_run"] and each["require_serial"] for each in HOOKS)
+
+
+def test_the_hook_that_fixes_changes_only_the_models_of_a_commit(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faulty = PLAIN.replace(":", " =", 1)
+    written(models, {"other/config.pbtxt": faulty, "new/config.pbtxt": faulty, "new/1/x": ""})
+    done(models, "add", "new")
+    assert committing(models.parent, monkeypatch, ["--gpus", "0"], "tritonrepo-fix") == 0
+    assert [(models / name / "config.pbtxt").read_text("utf-8") for name in ("new", "other")] == [PLAIN, faulty]

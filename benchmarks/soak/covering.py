@@ -38,7 +38,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("push_waiting", "image", "init", "build_plans", "indexing", "documents", "chunks", "diagnostics"),
         *("credentials", "api", "own_stacks", "own_documents", "links", "asking", "smoke_commands", "old_plans"),
         *("lock_command", "push_origin", "deploy", "deploy_files", "deploy_texts", "rounds", "fixing"),
-        *("changed", "changed_files", "settings", "baseline", "stdin"),
+        *("changed", "changed_files", "changed_fixing", "settings", "baseline", "stdin"),
     ),
     "generate": (
         *("generate", "own_config", "own_models", "chains", "parts", "step_embedder", "step_pipeline"),
