@@ -79,7 +79,9 @@ def steps(place: Path) -> list[bool]:
 def session(place: Path, programs: Path) -> list[bool]:
     """Type the session of the page, and return whether each line printed what it must."""
     programs.mkdir()
-    (programs / "tritonrepo").write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m tritonrepo "$@"\n', "utf-8")
+    found_in = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    start = f'PYTHONPATH="{found_in}" exec "{sys.executable}" -P -m tritonrepo "$@"'
+    (programs / "tritonrepo").write_text(f"#!/bin/sh\n{start}\n", "utf-8")
     (programs / "tritonrepo").chmod(0o755)
     commit, found = git(ROOT, "rev-parse", "HEAD")[1].strip(), list[bool]()
     (config,) = (block.text for block in blocks("ci.md") if block.text.startswith("repos:"))
@@ -88,10 +90,11 @@ def session(place: Path, programs: Path) -> list[bool]:
     page = "".join(block.text for block in blocks("ci.md") if block.language == "console")
     named = [f"GIT_{role}_{what}=x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
     for line, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", page, re.MULTILINE):
-        words = ("env", f"PATH={programs}:{os.environ['PATH']}", f"PYTHONPATH={ROOT}", *named, "bash", "-c", line)
+        words = ("env", "-u", "PYTHONPATH", f"PATH={programs}:{os.environ['PATH']}", *named, "bash", "-c", line)
         _, printed = run(place, *words)
         pattern = re.sub(r"^…\\\n", "(?:.*\n)*", re.escape(shown), flags=re.MULTILINE)
         found.append(expected(line, (int(re.fullmatch(pattern, printed) is None), printed), 0))
+    found.append(expected("the commit", git(place, "log", "--format=%s."), 0, "Add a ranker."))
     return found
 
 
