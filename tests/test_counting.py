@@ -118,7 +118,7 @@ def models(tmp_path: Path, monkeypatch: Patch) -> Path:
 def test_validate_counts_models_and_prints_what_it_prints_elsewhere(screen: Screen, capsys: Capture) -> None:
     assert run(["validate", "models"]) == 1
     on_terminal = capsys.readouterr()
-    assert (screen.texts[0], screen.texts[-1]) == ("checking models: 1 of 2 models", "checking models: 2 of 2 models")
+    assert (screen.texts[0], screen.texts[-1]) == ("reading models: 1 of 2 models", "checking models: 2 of 2 models")
     assert screen.seen.endswith(REMOVED)
     assert run(["validate", "models", "-q"]) == 1
     quiet = capsys.readouterr()

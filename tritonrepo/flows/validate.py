@@ -111,7 +111,7 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, release: str) -> 
     faults = Faults()
     draft = drafted(loaded.gathering(), loaded.lock.models, faults)
     target = aim(NOTHING, of_stack(loaded.stack, complete=draft.complete))
-    made = repository.read(draft.tree, target)
+    made = repository.read(draft.tree, target, told=work.counting(f"reading {path}", "models"))
     said = [*remarks(paths(loaded.stack.node))]
     decided = judge(made, everything if said else shown, told=work.counting(f"checking {path}", "models"))
     placed, before = (
@@ -161,7 +161,7 @@ def aimed(scanned: Scanned, aim: Aim) -> Opened:
 
 def looked(here: Opened, tree: Tree, work: Workspace, shown: Shown) -> tuple[Judged, Repository]:
     """Judge a tree as that of an opened repository."""
-    there = repository.read(tree, here.target, here.path)
+    there = repository.read(tree, here.target, here.path, work.counting(f"reading {here.path}", "models"))
     with remembered(work.cache.root, there, here.began_ns) as clean:
         return judge(there, shown, clean, work.counting(f"checking {here.path}", "models")), there
 

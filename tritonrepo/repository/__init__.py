@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tritonrepo.pbtxt import Message, parse
 from tritonrepo.pbtxt.parser import Parsed
+from tritonrepo.repository.counting import Told, told_each, untold
 from tritonrepo.repository.gpus import counted
 from tritonrepo.repository.inference import infer
 from tritonrepo.repository.model import CONFIG, Model, Repository
@@ -19,7 +20,7 @@ CONFIG_BYTES = 64 << 20
 """A larger file is not read as a config. Protobuf's own limit is 2 GiB."""
 
 
-def read(tree: Tree, server: Target, root: str = "") -> Repository:
+def read(tree: Tree, server: Target, root: str = "", told: Told = untold) -> Repository:
     """Return the repository that a server of this target would see; `root` is its path in the server's messages.
 
     Every top-level directory is a model, whatever its name; so is one that cannot be read.
@@ -37,7 +38,8 @@ def read(tree: Tree, server: Target, root: str = "") -> Repository:
                 closed[top] = entry
         else:
             strays[path] = entry
-    made = {name: model(name, models[name], server, root, closed.get(name)) for name in sorted(models, key=in_bytes)}
+    names = told_each(sorted(models, key=in_bytes), len(models), told)
+    made = {name: model(name, models[name], server, root, closed.get(name)) for name in names}
     server = counted(made.values(), server)
     for each in made.values():
         each.beside, each.target = tree, server

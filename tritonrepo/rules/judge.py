@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Verdict
 from tritonrepo.repository.completion import completed
+from tritonrepo.repository.counting import Told, told_each, untold
 from tritonrepo.repository.ignores import ignores
 from tritonrepo.repository.model import Model, Repository
 from tritonrepo.repository.once import forget, keep
@@ -19,9 +20,6 @@ from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.order import turns
 from tritonrepo.rules.python.tensors import source_uses
 from tritonrepo.rules.registry import RULES, Finding, Rule, Scope
-
-Told = Callable[[int, int], None]
-"""Called with how many of all models were looked at."""
 
 POLLING = frozenset({"parse", "poll"})
 
@@ -50,7 +48,7 @@ def judge(
     repository: Repository,
     shown: Callable[[Rule], bool] = lambda _: True,
     clean: Clean | None = None,
-    told: Told = lambda _done, _total: None,
+    told: Told = untold,
 ) -> Judged:
     """Judge every model; `shown` selects the rules whose diagnostics are returned, but all rules make the verdicts.
 
@@ -134,8 +132,9 @@ def _models(judging: Judging, clean: Clean, told: Told) -> dict[str, list[Found]
     settled = {name for name, key in keys.items() if key in clean.before}
     rest = [model for name, model in models.items() if name not in settled]
     with aside(rest, named, lambda model: not look(model) and _is_settled(model)) as others:
-        here = (model for model in rest if model.name not in others.given)
-        found = {model.name: look(model) for model in _counted(here, len(models), len(settled), others.done, told)}
+        own = [model for model in rest if model.name not in others.given]
+        here = told_each(own, len(models), told, lambda: len(settled) + others.done())
+        found = {model.name: look(model) for model in here}
         settled |= others.clean()
     found |= {model.name: look(model) for model in rest if model.name not in settled and model.name not in found}
     clean.found |= {keys[name] for name in settled if keys[name]}
@@ -145,15 +144,6 @@ def _models(judging: Judging, clean: Clean, told: Told) -> dict[str, list[Found]
     told(len(models), len(models))
     judging.unpolled |= {name for name, each in found.items() if each and _unpolled(models[name], each)}
     return found | {name: [] for name in settled}
-
-
-def _counted(here: Iterable[Model], total: int, before: int, aside: Callable[[], int], told: Told) -> Iterator[Model]:
-    """Yield the models, and tell of each hundredth of all how many are done with those `before` and those `aside`."""
-    part = max(1, total // 100)
-    for number, model in enumerate(here, 1):
-        yield model
-        if not number % part:
-            told(before + number + aside(), total)
 
 
 def _is_settled(model: Model) -> bool:
