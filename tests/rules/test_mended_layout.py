@@ -62,6 +62,7 @@ ALL = {
     "a leading zero, and another name of that number": Case(ZERO, CONFIG, ["1/x", "02/x", "2_a/x"], None),
     "two with leading zeros": Case(ZERO, CONFIG, ["1/x", "02/x", "002/x"], None),
     "two with leading zeros and other numbers": Case(ZERO, CONFIG, ["1/x", "02/x", "03/x"], ["1/x", "2/x", "3/x"]),
+    "a leading zero and a tail": Case(ZERO, CONFIG, ["1/x", "02\n::error::x/x"], None),
     "zeros and nothing else": Case(ZERO, CONFIG, ["1/x", "00/x"], None),
     "a leading zero and a number too large": Case(ZERO, CONFIG, ["1/x", f"0{'9' * 19}/x"], None),
     "a leading zero and another script's digits": Case(ZERO, CONFIG, ["1/x", "0١/x"], None),

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Fix, Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.model import CONFIG
-from tritonrepo.repository.versions import selected, versions
+from tritonrepo.repository.versions import selected
 from tritonrepo.rules.layout import signs
-from tritonrepo.rules.layout.numbers import VERSIONISH, first_number
+from tritonrepo.rules.layout.numbers import VERSIONISH, first_number, is_version
 from tritonrepo.rules.mending import moved, together
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -49,7 +49,7 @@ def _zeros(model: Model) -> list[str]:
 def _number(name: str) -> str:
     """Return the version that a name is meant to be."""
     number = first_number(name)
-    return number if number in versions([number]).found.values() else "1"
+    return number if is_version(number) else "1"
 
 
 def _advice(model: Model) -> str:

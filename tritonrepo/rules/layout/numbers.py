@@ -30,7 +30,7 @@ def leading_zero(model: Model) -> Iterator[Finding]:
             if is_shared(name):
                 continue
             bare = name.lstrip("0")
-            is_number = bare in versions([bare]).found.values()
+            is_number = is_version(bare)
             hint, fix = (f"Rename it to {bare}.", _numbered(model, name, bare)) if is_number else ("", None)
             yield Finding(name, f"Triton ignores {name} because of its leading zero", hint=hint, fix=fix)
 
@@ -51,6 +51,11 @@ def _numbers(model: Model) -> Counter[str]:
     return Counter(map(first_number, (*model.versions.leading_zero, *model.versions.no_number)))
 
 
+def is_version(name: str) -> bool:
+    """Return whether a name is a version's number and nothing else."""
+    return any(name == str(number) for number in versions([name]).found)
+
+
 def first_number(name: str) -> str:
     """Return the first number in a name, without leading zeros; "" if it has none or only 0."""
     return "".join(re.findall("[0-9]+", name)[:1]).lstrip("0")
@@ -67,7 +72,7 @@ def not_a_number(model: Model) -> Iterator[Finding]:
         for name in model.versions.no_number:
             if VERSIONISH.fullmatch(name):
                 digits = first_number(name)
-                is_number = digits in versions([digits]).found.values()
+                is_number = is_version(digits)
                 hint = f"Rename it to {digits}." if is_number else "Rename it to the next version number."
                 message = f"Triton ignores {name} because a version directory must have a numeric name"
                 fix = _numbered(model, name, digits) if is_number else None
