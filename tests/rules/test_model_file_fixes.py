@@ -28,8 +28,9 @@ class Found(NamedTuple):
 
 
 CASES = {
-    "all versions": Found(MISSING, TORCH + ALL, "1/a.pt 2/a.pt", 'default_model_filename: "a.pt"'),
-    "versions with different files": Found(MISSING, TORCH + ALL, "1/a.pt 2/b.pt", safe=None),
+    "all versions": Found(MISSING, TORCH + ALL, "1/a.pt 2/a.pt", 'default_model_filename: "a.pt"', safe=True),
+    "another ending": Found(MISSING, TORCH, "1/a.pth", 'default_model_filename: "a.pth"'),
+    "versions with different files": Found(MISSING, TORCH + ALL, "1/a.pt 2/b.pt", left="1/model.pt 2/model.pt"),
     "one version of two": Found(MISSING, TORCH + ALL, "1/model.pt 2/b.pt", left="1/model.pt 2/model.pt"),
     "two files": Found(MISSING, TORCH, "1/a.pt 1/b.pt", safe=None),
     "a file next to the version": Found(MISSING, TORCH, "model.pt 1", left="1/model.pt", safe=True),
@@ -41,7 +42,16 @@ CASES = {
     ),
     "ONNX for OpenVINO": Found("openvino-file-missing", OPENVINO, "1/a.onnx", 'default_model_filename: "a.onnx"'),
     "one XML among others": Found(
-        "openvino-file-missing", OPENVINO, "1/a.onnx 1/b.xml 1/b.bin", 'default_model_filename: "b.xml"'
+        "openvino-file-missing", OPENVINO, "1/a.onnx 1/b.xml 1/b.bin", 'default_model_filename: "b.xml"', safe=True
+    ),
+    "an XML next to the version, with its weights": Found(
+        "openvino-file-missing", OPENVINO, "model.xml model.bin 1", left="1/model.xml 1/model.bin", safe=True
+    ),
+    "an XML in one version of two": Found(
+        "openvino-file-missing",
+        OPENVINO + ALL,
+        "1/model.xml 1/model.bin 2/b.xml 2/b.bin",
+        left="1/model.xml 1/model.bin 2/model.xml 2/model.bin",
     ),
     "a SavedModel of another name": Found(
         "tensorflow-file-missing", SAVED, "1/export/saved_model.pb", 'default_model_filename: "export"'

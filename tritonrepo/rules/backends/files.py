@@ -28,7 +28,7 @@ def python_file_missing_hang(model: Model) -> Iterator[Finding]:
                 "the Python model file is missing, which hangs the server",
                 hint=hint(model, path, ".py"),
                 reason="Python model file not found in",
-                fix=named(model, path, ".py"),
+                fix=named(model, path, ".py", guess=True),
             )
 
 
@@ -47,5 +47,5 @@ def python_file_missing(model: Model) -> Iterator[Finding]:
                 "the Python model file is missing",
                 hint=hint(model, path, ".py"),
                 reason="Python model file not found in",
-                fix=named(model, path, ".py"),
+                fix=named(model, path, ".py", guess=True),
             )

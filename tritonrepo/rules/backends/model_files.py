@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Fix, Severity
+from tritonrepo.diagnostics import Fix, Move, Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.inference import GRAPHDEF, LIBTORCH, SAVEDMODEL, TORCH_AOTI
 from tritonrepo.repository.paths import follow
@@ -70,8 +70,20 @@ def openvino_missing(model: Model) -> Iterator[Finding]:
             "the OpenVINO model file is missing",
             hint=_openvino_hint(model, path),
             reason=f"{model.name}/{path}' for model '{model.name}'",
-            fix=named(model, path, ".xml") or named(model, path, *OTHERS),
+            fix=_openvino_fix(model, path),
         )
+
+
+def _openvino_fix(model: Model, path: str) -> Fix | None:
+    """Return the fix of a missing file; the weights of an XML move with it."""
+    fix = named(model, path, ".xml") or named(model, path, *OTHERS, guess=True)
+    move = next(iter(fix.files), None) if fix is not None else None
+    if not isinstance(move, Move):
+        return fix
+    weights = f"{move.path.removeprefix(f'{model.name}/').removesuffix('.xml')}.bin"
+    if weights not in model.entries:
+        return fix
+    return together(fix, moved(model, weights, f"{path.removesuffix('.xml')}.bin", safe=True))
 
 
 def _openvino_hint(model: Model, path: str) -> str:
@@ -154,7 +166,7 @@ def _class_missing(model: Model) -> Iterator[Finding]:
                 f"the PyTorch model is missing: {' and '.join(dict.fromkeys(names))} do not exist",
                 hint=hint(model, path, ".py", ".pt"),
                 reason="No model found in ",
-                fix=named(model, path, ".py", ".pt"),
+                fix=named(model, path, ".py", ".pt", guess=True),
             )
 
 
@@ -215,7 +227,7 @@ def fil_missing(model: Model) -> Iterator[Finding]:
     for path in missing(model, name):
         there = beside(model, path.rpartition("/")[0])
         others = [each for each, file in FORMATS.items() if file in there and each != kind]
-        advice, fix = hint(model, path, *FORESTS), named(model, path, *FORESTS)
+        advice, fix = hint(model, path, *FORESTS), named(model, path, *FORESTS, guess=True)
         if others and not model.config.text("default_model_filename"):
             advice = f'Set the parameter model_type to "{others[0]}", whose file {FORMATS[others[0]]} is there.'
             fix = edited(model, set_parameter(model, "model_type", others[0]), safe=False)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator, Sequence
 
-from tritonrepo.diagnostics import Fix
-from tritonrepo.pbtxt.editor import put
 from tritonrepo.repository import Model
-from tritonrepo.repository.model import CONFIG
 from tritonrepo.repository.once import once
 from tritonrepo.repository.paths import follow
 from tritonrepo.repository.paths import opened as place
 from tritonrepo.rules.fields.platforms import platforms
 from tritonrepo.rules.fields.runtimes import PYTHON, exists
-from tritonrepo.rules.mending import edited, moved
 from tritonrepo.tree import NOT_KNOWN, File
 
 
@@ -74,31 +69,6 @@ def hint(model: Model, path: str, *endings: str) -> str:
     if name in model.entries:
         return f"Move {name} into the version directory {directory}."
     return f"Add {name} to the directory {directory}."
-
-
-def found_elsewhere(model: Model, default: str, path: str, *endings: str) -> Fix | None:
-    """Return the fix for a missing file: the config names the only file of the right kind, or that gets its name.
-
-    It is safe if the config does not yet name a file, and that one is there in every served version.
-    """
-    directory, _, name = path.rpartition("/")
-    found = _alike(model, directory, name, endings)
-    if found is None:
-        outside = name in model.entries and name != CONFIG and model.served == (int(directory),)
-        return moved(model, name, path, safe=False) if outside else None
-    lacking = [*missing(model, default)]
-    named = {_alike(model, *each.rpartition("/")[::2], endings) for each in lacking}
-    if named == {found} and lacking == [*opened(model, default)]:
-        inner = posixpath.join(posixpath.dirname(model.inferred.filename), found)
-        written = bool(model.config.text("default_model_filename"))
-        return edited(model, put(model.config, "default_model_filename", inner), safe=not written)
-    return moved(model, f"{directory}/{found}", path, safe=False)
-
-
-def _alike(model: Model, directory: str, name: str, endings: tuple[str, ...]) -> str | None:
-    """Return the only file of the right kind in a directory; None if that is the missing one itself."""
-    candidates = [other for other in beside(model, directory) if other.endswith(endings)]
-    return candidates[0] if len(candidates) == 1 and candidates != [name] and candidates[0].isprintable() else None
 
 
 def beside(model: Model, directory: str) -> Sequence[str]:

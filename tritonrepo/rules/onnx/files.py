@@ -13,7 +13,8 @@ from tritonrepo.onnxfile import NO_GRAPH, NO_IR_VERSION, UNSEEN
 from tritonrepo.repository import Model
 from tritonrepo.repository.graphs import INNER, Graph, graphs
 from tritonrepo.repository.paths import follow
-from tritonrepo.rules.backends.places import found_elsewhere, hint, missing
+from tritonrepo.rules.backends.naming import named
+from tritonrepo.rules.backends.places import hint, missing
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import amount
@@ -39,7 +40,7 @@ def onnx_file_missing(model: Model) -> Iterator[Finding]:
             "the ONNX model file is missing",
             hint=hint(model, path, ".onnx"),
             reason=f"{model.name}/{path}' for model instance '{model.name}",
-            fix=found_elsewhere(model, INNER, path, ".onnx"),
+            fix=named(model, path, ".onnx"),
         )
 
 
