@@ -281,6 +281,8 @@ def test_a_choice_is_written_as_the_backend_reads_it(value: str, becomes: str) -
     tree, safe = mended(bad, "python-force-cpu-value")
     assert text(tree, "m/config.pbtxt") == config.format(IO, becomes)
     assert safe == [True] * ("'" not in becomes)
+    bad["m/1/other"] = bad.pop("m/1/model.py")
+    assert not mended(bad, "python-force-cpu-value")[1]  # the server would hang, and now it refuses the model
 
 
 OTHER = "print()\n"

@@ -10,7 +10,7 @@ from tritonrepo.pbtxt import Message, Scalar
 from tritonrepo.pbtxt.editor import Edit
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
-from tritonrepo.repository.paths import follow
+from tritonrepo.repository.paths import follow, opened
 from tritonrepo.rules.mending import edited
 from tritonrepo.rules.python.renaming import renamed
 from tritonrepo.rules.python.script import refused_module
@@ -47,10 +47,13 @@ def force_cpu(model: Model) -> Iterator[Finding]:
 
 
 def _chosen(model: Model, at: Placed, written: str) -> Fix | None:
-    """Return the fix that writes the choice that can only be meant."""
+    """Return the fix that writes the choice that can only be meant; none if the server would then hang."""
+    paths = (opened(model, version, "model.py") for version in model.served if model.backend == "python")
+    lacking = any(isinstance(follow(model, path), str) for path in paths)
+    hangs = lacking and not model.target.release.has("dead-stub-notice")
     word = written.strip().lower()
     meant = SYNONYMS.get(word, word)
-    if not isinstance(at, Scalar) or meant not in CHOICES:
+    if not isinstance(at, Scalar) or meant not in CHOICES or hangs:
         return None
     return edited(model, Edit(at.start, at.end, f'"{meant}"'.encode()), safe=True)
 
