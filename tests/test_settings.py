@@ -183,6 +183,16 @@ def test_the_nearest_settings_apply_up_to_the_top_of_the_work_tree(models: Path)
     assert run(["validate", "models"]) == 1
 
 
+def test_nothing_is_found_from_a_directory_that_is_gone(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gone = models.parent / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    assert run(["validate", "models"]) == 2
+    assert "models: fatal: the working directory does not exist any more" in capsys.readouterr().err
+    assert run(["validate", str(models)]) == 1
+
+
 def test_each_path_has_its_own_settings(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (models.parent / "more" / "o").mkdir(parents=True)
     (models.parent / "more" / "o" / "config.pbtxt").write_text(CONFIG)

@@ -32,7 +32,10 @@ def anchor(path: str) -> Anchor:
 
 def directory(path: str) -> Path:
     """Return the absolute directory of a repository or stack file on this machine; links on the way stay."""
-    there = Path(os.path.abspath(path))  # noqa: PTH100  resolve() would follow links
+    try:
+        there = Path(os.path.abspath(path))  # noqa: PTH100  resolve() would follow links
+    except FileNotFoundError:  # somebody has removed the working directory, so nothing is there
+        there = Path(path)
     return there.parent if there.is_file() else there
 
 

@@ -41,7 +41,11 @@ def open_store(uri: str, links: Sequence[Path] = ()) -> tuple[Store, str]:
     if not uri:
         hint = "Use `.` for the current directory. If the value comes from a variable, set the variable."
         raise fatal("store-uri", '""', "an empty string is not a directory or a bucket URI", hint)
-    path = Path(uri).absolute()
+    try:
+        path = Path(uri).absolute()
+    except FileNotFoundError:
+        hint = "Change to another directory, or use an absolute path."
+        raise fatal("store-access", uri, "the working directory does not exist any more", hint) from None
     path = path.resolve() if path.name == ".." else path
     return DirectoryStore(path.parent, links), path.name
 
