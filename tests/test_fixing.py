@@ -89,6 +89,26 @@ def test_unsafe_fixes_are_written_too_and_a_second_run_writes_nothing(
     assert states(models) == before
 
 
+HIDING = {
+    "settings": '[per-path."m/*"]\nignore = ["kind-cpu-with-gpus"]\n[per-path."n/*"]\nignore = ["config-misnamed"]\n',
+    "a baseline": 'baseline = "known.json"\n',
+}
+
+
+@pytest.mark.parametrize("settings", HIDING.values(), ids=HIDING)
+def test_what_settings_or_a_baseline_hide_is_not_fixed(
+    models: Path, capsys: pytest.CaptureFixture[str], settings: str
+) -> None:
+    assert validate("--write-baseline", "models/known.json") == 0
+    (models / ".tritonrepo.toml").write_text(settings)
+    before = on_disk(models)
+    capsys.readouterr()
+    assert validate("--diff", "--unsafe-fixes") == 0
+    assert capsys.readouterr() == ("", "0 fixable, 0 would remain\n")
+    assert validate("--fix", "--unsafe-fixes") == 0
+    assert on_disk(models) == before
+
+
 def test_only_what_is_shown_is_fixed(models: Path) -> None:
     config = models / "m" / "config.pbtxt"
     config.write_bytes(b"# tritonrepo: ignore[kind-cpu-with-gpus] a reason\n" + config.read_bytes())
@@ -136,6 +156,10 @@ WRONG = {
     "unsafe fixes of nothing": (["--unsafe-fixes"], "--unsafe-fixes needs --fix or --diff"),
     "an upgrade": (["--fix", "--upgrade-to", "24.05"], "--fix and --upgrade-to cannot be combined"),
     "a diff for an upgrade": (["--diff", "--upgrade-to", "24.05"], "--diff and --upgrade-to cannot be combined"),
+    "a part of a repository": (["--fix", "--files"], "--files and --fix cannot be combined"),
+    "changes": (["--diff", "--changed-since", "HEAD"], "--changed-since and --diff cannot be combined"),
+    "a baseline of a diff": (["--diff", "--write-baseline", "b"], "--diff and --write-baseline cannot be combined"),
+    "a file for a diff": (["--diff", "--output", "f"], "--diff and --output cannot be combined"),
     "a document of a diff": (["--diff", "--format", "json"], "--diff and --format json cannot be combined"),
 }
 

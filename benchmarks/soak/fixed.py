@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -72,7 +73,12 @@ def cases(given: argparse.Namespace, target: Target) -> Iterator[Case]:
     bases = mutants.pages()
     for number in range(given.first, given.first + given.count):
         slip, tree = slipped(number) if number % 100 < given.share * 100 else ("changed", mutants.mutant(number, bases))
-        made = {kind: fixed(tree, target, unsafe=kind == "unsafe") for kind in KINDS}
+        try:
+            made = {kind: fixed(tree, target, unsafe=kind == "unsafe") for kind in KINDS}
+        except Exception as error:  # noqa: BLE001  a bug, which must not hide others
+            print(f"case {number} ({slip}): {error!r}")
+            traceback.print_tb(error.__traceback__, -1)
+            continue
         if made["unsafe"].steps:
             yield Case(str(number), slip, tree, made)
 

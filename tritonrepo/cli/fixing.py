@@ -72,7 +72,7 @@ class Fixing(NamedTuple):
 
     def show(self, scope: Scope, paths: Sequence[str], settled: Settled) -> int:
         """Print the changes that fixes would make; return the exit code, 1 if there are any."""
-        faults, total, left = Faults(), 0, list[Diagnostic]()
+        faults, unread, total, left = Faults(), 0, 0, list[Diagnostic]()
 
         def planned(path: str, only: Models) -> Judgement:
             nonlocal total
@@ -91,8 +91,11 @@ class Fixing(NamedTuple):
 
         for path in paths:
             with uncollected():
-                left += faults.tried(partial(shown, path), ())
-        say(report.planned(total, left, unsafe=self.unsafe), err=True)
+                found = faults.tried(partial(shown, path), None)
+            unread += found is None
+            left += found or ()
+        if len(paths) > unread:
+            say(report.planned(total, left, unsafe=self.unsafe), err=True)
         faults.stop()
         return int(total > 0)
 

@@ -99,6 +99,7 @@ def command(
 
     if fixing.diff:
         forms.text_only("--diff")
+        unused(plan._replace(baseline=None), "--diff")
         return fixing.show(scope, once(scope.paths(paths, PATHS)), settled)
 
     checking = Checking(sifting.bad)

@@ -156,44 +156,46 @@ def _once(name: str, entry: Entry) -> Entry:
     return once(entry) if isinstance(entry, File) and small and name.endswith(TEXTS) else entry
 
 
+class _Loading:
+    """What is found in a stack while its files change: why it cannot be loaded, or what it would build."""
+
+    def __init__(self, path: str, work: Workspace, aims: tuple[Aim, Shown], hides: Hides) -> None:
+        self._examine = partial(examine, path, aim=aims[0], shown=aims[1])
+        self._work, self._hides = work, hides
+        self.made, self.stop = FOUND_NOTHING, Stop(())
+
+    def look(self, files: Tree) -> Judged:
+        """Load the stack with the contents of these files, and return the findings that are shown."""
+        contents = {name: entry.content() for name, entry in files.items() if isinstance(entry, File)}
+        try:
+            self.made, self.stop = self._examine(work=self._work._replace(contents=contents)).judgement, Stop(())
+        except Stop as stop:
+            self.made, self.stop = FOUND_NOTHING, stop
+        loads = Verdict("", State.REFUSED if self.stop.diagnostics else State.READY)
+        gone = self._hides(self.made.diagnostics)
+        left = (each for number, each in enumerate(self.made.diagnostics) if number not in gone)
+        return Judged((*self.stop.diagnostics, *left), (*self.made.verdicts, loads))
+
+
 def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, choice: Choice) -> Fixed:
     """Fix stack files until they can be loaded, then what is found in what they build."""
-    there: dict[str, Entry] = {}
-    stops: list[Stop] = []
-    hidden: list[int] = []
-    made = FOUND_NOTHING
-
-    def look(tree: Tree) -> Judged:
-        nonlocal made
-        contents = {name: entry.content() for name, entry in tree.items() if isinstance(entry, File)}
-        stops.clear()
-        try:
-            made = examine(path, work._replace(contents=contents), aim, shown).judgement
-        except Stop as stop:
-            stops.append(stop)
-            made = FOUND_NOTHING
-        loads = Verdict("", State.REFUSED if stops else State.READY)
-        found = (*(stops[0].diagnostics if stops else made.diagnostics),)
-        hidden[:] = (id(found[place]) for place in choice.hides(found))
-        return Judged(found, (*made.verdicts, loads))
+    loading, there = _Loading(path, work, (aim, shown), choice.hides), dict[str, Entry]()
 
     def wanted(found: Diagnostic) -> bool:
-        return choice.wanted(found) and id(found) not in hidden and found.fix is not None and not found.fix.files
+        return choice.wanted(found) and found.fix is not None and not found.fix.files
 
-    done = mended(there, look, wanted)
-    while new := {
-        each for found in done.left.diagnostics if found.fix and wanted(found) for each in changed(found.fix)
-    }:
+    done = mended(there, loading.look, wanted)
+    while new := {name for each in done.left.diagnostics if each.fix and wanted(each) for name in changed(each.fix)}:
         new -= there.keys()
         if not new:
             break
         there |= {name: _text(Path(name)) for name in new}
-        done = mended(there, look, wanted)
+        done = mended(there, loading.look, wanted)
     undone = _written(there, done.steps) if choice.write else []
     linked = (each for each in done.left.diagnostics if wanted(each) and _is_linked(each, there))
     told = (*map(_not_written, undone), *done.held, *map(told_of_link, linked))
-    left = made._replace(diagnostics=(*made.diagnostics, *told))
-    stop = Stop((*stops[0].diagnostics, *told)) if stops else None
+    left = loading.made._replace(diagnostics=(*loading.made.diagnostics, *map(anchor(path).held, told)))
+    stop = Stop((*loading.stop.diagnostics, *told)) if loading.stop.diagnostics else None
     return Fixed(left, () if undone else done.fixed, there, done.steps, str, stop)
 
 
