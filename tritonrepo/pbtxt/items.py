@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tritonrepo.pbtxt.editor import Edit, change, delete, delete_items, insert
 from tritonrepo.pbtxt.nodes import Data, Field, Message, Scalar, Value
@@ -19,6 +19,13 @@ def become(field: Field, message: Message, name: str, value: Data) -> Edit:
     end -= text[end - 1 : end] in {b",", b";"}
     apart = b" " if text[end : end + 1].isalnum() else b""
     return Edit(field.start, end, line.encode() + apart)
+
+
+def places(message: Message, name: str) -> Iterator[tuple[Field, int, Value]]:
+    """Yield the values of a repeated field, each with the field as it is written and its position there."""
+    for field in message.fields:
+        if field.name == name:
+            yield from ((field, place, value) for place, value in enumerate(field.values))
 
 
 def number(message: Message, name: str, to: Sequence[int]) -> list[Edit]:

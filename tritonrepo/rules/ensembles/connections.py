@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 
 from tritonrepo.diagnostics import Fix, Severity
+from tritonrepo.pbtxt import Field, Message
+from tritonrepo.pbtxt.editor import delete_items
+from tritonrepo.pbtxt.items import places
 from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.dataflow import (
     Dataflow,
@@ -16,8 +20,8 @@ from tritonrepo.rules.ensembles.dataflow import (
     written_twice,
 )
 from tritonrepo.rules.ensembles.naming import other_tensor
-from tritonrepo.rules.ensembles.steps import Mapped, Step, steps
-from tritonrepo.rules.mending import edited, without
+from tritonrepo.rules.ensembles.steps import Step, steps
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -174,28 +178,36 @@ def tensor_never_read(model: Model) -> Iterator[Finding]:
     if flow is None:
         return
     partners, first = set(flow.partners.values()), named_unused(flow)
+    fixes: dict[int, Mapping[str, Fix]] = {}
     for name in flow.unread:
         if name not in partners:
             step, mapped = flow.writers[name]
+            if step.number not in fixes:
+                fixes[step.number] = _dispensable(model, flow, step)
             yield Finding(
                 mapped.at,
                 f'no step reads tensor "{name}" of step {step.number} (model "{step.model}")',
                 hint=f'Remove this output_map entry, or make "{name}" an output of the ensemble.',
                 reason=f"ensemble tensor '{name}' is unused in ensemble '{model.config_name}'",
                 item=0 if name == first else 1,
-                fix=_unmapped(model, step, mapped) if _needed(flow, step) else None,
+                fix=fixes[step.number].get(mapped.key),
             )
 
 
-def _needed(flow: Dataflow, step: Step) -> bool:
-    """Whether the ensemble needs another tensor of a step; an output_map cannot be empty."""
-    return any(mapped.tensor in flow.readers or mapped.tensor in flow.outputs for mapped in step.outputs.values())
+def _dispensable(model: Model, flow: Dataflow, step: Step) -> Mapping[str, Fix]:
+    """Return the fixes that remove an output of a step's model from the map, by the output.
 
-
-def _unmapped(model: Model, step: Step, mapped: Mapped) -> Fix | None:
-    """Return the fix that removes an output of a step's model from the map."""
-    gone = [entry for entry in step.node.entries("output_map") if entry.text("key") == mapped.key]
-    return edited(model, *without(step.node, "output_map", gone), safe=False)
+    It is empty if the ensemble needs no other tensor of the step, because a map must have an entry.
+    """
+    if not any(mapped.tensor in flow.readers or mapped.tensor in flow.outputs for mapped in step.outputs.values()):
+        return {}
+    found = defaultdict[str, dict[Field, set[int]]](lambda: defaultdict(set))
+    for field, place, entry in places(step.node, "output_map"):
+        if isinstance(entry, Message):
+            found[entry.text("key")][field].add(place)
+    edits = {key: [edit for pair in gone.items() for edit in delete_items(*pair)] for key, gone in found.items()}
+    fixes = {key: edited(model, *made, safe=False) for key, made in edits.items()}
+    return {key: fix for key, fix in fixes.items() if fix is not None}
 
 
 def _unreached(flow: Dataflow) -> dict[str, str]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from tritonrepo.diagnostics import Fix
-from tritonrepo.pbtxt import Enum, Scalar
-from tritonrepo.pbtxt.editor import Edit, change, insert
-from tritonrepo.pbtxt.items import number
+from tritonrepo.pbtxt import Enum, Field, Message, Scalar
+from tritonrepo.pbtxt.editor import Edit, change, delete_items, insert
+from tritonrepo.pbtxt.items import number, places
 from tritonrepo.pbtxt.printer import Value as Written
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
 from tritonrepo.repository.sessions import VARIABLE, Session, Value, sessions
 from tritonrepo.repository.tensors import ListedTensor
-from tritonrepo.rules.mending import edited, without
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.onnx.compared import Pair
 from tritonrepo.rules.onnx.mismatch import Difference, own
 
@@ -110,7 +110,15 @@ def renamed(model: Model, tensor: ListedTensor, to: str) -> Fix | None:
 
 def unlisted(model: Model, tensor: ListedTensor) -> Fix | None:
     """Return the fix that removes a listed tensor."""
-    return _edited(model, without(model.config, tensor.kind, [tensor.node]), safe=False)
+    field, place = _places(model)[tensor.node]
+    return _edited(model, delete_items(field, {place}), safe=False)
+
+
+@once
+def _places(model: Model) -> Mapping[Message, tuple[Field, int]]:
+    """Return where each input is written."""
+    found = places(model.config, "input")
+    return {node: (field, place) for field, place, node in found if isinstance(node, Message)}
 
 
 def _edited(model: Model, edits: Iterable[Edit], *, safe: bool) -> Fix | None:

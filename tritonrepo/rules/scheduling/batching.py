@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message, Scalar
+from tritonrepo.pbtxt.editor import delete_items
+from tritonrepo.pbtxt.items import places
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete_inputs
-from tritonrepo.rules.mending import edited, without
+from tritonrepo.rules.mending import edited
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -84,13 +86,13 @@ def without_batching(model: Model) -> Iterator[Finding]:
 @rule("preferred-size-twice", Severity.INFO, "*.preferred_batch_size")
 def preferred_twice(model: Model) -> Iterator[Finding]:
     """A repeated preferred batch size has no effect."""
-    seen = set()
-    for size in preferred(model):
+    seen, batching = set(), model.config.message("dynamic_batching")
+    for field, place, size in places(batching, "preferred_batch_size") if batching is not None else ():
+        if not isinstance(size, Scalar):
+            continue
         if size.data in seen:
             message = f"preferred_batch_size {size.data} is already listed"
-            batching = model.config.message("dynamic_batching")
-            edits = without(batching, "preferred_batch_size", [size]) if batching is not None else ()
-            fix = edited(model, *edits, safe=True)
+            fix = edited(model, *delete_items(field, {place}), safe=True)
             yield Finding(size, message, hint=f"Remove the duplicate {size.data}.", fix=fix)
         seen.add(size.data)
 
