@@ -466,6 +466,12 @@ ABSENT = {
         [Move("m/1/e.onnx", "m/1/model.onnx"), Move("m/2/f.onnx", "m/2/model.onnx")],
     ),
     "beside the version": ("", ["model.onnx", "1/notes.txt"], "safe", [Move("m/model.onnx", "m/1/model.onnx")]),
+    "beside the version, with its weights": (
+        "",
+        ["model.onnx", "model.onnx_data", "1/notes.txt"],
+        "unsafe",
+        [Move("m/model.onnx", "m/1/model.onnx")],
+    ),
     "beside two versions": (ALL, ["model.onnx", "1/notes.txt", "2/notes.txt"], "", []),
     "beside the version of another directory": (NAME.format("a/f.onnx"), ["f.onnx", "1/notes.txt"], "", []),
     "two files": ("", ["1/e.onnx", "1/f.onnx"], "", []),

@@ -7,8 +7,9 @@ and Model::Model.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Fix, Severity
 from tritonrepo.onnxfile import NO_GRAPH, NO_IR_VERSION, UNSEEN
 from tritonrepo.repository import Model
 from tritonrepo.repository.graphs import INNER, Graph, graphs
@@ -40,8 +41,16 @@ def onnx_file_missing(model: Model) -> Iterator[Finding]:
             "the ONNX model file is missing",
             hint=hint(model, path, ".onnx"),
             reason=f"{model.name}/{path}' for model instance '{model.name}",
-            fix=named(model, path, ".onnx"),
+            fix=_found(model, path),
         )
+
+
+def _found(model: Model, path: str) -> Fix | None:
+    """Return the fix for a missing file; its weights may be in other files beside it, which would have to move too."""
+    fix, name = named(model, path, ".onnx"), path.rpartition("/")[2]
+    stem = name.removesuffix(".onnx")
+    alone = all(other == name or not other.startswith(stem) for other in model.children)
+    return fix if fix is None or alone else replace(fix, safe=False)
 
 
 @rule(
