@@ -213,3 +213,17 @@ def test_nobody_is_kept_waiting_at_a_terminal(
 def test_a_path_that_is_given_twice_is_checked_once(capsys: pytest.CaptureFixture[str]) -> None:
     run(["validate", "models", "models/m/..", "./models/", "models", *TARGET])
     assert capsys.readouterr().out.endswith("4 models: 4 errors\n")
+
+
+def test_the_baseline_of_the_repository_holds_what_stdin_has(
+    models: Path, piped: Piped, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["validate", "models", *TARGET, "--write-baseline", "known.json"])
+    capsys.readouterr()
+    monkeypatch.chdir(models / "m")
+    for place in ("config.pbtxt", str(models / "m" / "config.pbtxt")):
+        code, document, _ = piped(CONFIG, place, "--baseline", str(models.parent / "known.json"))
+        assert (code, rules(document), document["summary"]["baselined"]) == (0, [], 1)
+    monkeypatch.chdir(models.parent)
+    known = piped(CONFIG, "models/m/config.pbtxt", "--baseline", "known.json", "--format", "text")
+    assert known[:2] == (0, "1 model: no problems found, 1 in the baseline\n")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from tritonrepo.diagnostics import fatal
-from tritonrepo.flows.unsaved import unsaved
+from tritonrepo.flows.unsaved import around, unsaved
 from tritonrepo.flows.validate import Aim, Judgement, Shown
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import CONFIG_BYTES
@@ -41,8 +41,8 @@ class Stdin(NamedTuple):
             raise click.UsageError("--upgrade-to needs the files of a repository, not a config from stdin")
 
     def name(self, path: str) -> str:
-        """Return how a path is called in documents."""
-        return self.place if path == STDIN and self.place is not None else path
+        """Return what a path is called in documents, settings and baselines: for stdin, the repository around it."""
+        return around(self.place) if path == STDIN and self.place is not None else path
 
     def judged(self, _path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
         """Check what stdin has, for `-` as path; raise Stop if it cannot be read."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from tritonrepo.diagnostics import Diagnostic, State, Unseen, Verdict, fatal
+from tritonrepo.diagnostics import Diagnostic, State, Stop, Unseen, Verdict, fatal
 from tritonrepo.flows.stack import reading
 from tritonrepo.flows.validate import Aim, Judgement, Scanned, Shown, aimed, examined
 from tritonrepo.flows.workspace import Workspace
@@ -50,10 +50,18 @@ def unsaved(content: bytes, place: str, work: Workspace, aim: Aim, shown: Shown)
     began = time.time_ns()
     tree = store.scan(prefix)
     alone = not tree or isinstance(tree.get(model), Link)
-    around = overlay({} if alone else tree, {own: content})
-    here = aimed(Scanned(root, store, prefix, around, began), aim)
+    whole = overlay({} if alone else tree, {own: content})
+    here = aimed(Scanned(root, store, prefix, whole, began), aim)
     found = examined(here, work, _without(shown) if alone else shown)
     return _of_model(found.judgement, model, (str(Path(root, own)), place), alone=alone)
+
+
+def around(place: str) -> str:
+    """Return the path of the repository that has or would have a config; the path itself if no config has it."""
+    try:
+        return _home(place)[0]
+    except Stop:
+        return place
 
 
 def _home(place: str) -> tuple[str, str]:
