@@ -106,30 +106,30 @@ def acted(models: Path, runner: Path, **given: str) -> Done:
     return act(models.parent, runner, {name.replace("_", "-"): text for name, text in given.items()}, INSTALL)
 
 
-def test_the_action_annotates_counts_and_summarizes(models: Path, runner: Path) -> None:
+def test_the_action_annotates_counts_and_summarizes_and_takes_no_input_for_code(models: Path, runner: Path) -> None:
     written(models, {"other/config.pbtxt": f"{BROKEN}\n"})
-    done = acted(
-        models, runner, paths="models\n", gpus="0", changed_since="main", sarif="out.sarif", args="--allow-links models"
-    )
-    assert (done.code, done.outputs) == (
-        1,
-        {"exit-code": "1", "models": "1", "errors": "1", "warnings": "0", "sarif": "out.sarif"},
-    )
-    assert "::error " in done.printed
-    assert "file=models/other/config.pbtxt" in done.printed
-    assert json.loads((models.parent / "out.sarif").read_text("utf-8"))["version"] == "2.1.0"
-    assert done.summary.splitlines()[2] == "1 model: 1 error"
-    assert "other" in done.summary.splitlines()[-1]
-
-
-def test_the_action_takes_no_input_for_code(models: Path, runner: Path) -> None:
-    """What it cannot use ends the step, and says so."""
     (models.parent / "click.py").write_text("raise SystemExit('imported from the checkout')\n", "utf-8")
-    evil = "models'; touch ran; $(touch ran) `touch ran`\n--help"
-    done = acted(models, runner, paths=evil, working_directory="models/..", annotations="false")
-    assert done.code == 2
-    assert not (models.parent / "ran").exists()
+    evil = "models'; touch ran; $(touch ran) `touch ran`"
+    done = acted(
+        models,
+        runner,
+        paths=f"models\n{evil}\n",
+        gpus="0",
+        changed_since="main",
+        sarif="out.sarif",
+        args="--allow-links models",
+    )
+    counts = {"exit-code": "2", "models": "1", "errors": "2", "warnings": "0", "sarif": "out.sarif"}
+    assert (done.code, done.outputs) == (2, counts)
+    assert "file=models/other/config.pbtxt" in done.printed
     assert "models'; touch ran" in done.printed
+    assert not (models.parent / "ran").exists()
+    assert json.loads((models.parent / "out.sarif").read_text("utf-8"))["version"] == "2.1.0"
+    assert done.summary.splitlines()[2] == "1 model: 2 errors"
+    assert "other" in done.summary
+
+
+def test_an_input_of_the_action_that_it_cannot_use_ends_the_step(models: Path, runner: Path) -> None:
     done = acted(models, runner, paths="models", strict="maybe")
     assert (done.code, done.outputs["exit-code"]) == (2, "")
     assert "strict must be true or false" in done.printed
