@@ -144,8 +144,7 @@ BASH = """
 eval "$(tritonrepo completion bash)"
 complete -p tritonrepo
 compopt() { printf 'compopt %s\\n' "$2"; }
-for line in 'tritonrepo vali' 'tritonrepo fit --format = j' 'tritonrepo validate --select dynamic-w' \
-  'tritonrepo nothing --x' 'tritonrepo validate mo'; do
+for line in 'tritonrepo vali' 'tritonrepo help dep' 'tritonrepo releases --format = j' 'tritonrepo init mo'; do
   COMP_WORDS=($line) COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMPREPLY=()
   _tritonrepo_completion tritonrepo
   printf '%s: %s\n' "$line" "${COMPREPLY[*]}"
@@ -163,11 +162,10 @@ def test_a_real_bash_reads_the_script_and_completes(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "complete -o nosort -F _tritonrepo_completion tritonrepo",
         "tritonrepo vali: validate",
-        "tritonrepo fit --format = j: json",
-        "tritonrepo validate --select dynamic-w: dynamic-without-batching",
-        "tritonrepo nothing --x: ",
+        "tritonrepo help dep: deploy",
+        "tritonrepo releases --format = j: json",
         "compopt default",
-        "tritonrepo validate mo: ",
+        "tritonrepo init mo: ",
     ]
 
 
