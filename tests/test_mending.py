@@ -112,3 +112,12 @@ def test_a_fix_mends_its_fault_and_nothing_else(name: str) -> None:
         str(each) for each in judged(bad, options).diagnostics
     ]:
         assert comments(mended(told, options, name)) == comments(told)
+
+
+def test_a_tensor_without_a_name_is_not_renamed() -> None:
+    good = files(PAGES["onnx-unknown-output"]["Good"])
+    entry = good["model/config.pbtxt"]
+    assert isinstance(entry, File)
+    unnamed = entry.content().replace(b'name: "input_ids" ', b"")
+    assert unnamed != entry.content()
+    assert fixes(good | {"model/config.pbtxt": of_bytes(unnamed)}, "", "onnx-unknown-input") == []

@@ -101,7 +101,8 @@ def _entry(name: str, value: Value, session: Session) -> dict[str, Written]:
 
 def renamed(model: Model, tensor: ListedTensor, to: str) -> Fix | None:
     """Return the fix that gives a listed tensor another name; it is safe if only the case of letters changes."""
-    value = tensor.fields["name"].value
+    field = tensor.fields.get("name")
+    value = field.value if field is not None else None
     if not isinstance(value, Scalar):
         return None
     edit = change(value, tensor.node.kind.fields["name"], to)
