@@ -253,3 +253,10 @@ def test_of_two_texts_put_in_at_one_place_of_a_line_that_is_no_ascii_only_the_fi
 def test_a_fix_that_is_left_takes_no_place_from_the_next() -> None:
     both = Fix((NAMED, edit("m/config.pbtxt", 2, 5, 17, "x")))
     assert written(FILES, [Fix((RENAMED,)), both, Fix((NAMED,))])[1] == (both,)
+
+
+def test_thousands_of_directories_of_one_model_move_at_once() -> None:
+    names = [f"m/{number:05}" for number in range(5000)]
+    tree = {f"{name}/w": of_bytes(b"") for name in names}
+    found = applied(tree, [Fix(files=(Move(name, f"{name}0"),)) for name in names])
+    assert not found.left

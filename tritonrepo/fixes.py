@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, assert_never
 
 from tritonrepo.diagnostics import Create, FileChange, Fix, Move, Remove, Replacement
-from tritonrepo.tree import Change, Directory, Entry, File, Link, Tree, in_bytes, in_order, of_bytes, of_text, parents
+from tritonrepo.tree import Directory, Entry, File, Tree, in_order, of_bytes, of_text, parents
 
 
 class Write(NamedTuple):
@@ -72,36 +73,18 @@ def after(tree: Tree, steps: Iterable[Step]) -> dict[str, Entry]:
     return there.tree()
 
 
-def changes(tree: Tree, steps: Sequence[Step]) -> list[Change]:
-    """Return what becomes of the entries that steps change, in the order of their paths.
-
-    A directory only counts if it comes or goes, and not if its last file goes or its first one comes.
-    """
-    there = after(tree, steps)
-    full = {each for path in (*tree, *there) for each in parents(path)}
-    moves = [step for step in steps if not isinstance(step, Write)]
-    named = after({path: Link(path) for path in tree}, moves)
-    origins = {path: entry.target for path, entry in named.items() if isinstance(entry, Link)}
-    found = [Change(path, "", tree[path], None) for path in tree.keys() - {*origins.values()}]
-    for path, entry in there.items():
-        old = origins.get(path, "")
-        if old != path or tree[old] is not entry:
-            found.append(Change(old, path, tree.get(old), entry))
-    found = [
-        each
-        for each in found
-        if not (isinstance(each.before or each.after, Directory) and (each.old or each.new) in full)
-    ]
-    return sorted(found, key=lambda change: (in_bytes(change.new or change.old), change.new))
-
-
 class _There:
-    """A tree that changes; its entries by the directory at its top, because a change looks only at one or two."""
+    """A tree that changes; its entries by the directory at its top, because a change looks only at one or two.
+
+    Of each directory, the number of entries in it is known.
+    """
 
     def __init__(self, tree: Tree) -> None:
         self._tops: dict[str, dict[str, Entry]] = {}
+        self._held = Counter[str]()
         for path, entry in tree.items():
             self._top(path)[path] = entry
+            self._held.update(parents(path))
 
     def _top(self, path: str) -> dict[str, Entry]:
         return self._tops.setdefault(_top(path), {})
@@ -112,8 +95,7 @@ class _There:
 
     def exists(self, path: str) -> bool:
         """Return whether a file or directory is at this path."""
-        entries = self._top(path)
-        return path in entries or any(each.startswith(f"{path}/") for each in entries)
+        return path in self._top(path) or self._held[path] > 0
 
     def free(self, path: str) -> bool:
         """Return whether nothing is at a path, and only directories are above it."""
@@ -124,22 +106,46 @@ class _There:
     def take(self, path: str) -> dict[str, Entry]:
         """Remove what is at a path, and return it; a directory that becomes empty is an entry."""
         entries, above = self._top(path), parents(path)
-        taken = {each: entries.pop(each) for each in [*entries] if _within(each, path)}
+        gone = [path] if path in entries else [each for each in entries if each.startswith(f"{path}/")]
+        taken = {each: self._drop(entries, each) for each in gone}
         if above and not self.exists(above[0]):
-            entries[above[0]] = Directory()
+            self.put({above[0]: Directory()})
         return taken
+
+    def _drop(self, entries: dict[str, Entry], path: str) -> Entry:
+        self._held.subtract(parents(path))
+        return entries.pop(path)
 
     def put(self, new: Mapping[str, Entry]) -> None:
         """Add entries; a directory with something in it is no entry."""
         for path, entry in new.items():
             entries = self._top(path)
+            if path not in entries:
+                self._held.update(parents(path))
             entries[path] = entry
             for above in parents(path):
-                entries.pop(above, None)
+                if above in entries:
+                    self._drop(entries, above)
+
+
+class _Paths:
+    """Paths, of which it is known at once whether one is another one, in it, or above it."""
+
+    def __init__(self) -> None:
+        self._own, self._above = set[str](), set[str]()
+
+    def add(self, path: str) -> None:
+        """Add a path."""
+        self._own.add(path)
+        self._above.update(parents(path))
+
+    def meet(self, path: str) -> bool:
+        """Return whether a path is one of these, in one, or above one."""
+        return path in self._own or path in self._above or not self._own.isdisjoint(parents(path))
 
 
 class _Taken:
-    """The fixes that are taken: their cuts by file, and the paths of their changes by the directory at the top.
+    """The fixes that are taken: their cuts by file, and the paths of their changes.
 
     Each look is at what is near: there may be tens of thousands of fixes, in as many files or in one.
     """
@@ -149,8 +155,7 @@ class _Taken:
         self._tree, self._there = tree, _There(tree)
         self._texts: dict[str, _Text | None] = {}
         self._cuts: dict[str, list[_Cut]] = {}
-        self._cut_paths: dict[str, set[str]] = {}
-        self._touched: dict[str, list[str]] = {}
+        self._written, self._touched = _Paths(), _Paths()
 
     def take(self, fix: Fix) -> bool:
         """Take a fix if it fits with those that are taken."""
@@ -160,7 +165,7 @@ class _Taken:
             return False
         for change in fix.files:
             for path in paths(change):
-                self._touched.setdefault(_top(path), []).append(path)
+                self._touched.add(path)
         self.changes += fix.files
         return True
 
@@ -198,7 +203,7 @@ class _Taken:
             there.insert(at, cut)
             new.append(cut)
         for cut in new:
-            self._cut_paths.setdefault(_top(cut.path), set()).add(cut.path)
+            self._written.add(cut.path)
         return True
 
     def _possible(self, changes: Iterable[FileChange], cuts: Iterable[_Cut]) -> bool:
@@ -206,18 +211,13 @@ class _Taken:
 
         `cuts` are those of their own fix, which may move a file that it writes.
         """
-        if any(meet(cut.path, path) for cut in cuts for path in self._touched.get(_top(cut.path), ())):
+        if any(self._touched.meet(cut.path) for cut in cuts):
             return False
         own: list[str] = []
         for change in changes:
             touched = paths(change)
-            near = [
-                each
-                for path in touched
-                for found in (self._touched, self._cut_paths)
-                for each in found.get(_top(path), ())
-            ]
-            if any(meet(path, other) for path in touched for other in [*near, *own]) or not _fits(self._there, change):
+            rivals = any(self._touched.meet(path) or self._written.meet(path) for path in touched)
+            if rivals or any(meet(path, other) for path in touched for other in own) or not _fits(self._there, change):
                 return False
             own += touched
         return True

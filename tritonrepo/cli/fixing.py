@@ -17,7 +17,7 @@ from tritonrepo.cli.checking import Checking
 from tritonrepo.cli.collecting import uncollected
 from tritonrepo.cli.output import colour, exactly, painted, say
 from tritonrepo.diagnostics import Diagnostic, Faults
-from tritonrepo.fixes import changes, renamed
+from tritonrepo.fixes import renamed
 from tritonrepo.flows.changed import How
 from tritonrepo.flows.fixing import Choice, Fixed, Hides, fix
 from tritonrepo.flows.settled import Judge, Settled
@@ -124,7 +124,7 @@ def _patch(found: Fixed) -> Iterable[str]:
         return path.removeprefix(here).lstrip("/")
 
     tree = {short(name): entry for name, entry in found.tree.items()}
-    return patch.lines(changes(tree, [renamed(step, short) for step in found.steps]))
+    return patch.lines(patch.changes(tree, [renamed(step, short) for step in found.steps]))
 
 
 def _print(lines: Iterable[str]) -> None:
