@@ -156,8 +156,6 @@ WRONG = {
     "unsafe fixes of nothing": (["--unsafe-fixes"], "--unsafe-fixes needs --fix or --diff"),
     "an upgrade": (["--fix", "--upgrade-to", "24.05"], "--fix and --upgrade-to cannot be combined"),
     "a diff for an upgrade": (["--diff", "--upgrade-to", "24.05"], "--diff and --upgrade-to cannot be combined"),
-    "a part of a repository": (["--fix", "--files"], "--files and --fix cannot be combined"),
-    "changes": (["--diff", "--changed-since", "HEAD"], "--changed-since and --diff cannot be combined"),
     "a baseline of a diff": (["--diff", "--write-baseline", "b"], "--diff and --write-baseline cannot be combined"),
     "a file for a diff": (["--diff", "--output", "f"], "--diff and --output cannot be combined"),
     "a document of a diff": (["--diff", "--format", "json"], "--diff and --format json cannot be combined"),
