@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from tritonrepo.diagnostics import Diagnostic
 
 UNSAFE = "--unsafe-fixes"
+ABOUT_FIXES = {"fix-held-back", "fix-not-written"}
 
 
 def outcome(fixed: int, left: Sequence[Diagnostic], *, unsafe: bool) -> str:
     """Return the line that says how many findings were fixed, how many remain, and how many of them could be fixed."""
     more = 0 if unsafe else _counts(left)[1]
-    closing = f"{fixed} fixed, {len(left)} remaining"
+    closing = f"{fixed} fixed, {_findings(left)} remaining"
     return f"{closing}; {more} more with {UNSAFE}" if more else closing
 
 
@@ -28,8 +29,13 @@ def prospect(left: Sequence[Diagnostic]) -> str:
 def planned(fixed: int, left: Sequence[Diagnostic], *, unsafe: bool) -> str:
     """Return the line that says how many findings would be fixed."""
     more = 0 if unsafe else _counts(left)[1]
-    closing = f"{fixed} fixable, {len(left)} would remain"
+    closing = f"{fixed} fixable, {_findings(left)} would remain"
     return f"{closing}; {more} more with {UNSAFE}" if more else closing
+
+
+def _findings(left: Sequence[Diagnostic]) -> int:
+    """Return how many diagnostics are findings, and not about a fix of one."""
+    return sum(each.rule not in ABOUT_FIXES for each in left)
 
 
 def _counts(left: Sequence[Diagnostic]) -> tuple[int, int]:
