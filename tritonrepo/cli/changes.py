@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from tritonrepo.cli.output import say
+from tritonrepo.cli.output import talk
+from tritonrepo.diagnostics import counted
 from tritonrepo.flows.changed import How, changed
 from tritonrepo.flows.changed_files import belonging, changed_files, named_files
 from tritonrepo.flows.validate import Aim, Judgement, Shown
@@ -41,7 +42,7 @@ class Scope:
         self._found = named_files(given, self.since)
         found = belonging(self._found)
         if not found:
-            say("the changed files belong to no model or stack", err=True)
+            talk("the changed files belong to no model or stack")
         return found
 
     def judged(self, path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
@@ -56,7 +57,7 @@ class Scope:
             what, found = f"changes since {self.since}", changed(path, work, self.since, how)
         else:
             return how.judged(path, work)
-        say(f"{path}: {what} concern {found.models} of {found.every} model{'' if found.every == 1 else 's'}", err=True)
+        talk(f"{path}: {what} concern {found.models} of {counted(found.every, 'model')}")
         return found.judgement
 
 

@@ -15,7 +15,7 @@ import click
 from tritonrepo.cli.changes import Scope
 from tritonrepo.cli.checking import Checking
 from tritonrepo.cli.collecting import uncollected
-from tritonrepo.cli.output import colour, exactly, painted, say
+from tritonrepo.cli.output import colour, exactly, painted, say, talk
 from tritonrepo.diagnostics import Diagnostic, Faults
 from tritonrepo.fixes import renamed
 from tritonrepo.flows.changed import How
@@ -68,7 +68,7 @@ class Fixing(NamedTuple):
         if form == "text" and checking.fixed is not None:
             say(report.outcome(checking.fixed, left, unsafe=self.unsafe))
         elif form == "text" and not self.fix and (line := report.prospect(left)):
-            say(line, err=True)
+            talk(line)
 
     def show(self, scope: Scope, paths: Sequence[str], settled: Settled) -> int:
         """Print the changes that fixes would make; return the exit code, 1 if there are any."""
@@ -94,8 +94,8 @@ class Fixing(NamedTuple):
                 found = faults.tried(partial(shown, path), None)
             unread += found is None
             left += found or ()
-        if len(paths) > unread:
-            say(report.planned(total, left, unsafe=self.unsafe), err=True)
+        if len(paths) > unread and (total or left):
+            talk(report.planned(total, left, unsafe=self.unsafe))
         faults.stop()
         return int(total > 0)
 

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from tritonrepo.cli.files import WRITTEN
-from tritonrepo.cli.output import say
+from tritonrepo.cli.output import talk
 from tritonrepo.cli.values import NAMED
+from tritonrepo.diagnostics import counted
 from tritonrepo.flows.settings import Source
 from tritonrepo.flows.settled import Plan, Settled
 
@@ -20,7 +21,7 @@ def ended(settled: Settled, plan: Plan) -> None:
     """Write the baseline if the run writes one, and say so on stderr."""
     count = settled.end()
     if plan.rewritten is not None:
-        say(f"{plan.rewritten}: {count} finding{'' if count == 1 else 's'} in the baseline", err=True)
+        talk(f"{plan.rewritten}: {counted(count, 'finding')} in the baseline")
 
 
 def unused(plan: Plan, other: str) -> None:

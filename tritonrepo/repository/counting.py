@@ -11,7 +11,7 @@ Told = Callable[[int, int], None]
 
 
 def untold(_done: int, _total: int) -> None:
-    """Tell nobody."""
+    """Do nothing: nobody is told."""
 
 
 def told_each(items: Iterable[T], total: int, told: Told, more: Callable[[], int] = lambda: 0) -> Iterator[T]:
