@@ -72,7 +72,7 @@ def test_a_fix_that_makes_the_model_worse_is_held_back_and_no_other() -> None:
     line, made = run("1 2 3", {"x": ("1", "one"), "y": ("2", "bad"), "z": ("3", "three")})
     assert line == "one 2 three"
     assert [each.rule for each in made.fixed] == ["x", "z"]
-    assert told(made) == [f"{HELD} the fix for y was not applied: the model would not load with it"]
+    assert told(made) == [f"{HELD} the fix for y was not applied: the server's verdict would be worse with it"]
     assert [each.rule for each in made.left.diagnostics] == ["y"]
     assert made.held[0].severity is Severity.WARNING
     assert made.held[0].fix is None

@@ -17,9 +17,13 @@ SINGLES = 3
 """So many rules are suspected one by one of having made a model worse, then all of them."""
 
 HELD = "fix-held-back"
-REPORT = "Make the change by hand, and report this as a bug in tritonrepo."
-WORSE = "the model would not load with it"
+WORSE = "the server's verdict would be worse with it"
 ENDLESS = "fixes would be repeated forever"
+NEXT = {
+    WORSE: "Fix what else is found on the model first, then run this command again.",
+    ENDLESS: "Make the change by hand, and report this as a bug in tritonrepo.",
+}
+"""The next step by reason. A refusal may hide what crashes or hangs the server."""
 
 RANKS = {State.READY: 0, State.NOT_JUDGED: 1, State.REFUSED: 2, State.HANG: 3, State.CRASH: 4}
 
@@ -78,7 +82,8 @@ def mended(tree: Tree, look: Look, wanted: Wanted) -> Mended:
         tried = _rounds(tree, first, look, free)
     reasons = dict.fromkeys(suspects.barred, WORSE) | dict.fromkeys(endless, ENDLESS)
     left = [each for each in tried.left.diagnostics if each.fix is not None and wanted(each)]
-    held = (held_back(each, reasons[fault(each)], REPORT) for each in left if fault(each) in reasons)
+    found = ((each, reasons[fault(each)]) for each in left if fault(each) in reasons)
+    held = (held_back(each, why, NEXT[why]) for each, why in found)
     return Mended(tried.tree, squashed(tried.steps), tried.fixed, tuple(held), tried.left)
 
 

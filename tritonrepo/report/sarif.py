@@ -2,8 +2,8 @@
 
 Source of the form: OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0"; of what code scanning
 needs: GitHub's docs, "SARIF support for code scanning". Its `primaryLocationLineHash` is left to the upload action,
-which warns of other values than its own. What a comment hides is left out: code scanning shows suppressed results as
-open ones.
+which warns of other values than its own. What a comment hides is left out: code scanning does not read `suppressions`
+(advanced-security/dismiss-alerts, README) and would show it.
 """
 
 from __future__ import annotations
