@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tritonrepo.diagnostics import Create, Move, Remove
 from tritonrepo.fixes import Step, Write, after
+from tritonrepo.flows.patching import changes
 from tritonrepo.report import patch
-from tritonrepo.report.patch import changes
 from tritonrepo.tree import Directory, Entry, File, Tree, of_bytes
 
 TREE = {

@@ -37,7 +37,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("bad_places", "determinism", "adopt", "adopt_parts", "own_rag", "examples", "push_flow", "push_progress"),
         *("push_waiting", "image", "init", "build_plans", "indexing", "documents", "chunks", "diagnostics"),
         *("credentials", "api", "own_stacks", "own_documents", "links", "asking", "smoke_commands", "old_plans"),
-        *("lock_command", "push_origin", "deploy", "deploy_files", "deploy_texts", "rounds", "fixing"),
+        *("lock_command", "push_origin", "deploy", "deploy_files", "deploy_texts", "rounds", "fixing", "patch"),
         *("changed", "changed_files", "changed_fixing", "settings", "baseline", "stdin"),
     ),
     "generate": (

@@ -20,6 +20,7 @@ from tritonrepo.diagnostics import Diagnostic, Faults
 from tritonrepo.fixes import renamed
 from tritonrepo.flows.changed import How
 from tritonrepo.flows.fixing import Choice, Fixed, Hides, fix
+from tritonrepo.flows.patching import changes
 from tritonrepo.flows.settled import Judge, Settled
 from tritonrepo.flows.validate import Aim, Judgement, Shown
 from tritonrepo.flows.workspace import Workspace
@@ -124,7 +125,7 @@ def _patch(found: Fixed) -> Iterable[str]:
         return path.removeprefix(here).lstrip("/")
 
     tree = {short(name): entry for name, entry in found.tree.items()}
-    return patch.lines(patch.changes(tree, [renamed(step, short) for step in found.steps]))
+    return patch.lines(changes(tree, [renamed(step, short) for step in found.steps]))
 
 
 def _print(lines: Iterable[str]) -> None:

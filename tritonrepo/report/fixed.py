@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tritonrepo.diagnostics import Diagnostic
-from tritonrepo.stores import is_remote
+from tritonrepo.report.home import is_uri
 
 UNSAFE = "--unsafe-fixes"
 ABOUT_FIXES = {"fix-held-back", "fix-not-written"}
@@ -41,5 +41,5 @@ def _findings(left: Sequence[Diagnostic]) -> int:
 
 def _counts(left: Sequence[Diagnostic]) -> tuple[int, int]:
     """Return how many findings have a safe fix, and how many an unsafe one; in a bucket, nothing is fixed."""
-    fixes = [each.fix.safe for each in left if each.fix is not None and not is_remote(each.at.path)]
+    fixes = [each.fix.safe for each in left if each.fix is not None and not is_uri(each.at.path)]
     return fixes.count(True), fixes.count(False)
