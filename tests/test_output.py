@@ -134,6 +134,20 @@ def test_what_nobody_reads_is_dropped_and_the_work_goes_on() -> None:
         assert patient.encoding == stream.encoding
 
 
+def test_a_full_disk_is_told_at_the_end_and_the_work_goes_on() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tritonrepo", "releases"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    said = "stdout: fatal: the output is incomplete: No space left on device [output-incomplete]"
+    assert done.stderr == f"{said}\n  Free some space, and run the command again.\n"
+    assert done.returncode == 2
+
+
 ENDS: dict[str, tuple[list[Diagnostic], int]] = {
     "errors": ([Diagnostic("r", Severity.ERROR, Span("f"), "x")] * 2, 1),
     "a fatal one among errors": (

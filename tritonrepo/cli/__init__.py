@@ -15,7 +15,7 @@ import click
 
 from tritonrepo import __version__
 from tritonrepo.cli import everywhere
-from tritonrepo.cli.output import guarded, say
+from tritonrepo.cli.output import guarded, incomplete, say
 from tritonrepo.plain import printable
 
 if TYPE_CHECKING:
@@ -131,6 +131,8 @@ for _option in everywhere.options():
     root.params.append(_option)
 
 
+SPACE = "Free some space, and run the command again."
+
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that end a command; Windows has no SIGHUP."""
 
@@ -156,6 +158,10 @@ def main() -> None:
             signal.signal(signum, _terminate)
     sys.stdout, sys.stderr = guarded(sys.stdout), guarded(sys.stderr)
     code = run(sys.argv[1:])
+    if reason := incomplete():
+        from tritonrepo.diagnostics import fatal  # imported here to keep `--help` quick
+
+        code = _told(fatal("output-incomplete", "stdout", f"the output is incomplete: {reason}", SPACE))
     if code > 128 and any(not thread.daemon for thread in threading.enumerate()[1:]):  # noqa: PLR2004  by a signal
         sys.stdout.flush()
         os._exit(code)  # Python would wait for threads whose requests are not answered

@@ -32,6 +32,9 @@ NO_TERMINAL = {"", "dumb", "unknown"}
 GONE = {errno.EPIPE, errno.EIO}
 """What a stream says whose reader or terminal is gone."""
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What a stream says that leads to a file for which no space is left."""
+
 OTHER = re.compile(r"[^\0-\x7f]")
 
 
@@ -164,14 +167,16 @@ def exactly(lines: Iterable[str]) -> None:
 
 
 class Patient:
-    """Stream whose reader may leave: what is written after that is discarded, and the work goes on.
+    """Stream whose reader may leave, or whose disk may be full: what is written after that is discarded.
 
-    click would end the command instead, so `push … | head` would leave a push half done.
+    The work goes on; click would end the command instead, so `push … | head` would leave a push half done. `lost` is
+    why a full disk has not got everything.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.left = False
+        self.lost = ""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  all else is the stream's
         return getattr(self._stream, name)
@@ -192,12 +197,18 @@ class Patient:
             self._drop(error)
 
     def _drop(self, error: OSError) -> None:
-        if error.errno not in GONE:
+        if error.errno not in GONE | FULL:
             raise error
         self.left = True
+        self.lost = (error.strerror or str(error)) if error.errno in FULL else ""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
+
+
+def incomplete() -> str:
+    """Return why stdout has not got everything, if that is a file on a full disk; else ""."""
+    return sys.stdout.lost or sys.stdout.patient.lost if isinstance(sys.stdout, Guarded) else ""
 
 
 def unread() -> bool:
