@@ -321,7 +321,7 @@ OPTIONS = {
         ],
     ),
     "an unknown command": (["biuld"], ['Error: unknown command "biuld". Did you mean "build"?']),
-    "an unknown option": (["build", "--outt"], ["Error: No such option '--outt'. Did you mean '--output'?"]),
+    "an unknown option": (["build", "--outputt"], ["Error: No such option '--outputt'. Did you mean '--output'?"]),
     "an option without its value": (["build", "-o"], ["Error: Option '-o' requires an argument."]),
     "an argument too many": (["build", "x"], ["Error: Got unexpected extra argument (x)"]),
     "a lock that would change": (

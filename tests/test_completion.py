@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import pytest
 from click.shell_completion import split_arg_string
 
@@ -15,8 +16,9 @@ from tests.documents import commands
 from tests.processes import unmeasured
 from tests.test_startup import HEAVY
 from tritonrepo.cli import COMMANDS, COMPLETE, run
-from tritonrepo.cli.completing import SHELLS
-from tritonrepo.llm.gpus import gpus
+from tritonrepo.cli.completing import SHELLS, prepare
+from tritonrepo.cli.values import GpuModel
+from tritonrepo.llm.gpus import gpu, gpus
 from tritonrepo.releases import RELEASES
 from tritonrepo.rules import RULES
 from tritonrepo.rules.names import NAMES
@@ -205,3 +207,11 @@ def test_help_of_what_is_unknown_is_wrong_usage(names: list[str], said: str, cap
     out, err = capsys.readouterr()
     assert out == ""
     assert said in err
+
+
+def test_what_a_shell_is_offered_is_read_as_before() -> None:
+    command = click.Command("x", params=[click.Option(["--gpu"], type=GpuModel()), click.Option(["--release"])])
+    prepare(command)
+    for name, given, read in (("gpu", "L4", gpu("L4")), ("release", "24.10", "24.10")):
+        (option,) = (each for each in command.params if each.name == name)
+        assert option.type.convert(given, option, None) == read

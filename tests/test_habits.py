@@ -168,3 +168,13 @@ def test_on_a_terminal_the_closing_line_has_a_time(
 def test_elsewhere_no_output_has_a_time(capsys: Capture) -> None:
     assert run(["validate", "models"]) == 1
     assert not TIMED.search("".join(capsys.readouterr()))
+
+
+def test_h_is_known_in_whatever_context_help_is_first_asked() -> None:
+    (command,) = (each for name, each in commands().items() if name == "fit")
+    fresh = click.Command("fresh")
+    everywhere.add(fresh)
+    for each in (command, fresh):
+        option = each.get_help_option(click.Context(each))
+        assert option is not None
+        assert option.opts == ["--help", "-h"]

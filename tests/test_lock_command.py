@@ -575,7 +575,7 @@ def test_a_lock_that_changes_in_the_moment_of_the_write_stays(monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("own")
-@pytest.mark.parametrize("moment", ["_alone", "Path.replace"])
+@pytest.mark.parametrize("moment", ["alone", "Path.replace"])
 def test_a_command_killed_before_its_last_write_leaves_the_old_lock(moment: str) -> None:
     assert run(["lock"]) == 0
     old = LOCK.read_bytes()

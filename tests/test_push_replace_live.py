@@ -105,6 +105,10 @@ def repository(place: Path, version: int, log: Path) -> Path:
     return place
 
 
+UNDER_WAY = "503 in ensemble 'top', Request for unknown model: 'leaf' version 1 is not at ready state"
+"""What a request gets that the server took up before the pipeline went, if the machine is busy."""
+
+
 @pytest.mark.timeout(300)
 def test_two_versions_are_never_in_memory_and_nothing_else_fails(
     tmp_path: Path, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
@@ -127,7 +131,5 @@ def test_two_versions_are_never_in_memory_and_nothing_else_fails(
     assert set(clients.answers["lone"]) == set(clients.answers["other"]) == {"1"}
     assert set(clients.readiness) == {200}
     answers = {name: {each for each in clients.answers[name] if each[1:]} for name in ("leaf", "top")}
-    assert answers == {
-        "leaf": {"503 leaf is being replaced: its new version has not been loaded yet"},
-        "top": {"404 Request for unknown model: 'top' has no available versions"},
-    }
+    assert answers["leaf"] == {"503 leaf is being replaced: its new version has not been loaded yet"}
+    assert answers["top"] - {UNDER_WAY} == {"404 Request for unknown model: 'top' has no available versions"}

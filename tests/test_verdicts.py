@@ -7,6 +7,7 @@ changes for the worse; it is no evidence of how often server and tool agree, whi
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -21,6 +22,8 @@ from tritonrepo.rules import judge
 from tritonrepo.tree import of_bytes, of_text
 
 CASES = [json.loads(line) for line in (DATA / "verdicts.jsonl").read_text("utf-8").splitlines()]
+AT_ONCE = 50
+"""Cases of one test: pytest takes as long for a test as judging a case does."""
 
 WEIGHTS = {
     ".pt": of_bytes((DATA / "torchscript.pt").read_bytes()),
@@ -29,21 +32,31 @@ WEIGHTS = {
 """What a backend could read, in place of what was recorded: the server had these backends by name only."""
 
 
-@pytest.mark.parametrize("case", CASES, ids=map(str, range(len(CASES))))
-def test_verdict_and_reason_are_the_servers(case: dict[str, Any]) -> None:
+@pytest.mark.parametrize("first", range(0, len(CASES), AT_ONCE))
+def test_verdict_and_reason_are_the_servers(first: int) -> None:
+    wrong = [
+        (first + number, fault) for number, case in enumerate(CASES[first : first + AT_ONCE]) for fault in faults(case)
+    ]
+    assert not wrong
+
+
+def faults(case: Mapping[str, Any]) -> Iterator[str]:
+    """Yield where we differ from what the server said."""
     tree = {path: WEIGHTS.get(PurePosixPath(path).suffix) or of_text(text) for path, text in case["files"].items()}
     server = target(Said("24.10", gpus=0, auto_complete=case["auto_complete"]))
     verdicts = judge(repository.read(tree, server, "$REPO")).verdicts
-    assert {verdict.model for verdict in verdicts} == case["models"].keys()
+    if {verdict.model for verdict in verdicts} != case["models"].keys():
+        yield f"other models: {verdicts}"
     for verdict in verdicts:
-        said = case["models"][verdict.model]
+        said = case["models"].get(verdict.model, [])
         if verdict.stage == "backend":
             continue  # which the server had by name only
         if said == "ready":
-            assert verdict.verdict is State.READY
+            right = verdict.verdict is State.READY
         else:
-            assert verdict.verdict is State.REFUSED
-            assert any(normal(verdict.server_reason) in reason for reason in said), said
+            right = verdict.verdict is State.REFUSED and any(normal(verdict.server_reason) in each for each in said)
+        if not right:
+            yield f"{verdict} instead of {said}"
 
 
 def test_verdicts_of_other_releases_are_compared_by_their_servers_version() -> None:

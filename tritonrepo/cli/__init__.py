@@ -118,7 +118,7 @@ def _take_variables(command: click.Command, name: str) -> None:
 
 @click.command(
     cls=_Commands,
-    context_settings={"show_default": True, "help_option_names": ["--help", "-h"]},
+    context_settings={"show_default": True, "help_option_names": everywhere.HELP},
     epilog=EXIT_CODES,
 )
 @click.version_option(__version__, prog_name="tritonrepo")

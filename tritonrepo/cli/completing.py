@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import click
 from click.shell_completion import (
@@ -82,13 +83,16 @@ def offered(names: Mapping[str, str], incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(name, help=said or None) for name, said in names.items() if name.startswith(incomplete)]
 
 
-class _Offered(click.ParamType[str]):
-    """Text of which the shell is told what it can be."""
+class _Offered(click.ParamType[Any]):
+    """Value of which the shell is told what it can be; it is read as before."""
 
-    name = "text"
+    def __init__(self, names: Names, before: click.ParamType[Any]) -> None:
+        self.name = before.name
+        self._names, self._before = names, before
 
-    def __init__(self, names: Names) -> None:
-        self._names = names
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  click's signature
+        """Return what the type before returns."""
+        return self._before.convert(value, param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002  click's signature
         """Return the names that begin so."""
@@ -100,9 +104,9 @@ def prepare(command: click.Command) -> None:
     for each in command.params:
         words = set(re.split(r"[^A-Z]+", each.metavar or str(each.name).upper()))
         if names := BY_NAME.get(str(each.name)):
-            each.type = _Offered(names)
+            each.type = _Offered(names, each.type)
         elif words & {"RELEASE", "RELEASES"}:
-            each.type = _Offered(_releases)
+            each.type = _Offered(_releases, each.type)
         elif isinstance(each.type, type(click.STRING)) and words & FILES:
             each.type = click.Path()
     for below in command.commands.values() if isinstance(command, click.Group) else ():

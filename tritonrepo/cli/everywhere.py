@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+HELP = ["--help", "-h"]
 QUIET, COLOR = "quiet", "color"
 COLORS = ("auto", "always", "never")
 
@@ -58,9 +59,11 @@ def _kept(name: str, default: Any) -> Any:  # noqa: ANN401  an option's value
 
 
 def add(command: click.Command) -> None:
-    """Add the options to a command that does not have them yet."""
+    """Add the options to a command that does not have them yet; -h is known whatever context it is first asked in."""
     there = {each.name for each in command.params}
     command.params += [option for option in options() if option.name not in there]
+    command.context_settings.setdefault("help_option_names", HELP)
+    command.get_help_option(click.Context(command, help_option_names=HELP))  # which click keeps
 
 
 def quiet() -> bool:
