@@ -165,10 +165,10 @@ VARIABLES = [
 ]
 
 
-@pytest.mark.parametrize(("command", "option"), VARIABLES, ids=lambda value: getattr(value, "name", value))
-def test_every_option_has_a_long_name_and_its_variable_is_of_that_name(command: str, option: click.Option) -> None:
-    long = next(name for name in option.opts if name.startswith("--"))
-    assert option.envvar == f"TRITONREPO_{command.upper().replace(' ', '_')}_{long[2:].upper().replace('-', '_')}"
+def test_every_option_has_a_long_name_and_its_variable_is_of_that_name() -> None:
+    for command, option in VARIABLES:
+        long = next(name for name in option.opts if name.startswith("--"))
+        assert option.envvar == f"TRITONREPO_{command.upper().replace(' ', '_')}_{long[2:].upper().replace('-', '_')}"
 
 
 def test_a_variable_sets_an_option(

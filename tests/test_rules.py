@@ -37,12 +37,15 @@ def test_page(rule: Rule) -> None:
 QUOTING = [name for name, rule in RULES.items() if "Server says" in sections(rule.page)]
 
 
-@pytest.mark.parametrize("name", QUOTING)
-def test_the_verdict_on_a_bad_page_has_the_servers_words(name: str) -> None:
-    page = sections(RULES[name].page)
-    verdicts = judged(files(page["Bad"]), page.get("Run with", "")).verdicts
-    reasons = [normal(verdict.server_reason) for verdict in verdicts if verdict.rule == name]
-    assert any(normal(page["Server says"]) in reason for reason in reasons), reasons
+def test_the_verdict_on_a_bad_page_has_the_servers_words() -> None:
+    other: dict[str, list[str]] = {}
+    for name in QUOTING:
+        page = sections(RULES[name].page)
+        verdicts = judged(files(page["Bad"]), page.get("Run with", "")).verdicts
+        reasons = [normal(verdict.server_reason) for verdict in verdicts if verdict.rule == name]
+        if not any(normal(page["Server says"]) in reason for reason in reasons):
+            other[name] = reasons
+    assert other == {}
 
 
 NEED_NO_CONFIG = [
@@ -131,11 +134,10 @@ def test_every_error_has_its_place_in_the_servers_order() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_a_rules_docstring_is_the_title_of_its_page(rule: Rule) -> None:
-    head = title(rule.page)
-    assert len(head) <= 120
-    assert rule.check.__doc__ in {f"{head}.", None}
+def test_a_rules_docstring_is_the_title_of_its_page() -> None:
+    heads = {name: title(rule.page) for name, rule in RULES.items()}
+    assert [head for head in heads.values() if len(head) > 120] == []
+    assert [name for name, head in heads.items() if RULES[name].check.__doc__ not in {f"{head}.", None}] == []
 
 
 def test_dots_in_a_page_stand_for_the_rest_of_a_model() -> None:

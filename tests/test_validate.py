@@ -278,12 +278,12 @@ def test_no_files_whatever_raise_anything(tmp_path_factory: pytest.TempPathFacto
     assert run(["validate", str(root), "--format", "json"]) in {0, 1}
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_every_rule_is_explained(rule: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["explain", rule]) == 0
-    out = capsys.readouterr().out
-    assert out.startswith(f"{rule} (")
-    assert "\nWhy\n" in out
+def test_every_rule_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    for rule in RULES:
+        assert run(["explain", rule]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith(f"{rule} (")
+        assert "\nWhy\n" in out
 
 
 EXPLAIN = {
