@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules import backends, ensembles, fields, ignores, instances, layout, onnx, python, scheduling
+from tritonrepo.rules import (
+    backends,
+    ensembles,
+    fields,
+    ignores,
+    instances,
+    layout,
+    manifests,
+    onnx,
+    python,
+    scheduling,
+)
 from tritonrepo.rules.judge import Judged, judge
 from tritonrepo.rules.order import turns
 from tritonrepo.rules.registry import RULES, Rule
 
-FAMILIES = (layout, fields, scheduling, instances, ensembles, backends, onnx, python, ignores)
+FAMILIES = (layout, fields, scheduling, instances, ensembles, backends, onnx, python, manifests, ignores)
 """Importing a family registers its rules."""
 
 __all__ = ["FAMILIES", "RULES", "Judged", "Rule", "judge"]

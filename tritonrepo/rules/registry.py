@@ -10,6 +10,7 @@ from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Fix, Severity, Span, State
+from tritonrepo.manifests.objects import Manifests, Object
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository.ignores import Ignore
 from tritonrepo.repository.model import Model, Repository
@@ -38,13 +39,15 @@ class Finding(NamedTuple):
 class Scope(StrEnum):
     """What a rule checks: one model; a model among the others, once those that it needs are judged; the repository.
 
-    Or, at the end, a comment that hides findings.
+    Or, at the end, a comment that hides findings. Or an object of a Kubernetes manifest among the others, which no
+    model has a part in.
     """
 
     MODEL = "model"
     GRAPH = "graph"
     REPOSITORY = "repository"
     COMMENT = "comment"
+    MANIFEST = "manifest"
 
 
 ModelCheck = Callable[[Model], Iterator[Finding]]
@@ -52,6 +55,7 @@ GraphCheck = Callable[[Model, Judging], Iterator[Finding]]
 RepositoryCheck = Callable[[Repository], Iterator[Finding]]
 Select = Callable[..., Iterator[Finding]]
 CommentCheck = Callable[[Ignore, Mapping[str, Sequence[Diagnostic]]], Iterator[Finding]]
+ManifestCheck = Callable[[Object, Manifests], Iterator[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,20 @@ def comment_rule(name: str, severity: Severity) -> Callable[[CommentCheck], Comm
     return register
 
 
+def manifest_rule(name: str, severity: Severity, *kinds: str) -> Callable[[ManifestCheck], ManifestCheck]:
+    """Register a check of a Kubernetes object among the others; it yields findings at a Span.
+
+    It is called for objects of these kinds, or for all. It has no place in Triton's order: what it finds is in no
+    repository, so it does not affect verdicts.
+    """
+
+    def register(check: ManifestCheck) -> ManifestCheck:
+        _add(Rule(name, severity, Scope.MANIFEST, check, frozenset(kinds), state=State.READY))
+        return check
+
+    return register
+
+
 def rules(
     found: Mapping[str, Severity], *when: str, at: Position, scope: Scope = Scope.MODEL, after_faults: bool = False
 ) -> Callable[[Select], Select]:
@@ -176,7 +194,7 @@ def _selecting(select: Select, name: str) -> Select:
 def _add(new: Rule) -> None:
     if new.name in RULES:
         raise Misdeclared(f'the rule "{new.name}" already exists: choose another name')
-    if new.severity is Severity.ERROR and new.position is None:
+    if new.severity is Severity.ERROR and new.position is None and new.scope is not Scope.MANIFEST:
         raise Misdeclared(
             f'the rule "{new.name}" is an error without a place in the server\'s order: add at=Stage.….after("…")'
         )

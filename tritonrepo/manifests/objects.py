@@ -1,0 +1,151 @@
+"""Kubernetes objects of manifest files, and how to reach what is in them; each value knows its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tritonrepo.diagnostics import Span
+from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
+
+Path = str
+"""Keys with dots between them, such as `spec.template.metadata`."""
+
+
+def find(node: Node | None, path: Path) -> Node | None:
+    """Return the value below a mapping at a path of keys; None if it does not exist or is null."""
+    for key in path.split("."):
+        node = node.keys[key][1] if isinstance(node, Keys) and key in node.keys else None
+    return None if isinstance(node, Scalar) and node.kind == "null" else node
+
+
+def text(node: Node | None, path: Path) -> str:
+    """Return a single value as it is typed; "" if it does not exist or is a list or a mapping."""
+    found = find(node, path)
+    return found.text if isinstance(found, Scalar) else ""
+
+
+def items(node: Node | None, path: Path) -> tuple[Node, ...]:
+    """Return the items of a list; none if it does not exist or is no list."""
+    found = find(node, path)
+    return found.items if isinstance(found, Items) else ()
+
+
+def mapping(node: Node | None, path: Path) -> Mapping[str, str]:
+    """Return the single values of a mapping, such as labels; empty if it does not exist or is no mapping."""
+    found = find(node, path)
+    values = found.keys.items() if isinstance(found, Keys) else ()
+    return {key: value.text for key, (_, value) in values if isinstance(value, Scalar)}
+
+
+def place(node: Node, path: Path) -> Span:
+    """Return where the last key of a path is written, or of the keys above it the last one that exists."""
+    at = node.at
+    for key in path.split("."):
+        if not isinstance(node, Keys) or key not in node.keys:
+            break
+        at, node = node.keys[key]
+    return at
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object of a manifest: one document of a file, or an item of a List."""
+
+    node: Keys
+
+    @property
+    def at(self) -> Span:
+        """Where its kind is written."""
+        return place(self.node, "kind")
+
+    @property
+    def kind(self) -> str:
+        """Its kind, such as Deployment."""
+        return text(self.node, "kind")
+
+    @property
+    def api(self) -> str:
+        """Its apiVersion, such as apps/v1."""
+        return text(self.node, "apiVersion")
+
+    @property
+    def name(self) -> str:
+        """Its name; "" if the server is to make one."""
+        return text(self.node, "metadata.name")
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace; "" if it has none, or that of whoever applies it."""
+        return text(self.node, "metadata.namespace")
+
+    def __str__(self) -> str:
+        """Return its kind and name, as kubectl prints them."""
+        return f"{self.kind} {self.name}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod that an object makes: `node` has its metadata and spec, and is the object itself for a Pod."""
+
+    owner: Object
+    node: Keys
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels of each pod."""
+        return mapping(self.node, "metadata.labels")
+
+    @property
+    def containers(self) -> Iterator[Keys]:
+        """Its containers, without those that only run at the start."""
+        yield from (each for each in items(self.node, "spec.containers") if isinstance(each, Keys))
+
+
+TEMPLATES = {
+    "Deployment": ("spec.template",),
+    "StatefulSet": ("spec.template",),
+    "DaemonSet": ("spec.template",),
+    "ReplicaSet": ("spec.template",),
+    "Job": ("spec.template",),
+    "CronJob": ("spec.jobTemplate.spec.template",),
+    "LeaderWorkerSet": ("spec.leaderWorkerTemplate.leaderTemplate", "spec.leaderWorkerTemplate.workerTemplate"),
+}
+"""Where the templates of pods are, by kind. Source: Kubernetes, apps/v1 and batch/v1; lws,
+leaderworkerset.x-k8s.io/v1."""
+
+
+def pods(of: Object) -> Iterator[Pod]:
+    """Yield the pods that an object makes."""
+    if of.kind == "Pod":
+        yield Pod(of, of.node)
+    for path in TEMPLATES.get(of.kind, ()):
+        found = find(of.node, path)
+        if isinstance(found, Keys):
+            yield Pod(of, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """All objects that are checked together, in the order of the files."""
+
+    objects: tuple[Object, ...]
+
+    def of(self, *kinds: str) -> Iterator[Object]:
+        """Yield the objects of these kinds."""
+        yield from (each for each in self.objects if each.kind in kinds)
+
+
+def objects(documents: Iterable[Keys]) -> Iterator[Object]:
+    """Yield the objects of documents, and those in a List."""
+    for node in documents:
+        found = Object(node)
+        if found.kind == "List":
+            yield from objects(each for each in items(node, "items") if isinstance(each, Keys))
+        else:
+            yield found
+
+
+def is_manifest(node: Node) -> bool:
+    """Return whether a document is a Kubernetes object: it says its apiVersion and kind."""
+    return bool(text(node, "apiVersion") and text(node, "kind"))
