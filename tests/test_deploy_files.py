@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from tests.test_deploy import docker, here, made, one, read
 from tritonrepo import api
 from tritonrepo.cli import run
-from tritonrepo.flows import deploy
+from tritonrepo.flows import deployment
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.tree import File
 
@@ -21,7 +22,7 @@ COMPOSE = OUT / "compose.yaml"
 
 
 def texts() -> dict[str, str]:
-    return {path.name: path.read_text("utf-8") for path in OUT.iterdir()}
+    return {path.name: path.read_text("utf-8") for path in OUT.iterdir() if path.is_file()}
 
 
 @pytest.fixture
@@ -115,23 +116,28 @@ RECORDS = {"text": "{", "a list": "[]", "another file's": '{"schema": 1}', "a la
 @pytest.mark.usefixtures("written")
 @pytest.mark.parametrize("text", RECORDS.values(), ids=RECORDS)
 def test_a_broken_record_is_named(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    (OUT / deploy.RECORD).write_text(text, "utf-8")
+    (OUT / deployment.RECORD).write_text(text, "utf-8")
     assert docker("models") == 2
-    assert f"deploy/{deploy.RECORD}: fatal: the file is not the record of a deployment" in capsys.readouterr().err
-    (OUT / deploy.RECORD).unlink()
+    assert f"deploy/{deployment.RECORD}: fatal: the file is not the record of a deployment" in capsys.readouterr().err
+    (OUT / deployment.RECORD).unlink()
     assert docker("models") == 0  # what is there is what would be written
-    (OUT / deploy.RECORD).unlink()
-    (OUT / deploy.RECORD).mkdir()
+    (OUT / deployment.RECORD).unlink()
+    (OUT / deployment.RECORD).mkdir()
     assert docker("models") == 2
 
 
 def test_a_record_cannot_name_files_elsewhere(written: Path) -> None:
     (written / "victim").write_text("x", "utf-8")
-    record = json.loads((OUT / deploy.RECORD).read_text("utf-8"))
-    record["files"] |= {"../victim": "0" * 64, "Dockerfile": "0" * 64}
-    (OUT / deploy.RECORD).write_text(json.dumps(record), "utf-8")
-    assert docker("models", "--overwrite") == 0
-    assert (written / "victim").exists()
+    (OUT / "link").symlink_to(written)
+    before = texts()
+    record = json.loads(before.pop(deployment.RECORD))
+    digest = hashlib.sha256(b"x").hexdigest()
+    for path in ("../victim", str(written / "victim"), "a/../../victim", "./Dockerfile", "", ".", "link/victim"):
+        named = record | {"files": record["files"] | {path: digest}}
+        (OUT / deployment.RECORD).write_text(json.dumps(named), "utf-8")
+        assert docker("models", "--overwrite") == (0 if path == "link/victim" else 2), path
+        assert (written / "victim").exists()
+        assert texts().items() >= before.items()
 
 
 ODD: dict[str, tuple[dict[str, object], str]] = {
@@ -186,7 +192,7 @@ def test_a_killed_run_is_finished_by_the_next(monkeypatch: pytest.MonkeyPatch) -
     assert codes == [130, 130, 130, *[0] * 5]
     whole = texts()
     assert '"127.0.0.8:8000:8000"' in whole["compose.yaml"]
-    assert whole.keys() == {"compose.yaml", ".env.example", deploy.RECORD}
+    assert whole.keys() == {"compose.yaml", ".env.example", deployment.RECORD}
 
 
 @pytest.mark.usefixtures("here")

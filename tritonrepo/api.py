@@ -11,7 +11,8 @@ from tritonrepo.flows.asking import Found, Passage, Pipelines, answer, ask, pass
 from tritonrepo.flows.build import apply_build, plan_build
 from tritonrepo.flows.checks import Check
 from tritonrepo.flows.containers import DeployOptions
-from tritonrepo.flows.deploy import Deployment, apply_deploy, plan_deploy
+from tritonrepo.flows.deploy import plan_deploy
+from tritonrepo.flows.deployment import Deployment, apply_deploy
 from tritonrepo.flows.differences import Compared, diff
 from tritonrepo.flows.doctor import Examination, doctor
 from tritonrepo.flows.events import Built, Busy, Counted, Event, Indexed

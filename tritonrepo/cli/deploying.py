@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
@@ -16,8 +15,6 @@ from tritonrepo.deploy.service import Control
 HOST_PORT = click.IntRange(1, 65535)
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 GPU = re.compile(r"[A-Za-z0-9:_/.-]+")
-NOT_AGAIN = {"check", "dry_run", "diff", "overwrite"}
-"""Options that a file need not repeat: they decide what happens to it, not what is in it."""
 
 
 class Kinds(click.Group):
@@ -116,17 +113,3 @@ def control(*, once: bool, poll: int | None, explicit: bool) -> Control | None:
     if once:
         return Control()
     return Control("poll", poll) if poll else Control("explicit") if explicit else None
-
-
-def again(ctx: click.Context) -> str:
-    """Return the command with every value that was given, for the comment at the top of a file."""
-    words = ["tritonrepo", "deploy", "docker"]
-    for each in ctx.command.params:
-        source = ctx.get_parameter_source(each.name or "")
-        if each.name in NOT_AGAIN or source in {None, click.core.ParameterSource.DEFAULT}:
-            continue
-        value = ctx.params[each.name or ""]
-        for one in value if isinstance(value, tuple) else (value,):
-            words += [] if isinstance(each, click.Argument) else [max(each.opts, key=len)]
-            words += [] if one is True else [str(one)]
-    return shlex.join(words)

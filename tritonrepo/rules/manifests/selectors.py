@@ -21,4 +21,4 @@ def selector_missing(of: Object, _: Manifests) -> Iterator[Finding]:
         if labels:
             first = next(iter(labels.items()))
             hint = f"Add `selector: {{matchLabels: {{{first[0]}: {first[1]}}}}}` to spec."
-        yield Finding(place(of.node, "spec.selector"), message, hint, reason="spec.selector: Required value")
+        yield Finding(place(of.node, "spec.selector"), message, hint=hint, reason="spec.selector: Required value")
