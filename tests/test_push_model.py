@@ -41,10 +41,10 @@ LOCK = f"{PREFIX}.tritonrepo/lock.json"
 LOOK_S = 31.0
 """So that a silent lock is read twice, not thirty times."""
 
-EVERY = 1 if os.environ.get("PUSH_ORDERS") == "all" else 5
+EVERY = 1 if os.environ.get("PUSH_ORDERS") == "all" else 10
 """Of the moments at which the second push can pause, every which one is tried; `PUSH_ORDERS=all` tries them all."""
 
-RARER = EVERY if EVERY == 1 else 15
+RARER = EVERY if EVERY == 1 else 25
 """The same where one of the two is a rollback."""
 
 STORES: dict[str, Command] = {}
