@@ -75,10 +75,11 @@ def main() -> int:
 def _merged(found: Mapping[str, Mapping[str, Any]], versions: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Return the spans of each key with the same facts."""
     keys = sorted({key for facts in found.values() for key in facts})
-    return {key: list(_spans([found[version].get(key) for version in versions], versions)) for key in keys}
+    return {key: list(spans([found[version].get(key) for version in versions], versions)) for key in keys}
 
 
-def _spans(facts: Sequence[Any], versions: Sequence[str]) -> Iterator[dict[str, Any]]:
+def spans(facts: Sequence[Any], versions: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the spans of versions with the same facts; None is a version without any."""
     first = 0
     for place in range(1, len(facts) + 1):
         if place < len(facts) and facts[place] == facts[first]:
@@ -91,7 +92,7 @@ def _spans(facts: Sequence[Any], versions: Sequence[str]) -> Iterator[dict[str, 
 
 def _lifetimes(known: Mapping[str, set[str]], versions: Sequence[str]) -> dict[str, list[dict[str, str]]]:
     names = sorted({name for each in known.values() for name in each})
-    return {name: list(_spans([{} if name in known[each] else None for each in versions], versions)) for name in names}
+    return {name: list(spans([{} if name in known[each] else None for each in versions], versions)) for name in names}
 
 
 def _write(name: str, head: Mapping[str, Any], key: str, rows: Mapping[str, Any]) -> None:

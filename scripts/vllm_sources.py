@@ -60,7 +60,7 @@ class Sources:
 
 def values(source: Path) -> dict[str, dict[str, Any]]:
     """Return what is accepted of each key, as far as it is certain."""
-    found = _sources(source)
+    found = sources(source)
     arguments = ast.parse((source / "engine" / "arg_utils.py").read_text("utf-8"))
     facts = {}
     changed = _changed(arguments) - OWN
@@ -99,7 +99,8 @@ def pipelined(source: Path) -> list[str]:
     return sorted(ast.literal_eval(found)) if found is not None else []
 
 
-def _sources(source: Path) -> Sources:
+def sources(source: Path) -> Sources:
+    """Return the modules of the configuration of one version."""
     found = Sources()
     package = source / "config"
     files = sorted(package.glob("*.py")) if package.is_dir() else [source / "config.py"]

@@ -501,6 +501,7 @@ def test_a_module_that_the_documents_run_is_there_and_does_what_they_say() -> No
         "scripts.update_model_config",
         "scripts.update_releases",
         "scripts.update_vllm",
+        "scripts.update_vllm_flags",
     }
     for name in run:
         found = importlib.util.find_spec(name)

@@ -56,6 +56,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "language_models",
         "llm_memory",
         "llm_settings",
+        "vllm_serve",
         "fit",
     ),
     "onnxfile": (
