@@ -17,6 +17,8 @@ import pytest
 import tritonrepo
 from tests.graphs import GRAPHS, add_graph
 from tests.processes import killed
+from tritonrepo.gateway.gate import GatewayOptions
+from tritonrepo.gateway.serving import gateway
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.launch import Launch, Mode
@@ -702,6 +704,20 @@ def test_a_cancelled_request_frees_its_place(strict: Server) -> None:
     first.close(cancel=True)
     assert text_of(list(second)) == "c "
     second.close()
+
+
+def test_an_answer_whose_client_leaves_the_gateway_frees_its_place(strict: Server) -> None:
+    from openai import OpenAI
+
+    options = GatewayOptions(expose=frozenset({"single"}))
+    with (
+        gateway(Endpoint(strict.http, grpc=strict.grpc), options) as front,
+        OpenAI(base_url=f"{front.url}/v1", api_key="none", max_retries=0) as client,
+    ):
+        endless = client.completions.create(model="single", prompt="a b", max_tokens=1_000_000, stream=True)
+        assert next(endless).choices[0].text == "a "
+        endless.close()
+        assert client.completions.create(model="single", prompt="c", max_tokens=1).choices[0].text == "c "
 
 
 def test_eight_clients_stream_at_the_same_time(strict: Server) -> None:

@@ -1,7 +1,8 @@
-"""The example stack on the real Triton server, asked by other clients than ours: plain HTTP and tritonclient."""
+"""The example on the real Triton server, asked by other clients than ours: plain HTTP, tritonclient, OpenAI's."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import queue
 import time
@@ -24,6 +25,8 @@ from tests import reference
 from tests.conftest import EXAMPLE
 from tritonrepo.cli import run
 from tritonrepo.export.weights import safetensors
+from tritonrepo.gateway.serving import gateway
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.process import Server
 
 DATA = Path(__file__).parent / "data"
@@ -352,3 +355,51 @@ def test_the_served_example_answers(rag_server: Server, capsys: pytest.CaptureFi
     for model, wanted in (("rag", "version_policy"), ("search", "[1] Rolling back a model"), ("generator", "back?")):
         assert run(["ask", rag_server.http, model, "How do I roll a model back?"]) == 0
         assert wanted in capsys.readouterr().out
+
+
+def test_the_official_client_talks_to_all_models_through_the_gateway(rag_server: Server) -> None:
+    from openai import BadRequestError, OpenAI
+
+    with gateway(Endpoint(rag_server.http, grpc=rag_server.grpc)) as front:
+        client = OpenAI(base_url=f"{front.url}/v1", api_key="none", max_retries=0)
+        assert {model.id for model in client.models.list()} == {"embedder", "generator", "rag", "reranker"}
+        asked: Any = {"model": "rag", "messages": [{"role": "user", "content": GATE}], "max_tokens": 5}
+        whole = client.chat.completions.create(**asked)
+        chunks = [*client.chat.completions.create(**asked, stream=True)]
+        texts = [chunk.choices[0].delta.content for chunk in chunks]
+        assert "".join(filter(None, texts)) == whole.choices[0].message.content
+        assert len([text for text in texts if text]) == 5
+        assert whole.usage is None  # the pipeline counts no tokens
+        (first, *_), cited = whole.choices[0].message.annotations or [], (whole.model_extra or {})["citations"]
+        assert first.url_citation.url == "https://example.com/handbook/version-gate"
+        assert cited["results"][0]["document_id"] == "version-gate"
+        assert (chunks[0].model_extra or {})["citations"] == cited
+        told = client.chat.completions.create(**{**asked, "model": "generator"})
+        assert told.choices[0].finish_reason == "length"
+        assert told.usage is not None
+        assert told.usage.completion_tokens == 5
+        vectors = client.embeddings.create(model="embedder-passage", input=[*TEXTS[:32], *TEXTS[:40]])
+        given = np.array([each.embedding for each in vectors.data])
+        np.testing.assert_allclose(given[32:], embed(rag_server, TEXTS[:40]), atol=1e-5)
+        documents = {"model": "reranker", "query": GATE, "documents": TEXTS[:6]}
+        ranked = client.post("/rerank", body=documents, cast_to=object)
+        assert sorted(each["index"] for each in ranked["results"]) == [*range(6)]  # type: ignore[index]
+        with pytest.raises(BadRequestError, match="max_tokens must be an integer from 1 to"):
+            client.chat.completions.create(**{**asked, "max_tokens": 4096})
+
+
+def test_fifty_clients_stream_from_the_gateway_at_once(rag_server: Server) -> None:
+    from openai import AsyncOpenAI
+
+    async def asked(client: AsyncOpenAI, number: int) -> str:
+        message: Any = {"role": "user", "content": f"number {number} "}
+        chunks = await client.chat.completions.create(model="generator", messages=[message], max_tokens=22, stream=True)
+        return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks])
+
+    async def all_of_them(url: str) -> list[str]:
+        async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+            return await asyncio.gather(*(asked(client, number) for number in range(50)))
+
+    with gateway(Endpoint(rag_server.http, grpc=rag_server.grpc)) as front:
+        answers = asyncio.run(all_of_them(front.url))
+    assert [f"number {number} " in answer for number, answer in enumerate(answers)] == [True] * 50

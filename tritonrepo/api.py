@@ -40,6 +40,8 @@ from tritonrepo.flows.up import Up, prove, up
 from tritonrepo.flows.upgrade import upgrade
 from tritonrepo.flows.validate import Judgement, validate
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.gateway.gate import GatewayOptions
+from tritonrepo.gateway.serving import gateway
 from tritonrepo.generate.dockerfile import Image
 from tritonrepo.llm.fitting import Fit
 from tritonrepo.releases import Release
@@ -78,6 +80,7 @@ __all__ = [
     "Examination",
     "Fit",
     "Found",
+    "GatewayOptions",
     "Image",
     "Indexed",
     "Interrupted",
@@ -130,6 +133,7 @@ __all__ = [
     "diff",
     "doctor",
     "fit",
+    "gateway",
     "graph",
     "image",
     "index",

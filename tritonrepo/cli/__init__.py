@@ -31,6 +31,7 @@ COMMANDS = {
     "doctor": "Check what commands need on this machine.",
     "explain": "Explain a rule, or another name that a command reports.",
     "fit": "Show whether models fit the memory of their GPUs.",
+    "gateway": "Serve OpenAI's API over the models of a running server.",
     "graph": "Draw the pipelines of a stack or a repository.",
     "help": "Print the help of a command.",
     "image": "Print the Dockerfile of the image that serves a stack.",

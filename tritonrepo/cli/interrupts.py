@@ -27,6 +27,8 @@ KILL_S = 1.0
 
 STOPPING = "stopping; press Ctrl-C again to stop at once\n"
 
+DRAINING = "finishing what runs; press Ctrl-C again to stop at once\n"
+
 NUMBERS = (signal.SIGINT, *ENDING)
 
 
@@ -58,6 +60,11 @@ def stoppable() -> AbstractContextManager[None]:
     The keeper ends the server as well if this process has to be ended.
     """
     return _handled(_Manner(SERVER_LIMIT_S, STOPPING, KILL_S))
+
+
+def drainable(limit_s: float) -> AbstractContextManager[None]:
+    """Do the same for a command whose clients have so long, in seconds, to receive what they wait for."""
+    return _handled(_Manner(limit_s + SERVER_LIMIT_S, DRAINING, KILL_S))
 
 
 @contextmanager

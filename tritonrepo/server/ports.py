@@ -44,17 +44,22 @@ def choose(asked: Ports) -> Ports:
     return Ports(*chosen)
 
 
-def listener(port: int) -> socket.socket:
-    """Return a socket that listens on a port of this machine alone; raise a fatal Stop if it is unavailable."""
-    found = socket.socket()
+def listener(port: int, host: str = HOST) -> socket.socket:
+    """Return a socket that listens on a port, of this machine alone by default; raise a fatal Stop if it cannot be."""
+    try:
+        kind, _, _, _, (name, _, *rest) = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
+        message = f"the host is not an address of this machine: {getattr(error, 'strerror', None) or error}"
+        raise fatal("server-port", f"{host}:{port}", message, "Use an address such as 0.0.0.0 for --host.") from None
+    found = socket.socket(kind)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        found.bind((HOST, port))
+        found.bind((name, port, *rest))
         found.listen()
     except (OSError, OverflowError) as error:
         found.close()
         hint = "Choose another port with --port, or 0 for any free port."
-        raise fatal("server-port", f"{HOST}:{port}", f"the port {reason(error)}", hint) from None
+        raise fatal("server-port", f"{host}:{port}", f"the port {reason(error)}", hint) from None
     return found
 
 

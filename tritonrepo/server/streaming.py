@@ -45,37 +45,39 @@ class Streams:
         import grpc
 
         metadata = [(name.lower(), value) for name, value in headers.items()]
-        call = self._stub.ModelStreamInfer(iter([_message(request)]), timeout=timeout_s, metadata=metadata)
+        call = self._stub.ModelStreamInfer(iter([message(request)]), timeout=timeout_s, metadata=metadata)
         try:
-            for message in call:
-                if message.error_message:
-                    raise StreamError("", message.error_message)
-                yield message.infer_response
+            for said in call:
+                if said.error_message:
+                    raise StreamError("", said.error_message)
+                yield said.infer_response
         except grpc.RpcError as error:
             raise StreamError(error.code().name, str(error.details())) from None
         finally:
             call.cancel()
 
 
-def _message(request: Request) -> Any:  # noqa: ANN401  tritonclient has no types
+def message(request: Request, *, streams: bool = True) -> Any:  # noqa: ANN401  tritonclient has no types
+    """Return the message of a request; one whose responses stream asks for a final flag."""
     from tritonclient.grpc import service_pb2
 
     inputs = [
         {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.values.shape)}
         for tensor in request.inputs
     ]
-    message = service_pb2.ModelInferRequest(
+    made = service_pb2.ModelInferRequest(
         model_name=request.model,
         model_version=request.version,
         inputs=inputs,
         raw_input_contents=[encoded(tensor) for tensor in request.inputs],
     )
-    message.parameters["triton_enable_empty_final_response"].bool_param = True
+    if streams:
+        made.parameters["triton_enable_empty_final_response"].bool_param = True
     if request.sequence:
         if isinstance(request.sequence, str):
-            message.parameters["sequence_id"].string_param = request.sequence
+            made.parameters["sequence_id"].string_param = request.sequence
         else:
-            message.parameters["sequence_id"].int64_param = request.sequence
-        message.parameters["sequence_start"].bool_param = request.begins
-        message.parameters["sequence_end"].bool_param = request.ends
-    return message
+            made.parameters["sequence_id"].int64_param = request.sequence
+        made.parameters["sequence_start"].bool_param = request.begins
+        made.parameters["sequence_end"].bool_param = request.ends
+    return made

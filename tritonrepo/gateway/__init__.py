@@ -1,0 +1,1 @@
+"""An OpenAI front end over the models of a running Triton, which it asks over gRPC."""
