@@ -12,7 +12,7 @@ from tritonrepo.spec.nodes import Scalar
 from tritonrepo.stores.s3 import PLAIN_KEY
 
 COUNT = 10_000
-"""How often a part stands there: one that is linear reads that in 0.02 s, another one takes half a second or minutes."""
+"""How often a part stands there: one that is linear reads that in 0.02 s, another one takes 0.5 s or minutes."""
 LINEAR_S = 0.2
 
 

@@ -77,8 +77,8 @@ MOMENTS = [
 ]
 """Where a run is interrupted: at the import of a module, or after a step of the build, the start or the answer."""
 
-TERMINATED = ["import", "spawned", "token", "ending"]
-"""Where it is ended by SIGTERM, which cli.main raises as it raises Ctrl-C, whatever is under way."""
+ENDS = [(moment, (signal.SIGINT, signal.SIGTERM)[place % 2]) for place, moment in enumerate(MOMENTS)]
+"""Ctrl-C and SIGTERM in turn, since cli.main raises one as it raises the other, whatever is under way."""
 
 BEFORE_A_SERVER = {"import", "record", "built"}
 
@@ -136,13 +136,7 @@ cli.main()
 """
 
 
-@pytest.mark.parametrize(
-    ("moment", "number"),
-    [
-        *(pytest.param(moment, signal.SIGINT, id=f"{moment}-Ctrl-C") for moment in MOMENTS),
-        *(pytest.param(moment, signal.SIGTERM, id=f"{moment}-SIGTERM") for moment in TERMINATED),
-    ],
-)
+@pytest.mark.parametrize(("moment", "number"), ENDS, ids=[f"{moment}-{number.name}" for moment, number in ENDS])
 def test_interrupted_at_any_moment_nothing_is_left(
     inside: Path, tmp_path: Path, mark: str, moment: str, number: signal.Signals
 ) -> None:
