@@ -10,10 +10,14 @@ from itertools import pairwise
 from pathlib import Path
 
 from tritonrepo import repository
+from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.llm.gpus import gpu, gpu_memory
+from tritonrepo.manifests.objects import Manifests
+from tritonrepo.manifests.reading import resource
 from tritonrepo.report import pages as report_pages
 from tritonrepo.repository import Said, Target, target
 from tritonrepo.rules import RULES, Judged, Rule, judge
+from tritonrepo.rules.manifests.judge import judge as judge_manifests
 from tritonrepo.tree import Directory, Entry, File, Link, Outside, Unreadable, of_bytes
 
 STATUS = re.compile(
@@ -37,7 +41,7 @@ def files(archive: str) -> dict[str, Entry]:
     """Return the files of an archive: `-- path --` then the content; `-- path/ --` is an empty directory.
 
     A config that ends with a line `...` goes on with REST, and its model has 1/weights if the archive shows no
-    other file of it.
+    other file of it. If all files end in .yaml, they are manifests, which are judged together.
     `-- path = name --` takes the content of tests/data/name; `-- path: a FIFO --` is one, see `Unreadable`, and
     `-- path: a link to .. --` a link to a directory that is not looked into, `-- path: a link out to /data --` one out
     of the tree, `-- path: a link out to the file /data --` one to a file there, and
@@ -96,8 +100,17 @@ def server(options: str) -> Target:
 
 def judged(tree: Mapping[str, Entry], options: str = "") -> Judged:
     """Judge a tree for a page's target; a URI among the options is where the tree is."""
+    if all(path.endswith(".yaml") and isinstance(entry, File) for path, entry in tree.items()):
+        return Judged(manifests(tree), ())
     root = next((word for word in shlex.split(options) if "://" in word), "")
     return judge(repository.read(tree, server(options), root))
+
+
+def manifests(tree: Mapping[str, Entry]) -> tuple[Diagnostic, ...]:
+    """Judge the manifests of a page."""
+    read = [resource(entry.content(), path) for path, entry in tree.items() if isinstance(entry, File)]
+    assert [fault for each in read for fault in each.faults] == []
+    return judge_manifests(Manifests(tuple(found for each in read for found in each.objects)))
 
 
 def said(tree: Mapping[str, Entry], options: str = "", only: Rule | None = None) -> str:

@@ -14,7 +14,7 @@ from tritonrepo.report.pages import title
 from tritonrepo.repository.model import BROKEN
 from tritonrepo.rules import FAMILIES, RULES, Rule
 from tritonrepo.rules.order import turns
-from tritonrepo.rules.registry import PAGES
+from tritonrepo.rules.registry import PAGES, Scope
 from tritonrepo.sync.plan import is_config
 from tritonrepo.tree import File, of_bytes
 
@@ -41,8 +41,9 @@ def test_the_verdict_on_a_bad_page_has_the_servers_words() -> None:
     other: dict[str, list[str]] = {}
     for name in QUOTING:
         page = sections(RULES[name].page)
-        verdicts = judged(files(page["Bad"]), page.get("Run with", "")).verdicts
-        reasons = [normal(verdict.server_reason) for verdict in verdicts if verdict.rule == name]
+        found = judged(files(page["Bad"]), page.get("Run with", ""))
+        said_by = found.diagnostics if RULES[name].scope is Scope.MANIFEST else found.verdicts
+        reasons = [normal(each.server_reason) for each in said_by if each.rule == name]
         if not any(normal(page["Server says"]) in reason for reason in reasons):
             other[name] = reasons
     assert other == {}
@@ -108,7 +109,8 @@ def test_every_page_is_of_a_rule() -> None:
 def test_every_trait_is_one_that_a_model_can_have() -> None:
     """A rule with a misspelt trait is never called."""
     known, anywhere = model_config().fields.keys(), {f"*.{name}" for name in field_names()}
-    named = {trait for rule in RULES.values() for trait in rule.when if not trait.startswith("backend=")}
+    of_models = (rule for rule in RULES.values() if rule.scope is not Scope.MANIFEST)
+    named = {trait for rule in of_models for trait in rule.when if not trait.startswith("backend=")}
     assert named - known - anywhere - {BROKEN} == set()
 
 
@@ -128,9 +130,9 @@ def test_a_family_has_every_module_with_rules_among_its_modules() -> None:
 
 
 def test_every_error_has_its_place_in_the_servers_order() -> None:
-    missing = {name for name, rule in RULES.items() if rule.severity is Severity.ERROR} - turns(
-        auto_complete=True
-    ).keys()
+    of_models = {name: rule for name, rule in RULES.items() if rule.scope is not Scope.MANIFEST}
+    errors = {name for name, rule in of_models.items() if rule.severity is Severity.ERROR}
+    missing = errors - turns(auto_complete=True).keys()
     assert not missing
 
 

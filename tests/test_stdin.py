@@ -183,7 +183,6 @@ def test_a_path_that_no_config_has_is_refused(inside: Path, piped: Piped, place:
 
 
 WRONG = {
-    "no path": (["-"], "- requires --stdin-path, the path that the config has or will have"),
     "no stdin": (["--stdin-path", "m/config.pbtxt"], "--stdin-path requires - as PATH"),
     "another release": (
         ["-", "--stdin-path", "m/config.pbtxt", "--upgrade-to", "26.07"],

@@ -14,7 +14,7 @@ from tritonrepo.flows.changed import How, changed
 from tritonrepo.flows.changed_files import belonging, changed_files, named_files
 from tritonrepo.flows.validate import Aim, Judgement, Shown
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.sources.changes import Changes
+from tritonrepo.sources.changes import Changes, changes, named
 
 
 class Scope:
@@ -44,6 +44,10 @@ class Scope:
         if not found:
             talk("the changed files belong to no model or stack")
         return found
+
+    def touches(self, path: str, files: Sequence[str]) -> bool:
+        """Return whether a change since the commit concerns these files of a path; True if all is checked."""
+        return self.since is None or self.files or named(files, changes(path, self.since))
 
     def judged(self, path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
         """Check a path, and say on stderr how much of it is checked if that is not all of it."""

@@ -35,7 +35,7 @@ class Checking:
         self._bad = bad
         self.diagnostics: list[Diagnostic] = []
         self.verdicts: list[Verdict] = []
-        self.ignored = 0
+        self.ignored = self.objects = 0
         self.parts: list[Part] = []
         self.fixed: int | None = None
         self.faults = Faults()
@@ -53,6 +53,7 @@ class Checking:
         self.diagnostics += judgement.diagnostics
         self.verdicts += judgement.verdicts
         self.ignored += judgement.ignored
+        self.objects += judgement.objects
         self._left += judgement.unseen
         self._hidden[judgement.settings] += judgement.by_settings
         self._baselined += judgement.baselined
@@ -76,6 +77,7 @@ class Checking:
             resolved=tuple(dict.fromkeys(self._resolved)),
             warned=self._warned,
             fixed=self.fixed,
+            objects=self.objects,
         )
 
     @property

@@ -1,11 +1,13 @@
-"""The config that `validate -` reads from stdin, and the path of the file that it stands in for."""
+"""What `validate -` reads from stdin: manifests, or a config and the path of the file that it stands in for."""
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import click
 
@@ -17,23 +19,25 @@ from tritonrepo.repository import CONFIG_BYTES
 
 STDIN = "-"
 OPTION = "--stdin-path"
+UNNAMED = "stdin"
+"""What manifests from stdin are called if no path is given."""
 
 
-class Stdin(NamedTuple):
-    """The path that stdin stands in for; None if it is not read."""
+@dataclass(frozen=True)
+class Stdin:
+    """The path that stdin stands in for; None if none is given."""
 
     place: str | None
 
     def agrees(self, paths: Sequence[str]) -> bool:
-        """Return whether stdin is read; raise a usage error if `-` or its path is missing, or it cannot be read."""
-        if self.place is None and STDIN in paths:
-            raise click.UsageError(f"{STDIN} requires {OPTION}, the path that the config has or will have")
-        if self.place is not None and STDIN not in paths:
+        """Return whether stdin is read; raise a usage error if `-` is missing, or if stdin cannot be read."""
+        if STDIN not in paths and self.place is not None:
             raise click.UsageError(f"{OPTION} requires {STDIN} as PATH")
-        if self.place is not None and (sys.stdin is None or sys.stdin.isatty()):
+        if STDIN in paths and (sys.stdin is None or sys.stdin.isatty()):
             what = "closed" if sys.stdin is None else "a terminal"
-            raise click.UsageError(f"stdin is {what}: redirect the config, as in `< {self.place}`")
-        return self.place is not None
+            how = f"the config, as in `< {self.place}`" if self.place else "manifests, as in `< all.yaml`"
+            raise click.UsageError(f"stdin is {what}: redirect {how}")
+        return STDIN in paths
 
     def absent(self) -> None:
         """Raise a usage error for `--upgrade-to` of a config alone."""
@@ -44,15 +48,24 @@ class Stdin(NamedTuple):
         """Return what a path is called in documents, settings and baselines: for stdin, the repository around it."""
         return around(self.place) if path == STDIN and self.place is not None else path
 
-    def judged(self, _path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
-        """Check what stdin has, for `-` as path; raise Stop if it cannot be read."""
-        assert self.place is not None  # noqa: S101  `agrees` has seen to it
+    def given(self, paths: Sequence[str]) -> Mapping[str, bytes]:
+        """Return the path that stdin stands in for with the text, if stdin is read."""
+        return {self.place or UNNAMED: self.text} if STDIN in paths else {}
+
+    @cached_property
+    def text(self) -> bytes:
+        """What stdin has; raise Stop if it cannot be read."""
         try:
-            content = sys.stdin.buffer.read(CONFIG_BYTES + 1)
+            return sys.stdin.buffer.read(CONFIG_BYTES + 1)
         except OSError as error:
             message = f"stdin cannot be read: {error.strerror or error}"
-            raise fatal("input-access", self.place, message, "Redirect a config.pbtxt to it.") from None
-        return unsaved(content, self.place, work, aim, shown)
+            raise fatal("input-access", self.place or UNNAMED, message, "Redirect a config.pbtxt to it.") from None
+
+    def judged(self, _path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
+        """Check the config that stdin has, for `-` as path."""
+        if self.place is None:
+            raise click.UsageError(f"{STDIN} requires {OPTION}, the path that the config has or will have")
+        return unsaved(self.text, self.place, work, aim, shown)
 
 
 def stdin_option(command: Callable[..., int]) -> Callable[..., int]:
@@ -63,5 +76,5 @@ def stdin_option(command: Callable[..., int]) -> Callable[..., int]:
         return command(*args, stdin=Stdin(stdin_path), **given)
 
     return click.option(
-        OPTION, metavar="PATH", help="Path of the config.pbtxt that is read from stdin, for `-` as PATH."
+        OPTION, metavar="PATH", help="Path of the config.pbtxt or manifest that is read from stdin, for `-` as PATH."
     )(with_stdin)

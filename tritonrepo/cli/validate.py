@@ -9,13 +9,14 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.changes import Scope, scope_options
-from tritonrepo.cli.checking import Checking, once
+from tritonrepo.cli.checking import Checking
 from tritonrepo.cli.fixing import Fixing, fixing_options
 from tritonrepo.cli.forms import Forms, form_options
+from tritonrepo.cli.manifests import Given
 from tritonrepo.cli.settling import ended, settling_options, unused
 from tritonrepo.cli.sifting import Sifting, sifting_options
 from tritonrepo.cli.stack import workspace
-from tritonrepo.cli.stdin import STDIN, Stdin, stdin_option
+from tritonrepo.cli.stdin import Stdin, stdin_option
 from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.upgrading import compared
 from tritonrepo.cli.values import allow_links, gpu_options
@@ -29,6 +30,7 @@ Examples:
   tritonrepo validate models --release 24.05 --image vllm-python-py3 --gpus 2
   tritonrepo validate models --release 24.05 --upgrade-to 26.07
   tritonrepo validate models --output sarif=triton.sarif
+  tritonrepo validate k8s/*.yaml
 
 {EXIT_CODES}"""
 
@@ -73,7 +75,8 @@ def command(
 
     PATH is the directory or URI of a repository, or a stack file or its directory. For a stack, the repository that
     build would write is checked, for the stack's own target unless options override it. PATH defaults to
-    model_repository. With -, a config.pbtxt is read from stdin, as an editor sends it.
+    model_repository. It can also be a Kubernetes manifest or a kustomization; all of a command are checked together.
+    With -, manifests are read from stdin, or with --stdin-path a config.pbtxt, as an editor sends it.
 
     A comment in a config.pbtxt hides findings: `# tritonrepo: ignore[NAME, NAME] reason`. After a field, it applies to
     that line; on a line of its own, to the next one; above the first field, to the whole model. In a stack file, it
@@ -84,8 +87,8 @@ def command(
     .tritonrepo.toml, in PATH or above it, has the settings of a project. They and a baseline hide findings, and never
     change a verdict.
     """
-    given = aim(release, image, gpus, no_auto_complete=no_auto_complete, gpu=gpu, memory=gpu_memory)
-    settled = Settled(workspace(links), given, sifting.wanted, plan)
+    wanted = aim(release, image, gpus, no_auto_complete=no_auto_complete, gpu=gpu, memory=gpu_memory)
+    settled = Settled(work := workspace(links), wanted, sifting.wanted, plan)
     if stdin.agrees(paths):
         scope.whole("stdin as PATH")
         fixing.alone("stdin as PATH")
@@ -100,15 +103,15 @@ def command(
     if fixing.diff:
         forms.text_only("--diff")
         unused(plan._replace(baseline=None), "--diff")
-        return fixing.show(scope, once(scope.paths(paths, PATHS)), settled)
+        return fixing.show(scope, Given(scope.paths(paths, PATHS), stdin, scope, work).others, settled)
 
     checking = Checking(sifting.bad)
     with forms.concluded(checking):
         check = fixing.check(scope, settled, checking)
-        for path in once(scope.paths(paths, PATHS)):
-            name, partly = stdin.name(path), path == STDIN or scope.partly
-            judge = stdin.judged if path == STDIN else check
-            forms.path(checking.tried(name, partial(settled.check, name, judge, partly=partly)))
+        given = Given(scope.paths(paths, PATHS), stdin, scope, work)
+        for path in given.paths:
+            how = given.how(path, check)
+            forms.path(checking.tried(how.name, partial(settled.check, how.name, how.judge, partly=how.partly)))
         forms.end(checking, verbose=sifting.wanted.verbose)
         fixing.end(checking, forms.form)
         checking.faults.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tritonrepo.diagnostics import Diagnostic
@@ -13,9 +13,13 @@ from tritonrepo.spec.comments import comments
 
 
 def remarks(files: Collection[str]) -> Iterator[Ignore]:
-    """Yield the ignore comments of stack files; few names of them are read, as of a config."""
-    for path in sorted(files):
-        content = Path(path).read_bytes() if Path(path).is_file() else b""
+    """Yield the ignore comments of stack files."""
+    yield from remarks_in((path, Path(path).read_bytes()) for path in sorted(files) if Path(path).is_file())
+
+
+def remarks_in(texts: Iterable[tuple[str, bytes]]) -> Iterator[Ignore]:
+    """Yield the ignore comments of texts, each with its path; few names of them are read, as of a config."""
+    for path, content in texts:
         if MARK not in content:
             continue
         names = 0

@@ -42,7 +42,8 @@ class Judgement(NamedTuple):
 
     The paths of diagnostics are those that the user can open. `unseen` is what no rule looks into; `hidden` are the
     findings that comments hide. `settings` is the file by which a number of findings is hidden; a baseline holds
-    others, and findings that are resolved. With `strict`, a warning is a failure.
+    others, and findings that are resolved. With `strict`, a warning is a failure. `objects` is the number of Kubernetes
+    objects.
     """
 
     diagnostics: tuple[Diagnostic, ...]
@@ -56,6 +57,12 @@ class Judgement(NamedTuple):
     resolved: tuple[Diagnostic, ...] = ()
     settings: str = ""
     strict: bool = False
+    objects: int = 0
+
+    @property
+    def none(self) -> Judgement:
+        """A judgement on nothing, of the same files."""
+        return Judgement((), (), self.lines)
 
 
 class Scanned(NamedTuple):

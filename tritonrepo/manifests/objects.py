@@ -127,9 +127,13 @@ def pods(of: Object) -> Iterator[Pod]:
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """All objects that are checked together, in the order of the files."""
+    """All objects that are checked together, in the order of the files.
+
+    They are `whole` unless some of what the user named could not be read: what is not among them may be there.
+    """
 
     objects: tuple[Object, ...]
+    whole: bool = True
 
     def of(self, *kinds: str) -> Iterator[Object]:
         """Yield the objects of these kinds."""

@@ -31,7 +31,7 @@ class Checked(NamedTuple):
     With a finding of a `bad` severity, the exit code is 1, and with a warning that strict settings make one (`warned`).
     `hidden` counts the findings that a file of settings hides. A baseline holds `baselined` findings that still occur,
     and those that are resolved. `fixed` is the number of findings that were fixed, which are not among the diagnostics;
-    None if none were to be.
+    None if none were to be. `objects` is the number of Kubernetes objects.
     """
 
     diagnostics: tuple[Diagnostic, ...]
@@ -47,6 +47,7 @@ class Checked(NamedTuple):
     resolved: tuple[Diagnostic, ...] = ()
     warned: bool = False
     fixed: int | None = None
+    objects: int = 0
 
     @property
     def code(self) -> int:

@@ -30,6 +30,7 @@ def judged(checked: Checked) -> str:
         "baselined": checked.baselined,
         "resolved": len(checked.resolved),
         **({} if checked.fixed is None else {"fixed": checked.fixed}),
+        **({"objects": checked.objects} if checked.objects else {}),
         "verdicts": {str(state): count for state, count in states.items()},
     }
     unseen = [each._asdict() for each in checked.unseen]

@@ -74,15 +74,17 @@ def _excerpt(diagnostic: Diagnostic, lines: Lines) -> Iterator[str]:
 
 
 def summary(checked: Checked) -> str:
-    """Return the closing line: the number of models, errors, warnings, findings that comments hide, and what is left.
+    """Return the closing line: how many models and Kubernetes objects, errors, warnings and hidden findings there are.
 
-    That is what was not looked into, so that a line without a problem does not say that there is none.
+    At its end is what was not looked into, so that a line without a problem does not say that there is none.
     """
     severities = [diagnostic.severity for diagnostic in checked.diagnostics]
     counts = [(severities.count(severity), str(severity)) for severity in (Severity.ERROR, Severity.WARNING)]
     told = ", ".join(counted(count, word) for count, word in counts if count)
     models = counted(len(checked.verdicts), "model")
-    closing = f"{models}: {told or 'no problems found'}{''.join(_hidden(checked))}"
+    objects = counted(checked.objects, "Kubernetes object") if checked.objects else ""
+    what = ", ".join(filter(None, (models if checked.verdicts or not objects else "", objects)))
+    closing = f"{what}: {told or 'no problems found'}{''.join(_hidden(checked))}"
     unseen = ", ".join(f"{inline(each.what)} of {counted(len(each.models), 'model')}" for each in checked.unseen)
     return f"{closing}; not looked at: {unseen}" if unseen else closing
 

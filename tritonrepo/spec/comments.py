@@ -9,7 +9,7 @@ from typing import NamedTuple
 import yaml
 
 from tritonrepo.diagnostics import Span, line_and_column
-from tritonrepo.spec.nodes import gaps
+from tritonrepo.spec.composing import gaps
 
 COMMENT = re.compile(r"#[^\r\n]*+")
 BLANK = re.compile(r"(?:\s++|#[^\r\n]*+)*+")

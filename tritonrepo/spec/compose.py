@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from tritonrepo.diagnostics import Faults, Span, closest, fatal
-from tritonrepo.spec.nodes import REMOVE, Items, Keys, Node, Scalar, refuse_unwritable
+from tritonrepo.spec.composing import REMOVE
+from tritonrepo.spec.nodes import Items, Keys, Node, Scalar, refuse_unwritable
 
 VARIABLE = re.compile(r"\$(?:(\$)(?=\{)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*+))?(\}|\Z))")
 """An unclosed one matches up to the end of the text; otherwise the search would try each of them that far."""

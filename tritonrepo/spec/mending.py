@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from tritonrepo.diagnostics import Fix, Replacement, Span, nearest
-from tritonrepo.spec.nodes import Keys, is_text
+from tritonrepo.spec.composing import is_text
+from tritonrepo.spec.nodes import Keys
 
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 """A name that YAML reads as one without quotes, if it is no other value."""

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from tritonrepo.spec.compose import literal
-from tritonrepo.spec.nodes import Items, Keys, Node, Scalar, is_text
+from tritonrepo.spec.composing import is_text
+from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 
 PLAIN = re.compile(r"[A-Za-z0-9_./](?:[A-Za-z0-9_./@=+*~-]|:(?=\S)| (?=[A-Za-z0-9_./]))*")
 """Strings that need no quotes, in lists as well. Others are quoted, so that every YAML parser reads them alike."""

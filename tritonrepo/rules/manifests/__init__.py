@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from tritonrepo.rules.manifests import selectors
 
-__all__ = ["selectors"]
+MODULES: tuple[ModuleType, ...] = (selectors,)

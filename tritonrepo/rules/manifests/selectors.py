@@ -13,7 +13,7 @@ SELECTING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 
 @manifest_rule("selector-missing", Severity.ERROR, *SELECTING)
 def selector_missing(of: Object, _: Manifests) -> Iterator[Finding]:
-    """Source: Kubernetes, pkg/apis/apps/validation/validation.go, ValidateDeploymentSpec."""
+    """A workload must have a selector that matches the labels of its pods."""
     if not mapping(of.node, "spec.selector.matchLabels") and find(of.node, "spec.selector.matchExpressions") is None:
         message = f"{of} has no selector, so the API server refuses it"
         labels = next((pod.labels for pod in pods(of)), {})

@@ -1,0 +1,143 @@
+"""Manifests given to `validate`: files, kustomizations and stdin, all of them checked together."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tritonrepo.cli import run
+from tritonrepo.manifests.reading import read
+
+POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n"
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: triton}
+spec:
+  template:
+    metadata: {labels: {app: triton}}
+    spec: {containers: [{name: triton, image: "nvcr.io/nvidia/tritonserver:26.07-py3"}]}
+"""
+MISSING = "selector-missing"
+
+Told = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    def of(*arguments: str) -> tuple[int, Any]:
+        """Return the exit code and the document."""
+        code = run(["validate", *arguments, "--format", "json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return of
+
+
+def places(document: Any) -> list[str]:  # noqa: ANN401  JSON
+    return [f"{each['path']}:{each['line']} {each['rule']}" for each in document["diagnostics"]]
+
+
+def test_each_finding_is_at_its_own_file_and_nothing_is_judged_twice(inside: Path, told: Told) -> None:
+    (inside / "a.yaml").write_text(DEPLOYMENT)
+    (inside / "b.yaml").write_text(f"---\n# nothing\n---\n{POD}---\n{DEPLOYMENT}")
+    code, document = told("a.yaml", "b.yaml", "./a.yaml", "--select", MISSING)
+    assert code == 1
+    assert places(document) == [f"a.yaml:4 {MISSING}", f"b.yaml:11 {MISSING}"]
+    assert document["summary"]["objects"] == 3
+    assert document["verdicts"] == []
+
+
+def test_stdin_has_manifests_with_a_path_or_without(
+    inside: Path, told: Told, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (inside / "k.yaml").write_text(POD)
+    for more, name in ((("--stdin-path", "k.yaml"), "k.yaml"), ((), "stdin")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(DEPLOYMENT.encode())))
+        code, document = told("-", *more, "--select", MISSING)
+        assert (code, places(document)) == (1, [f"{name}:4 {MISSING}"])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"name: x\n")))
+    assert run(["validate", "-"]) == 2
+    assert "- requires --stdin-path" in capsys.readouterr().err
+
+
+def test_comments_settings_and_baselines_hide_findings(inside: Path, told: Told) -> None:
+    ignored = DEPLOYMENT.replace("spec:\n  t", f"spec: # tritonrepo: ignore[{MISSING}] a patch sets it\n  t", 1)
+    (inside / "a.yaml").write_text(ignored)
+    code, document = told("a.yaml", "--select", MISSING)
+    assert (code, places(document), document["summary"]["ignored"]) == (0, [], 1)
+    (inside / "a.yaml").write_text(DEPLOYMENT)
+    (inside / ".tritonrepo.toml").write_text(f'[severity]\n"{MISSING}" = "warning"\n')
+    code, document = told("a.yaml", "--select", MISSING)
+    assert [each["severity"] for each in document["diagnostics"]] == ["warning"]
+    told("a.yaml", "--write-baseline", "known.json")
+    code, document = told("a.yaml", "--baseline", "known.json", "--select", MISSING)
+    assert (code, places(document), document["summary"]["baselined"]) == (0, [], 1)
+
+
+def test_a_kustomization_is_its_resources_as_far_as_they_are_in_reach(inside: Path, told: Told) -> None:
+    for name in ("base", "prod"):
+        (inside / "k" / name).mkdir(parents=True)
+    (inside / "k/base/d.yaml").write_text(DEPLOYMENT)
+    (inside / "k/base/kustomization.yaml").write_text("resources: [d.yaml, none.yaml]\n")
+    text = "resources: [../base, /etc/hosts, 'https://x.example/y.yaml', .]\nimages: [{name: x}]\n"
+    (inside / "k/prod/kustomization.yaml").write_text(text)
+    for path in ("k/prod/kustomization.yaml", "k/prod"):
+        code, document = told(path, "--select", MISSING)
+        assert code == 1
+        assert places(document) == [
+            f"k/base/d.yaml:4 {MISSING}",
+            "k/base/kustomization.yaml:1 kustomization-resource",
+            *["k/prod/kustomization.yaml:1 kustomization-not-built"] * 2,
+            "k/prod/kustomization.yaml:2 kustomization-not-built",
+        ]
+
+
+SYNTAX = {
+    "broken": (f"{POD}spec: [", "the file is not valid YAML"),
+    "key twice": (f"{POD}kind: Pod\n", 'key "kind" is set twice'),
+    "tag": (f"{POD}spec: !append []\n", "the tag !append is not supported here"),
+    "no mapping": (f"{POD}---\n- 1\n", "each document of a manifest must be a mapping of keys to values"),
+    "Helm": (f"{POD}spec: {{{{ .Values.spec }}}}\n", "this is a template of Helm, not a manifest"),
+    "Helm in quotes": (f'{POD}spec: "{{{{ .Values.spec }}}}"\n', "this is a template of Helm, not a manifest"),
+    "Helm's if": (f"{POD}{{{{- if x }}}}\n", "this is a template of Helm, not a manifest"),
+    "aliases": (
+        f"{POD}a: &a [x, x]\n" + "".join(f"{c}: &{c} [{f'*{b}, ' * 30}]\n" for b, c in pairwise("abcde")),
+        "the file expands to more than",
+    ),
+    "nested": (f"{POD}a: {'[' * 99}{']' * 99}\n", "the file is nested deeper than 60 levels"),
+    "NUL": (f"{POD}a: \0\n", "the text contains U+0000, which YAML does not allow"),
+    "large": (f"{POD}a: {'x' * (4 << 20)}\n", "the manifest has more than 4,194,304 bytes"),
+}
+
+
+def test_what_is_wrong_with_the_text_is_an_error_and_keeps_no_other_file_from_being_judged(
+    inside: Path, told: Told
+) -> None:
+    (inside / "good.yaml").write_text(DEPLOYMENT)
+    for name, (text, message) in SYNTAX.items():
+        (inside / "a.yaml").write_text(text)
+        code, document = told("a.yaml", "good.yaml", "--select", MISSING)
+        first, second = document["diagnostics"]
+        assert (code, first["rule"], second["path"]) == (1, "manifest-syntax", "good.yaml"), name
+        assert first["message"].startswith(message), name
+
+
+def test_what_is_no_manifest_is_read_as_before(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (inside / "a.yaml").write_text("apiversion: v1\nkind: Pod\n")
+    assert run(["validate", "a.yaml"]) == 2
+    assert 'a.yaml:1:1: fatal: unknown key "apiversion"' in capsys.readouterr().err
+
+
+def test_values_are_read_as_kubectl_reads_them() -> None:
+    found = read(f"{POD}x: &x {{yes: on, b: 1}}\ny: {{<<: *x, b: 010, c: 1_0, d: '010'}}\n".encode(), "a.yaml")
+    assert found is not None
+    values = found.objects[0].node.keys["y"][1].keys  # type: ignore[union-attr]
+    kinds = {name: value.kind for name, (_, value) in values.items()}  # type: ignore[union-attr]
+    assert kinds == {"yes": "bool", "b": "int", "c": "int", "d": "str"}

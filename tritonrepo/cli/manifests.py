@@ -1,0 +1,50 @@
+"""How `validate` checks each PATH: as a manifest, as stdin, or as a repository or a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tritonrepo.cli.changes import Scope
+from tritonrepo.cli.checking import once
+from tritonrepo.cli.stdin import STDIN, UNNAMED, Stdin
+from tritonrepo.flows.manifests import Together
+from tritonrepo.flows.settled import Judge
+from tritonrepo.flows.validate import Aim, Judgement, Shown
+from tritonrepo.flows.workspace import Workspace
+
+
+class How(NamedTuple):
+    """What a PATH is called, what checks it, and whether only a part of it is checked."""
+
+    name: str
+    judge: Judge
+    partly: bool
+
+
+class Given:
+    """Each PATH of a command once, and the manifests among them, which are checked together."""
+
+    def __init__(self, paths: Sequence[str], stdin: Stdin, scope: Scope, work: Workspace) -> None:
+        self.paths = once(paths)
+        self._stdin, self._scope = stdin, scope
+        files = [path for path in self.paths if path != STDIN]
+        self._together = Together(files, work.links, stdin.given(self.paths))
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Each PATH that names no manifest."""
+        return tuple(path for path in self.paths if not self._together.has(path))
+
+    def how(self, path: str, check: Judge) -> How:
+        """Return how a PATH is checked; `check` is for repositories and stacks."""
+        place = self._stdin.place or UNNAMED if path == STDIN else path
+        if self._together.has(place):
+            return How(place, self._manifests, self._scope.partly)
+        if path == STDIN:
+            return How(self._stdin.name(path), self._stdin.judged, partly=True)
+        return How(path, check, self._scope.partly)
+
+    def _manifests(self, path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
+        found = self._together.judged(path, work, aim, shown)
+        return found if self._scope.touches(path, self._together.files(path)) else found.none
