@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from tritonrepo.rules.manifests import selectors
+from tritonrepo.rules.manifests import fields, selectors
 
-MODULES: tuple[ModuleType, ...] = (selectors,)
+MODULES: tuple[ModuleType, ...] = (fields, selectors)
