@@ -16,13 +16,17 @@ SERIES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("", "_sum", "_
 
 
 class Name(NamedTuple):
-    """A name of a metric, and the labels of its model, version, GPU and reason, each by what it means."""
+    """A name of a metric, and the labels of its model, version, GPU and reason, each by what it means.
+
+    `when` is what the server must be started with to have the metric; "" if it always has it.
+    """
 
     name: str
     exposer: str
     labels: Mapping[str, str]
     since: str = ""
     until: str = ""
+    when: str = ""
 
 
 class Metric(NamedTuple):
@@ -45,7 +49,9 @@ def catalogue() -> Mapping[str, Metric]:
             said["unit"],
             said["per"],
             tuple(
-                Name(one["name"], one["of"], labels[one["of"]], one.get("since", ""), one.get("until", ""))
+                Name(
+                    one["name"], one["of"], labels[one["of"]], *(one.get(key, "") for key in ("since", "until", "when"))
+                )
                 for one in said["names"]
             ),
         )

@@ -1,0 +1,68 @@
+"""What watches servers: every alert fires when it should and not otherwise, as promtool sees it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tritonrepo.deploy.manifests import text
+from tritonrepo.deploy.observe import rules
+from tritonrepo.deploy.observe.alert import Group
+from tritonrepo.deploy.observe.exposed import Exposed
+from tritonrepo.deploy.observe.servers import KINDS, Server, System, groups
+from tritonrepo.deploy.observe.watched import Limit, Slo, Watched
+
+HOSTILE = "a|b.c\"d\\e\n{{ .x }}'"
+"""The name of a model that leaves whatever does not quote it."""
+
+SEEN = Watched(
+    name="rag",
+    models=("embedder", HOSTILE),
+    limits=(Limit("embedder", 256, "2 × 2 instances × batch of 64"), Limit(HOSTILE, 8, "at least 8")),
+    pipelines=(),
+    streaming=(HOSTILE,),
+    reporting=("generator",),
+    silent=(),
+    cached=(),
+    gpus=1,
+    slo=Slo(1999, 333),
+)
+
+
+def promtool(*words: str, cwd: Path) -> str:
+    """Return what promtool says; fail if it finds a fault. CI fails if it is not there."""
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.skip("promtool is not installed")
+    made = subprocess.run([program, *words], cwd=cwd, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return made.stdout
+
+
+def server(system: System, seen: frozenset[str] | None = None, version: str = "") -> Server:
+    job = {"job": f"rag-{system}", "namespace": "prod"}
+    on = Exposed(dict.fromkeys(KINDS[system].exposers, version), job, seen)
+    backend = Exposed({"vllm_backend": version}, job, seen) if system is System.TRITON else None
+    return Server(system, job["job"], on, backend)
+
+
+def made(*systems: System) -> list[Group]:
+    return [group for system in systems for group in groups(server(system), SEEN)]
+
+
+def test_every_alert_fires_and_is_quiet(tmp_path: Path) -> None:
+    found = made(System.TRITON, System.VLLM)
+    names = {alert.name for group in found for alert in group.alerts}
+    assert len(names) == 19
+    (tmp_path / "rules.yaml").write_text(text([{"groups": rules.groups("rag", found)}]), "utf-8")
+    tests = rules.tests("rag", found)
+    (tmp_path / "rules-test.yaml").write_text(text([tests]), "utf-8")
+    assert "rules found" in promtool("check", "rules", "--lint-fatal", "rules.yaml", cwd=tmp_path)
+    assert "SUCCESS" in promtool("test", "rules", "rules-test.yaml", cwd=tmp_path)
+    cases = re.findall(r"alertname: (\S+)\n +exp_alerts:(.*)", (tmp_path / "rules-test.yaml").read_text("utf-8"))
+    assert {name for name, expected in cases if not expected} == names
+    assert {name for name, expected in cases if expected == " []"} == names
