@@ -17,6 +17,7 @@ from tritonrepo.manifests.reading import resource
 from tritonrepo.report import pages as report_pages
 from tritonrepo.repository import Said, Target, target
 from tritonrepo.rules import RULES, Judged, Rule, judge
+from tritonrepo.rules.registry import Scope
 from tritonrepo.rules.manifests.judge import judge as judge_manifests
 from tritonrepo.tree import Directory, Entry, File, Link, Outside, Unreadable, of_bytes
 
@@ -119,9 +120,16 @@ def said(tree: Mapping[str, Entry], options: str = "", only: Rule | None = None)
     return "\n".join(str(d) for d in found if only is None or d.rule == only.name)
 
 
-def loud(tree: Mapping[str, Entry], options: str = "") -> set[str]:
-    """Return the rules that say more than `info` of a tree."""
-    return {d.rule for d in judged(tree, options).diagnostics if RULES[d.rule].severity != "info"}
+def loud(tree: Mapping[str, Entry], options: str = "", only: Rule | None = None) -> set[str]:
+    """Return the rules that say more than `info` of a tree; of manifests, with `only`, those of its family.
+
+    An example of what Kubernetes checks needs no server that is all right, nor the other way round.
+    """
+    found = {d.rule for d in judged(tree, options).diagnostics if RULES[d.rule].severity != "info"}
+    if only is None or only.scope is not Scope.MANIFEST:
+        return found
+    family = only.check.__module__.rpartition(".")[0]
+    return {name for name in found if RULES[name].check.__module__.startswith(f"{family}.")}
 
 
 def normal(text: str, root: str = "") -> str:

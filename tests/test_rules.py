@@ -29,8 +29,8 @@ def test_page(rule: Rule) -> None:
     options = page.get("Run with", "")
     bad, good = files(page["Bad"]), files(page["Good"])
     assert said(bad, options, only=rule) == page["Says"]
-    assert loud(bad, options) - {rule.name} == set(page.get("Also", "").replace(",", " ").split())
-    assert not loud(good, options)
+    assert loud(bad, options, rule) - {rule.name} == set(page.get("Also", "").replace(",", " ").split())
+    assert not loud(good, options, rule)
     assert not said(good, options, only=rule)
 
 

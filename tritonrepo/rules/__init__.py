@@ -13,12 +13,13 @@ from tritonrepo.rules import (
     onnx,
     python,
     scheduling,
+    serving,
 )
 from tritonrepo.rules.judge import Judged, judge
 from tritonrepo.rules.order import turns
 from tritonrepo.rules.registry import RULES, Rule
 
-FAMILIES = (layout, fields, scheduling, instances, ensembles, backends, onnx, python, manifests, ignores)
+FAMILIES = (layout, fields, scheduling, instances, ensembles, backends, onnx, python, manifests, serving, ignores)
 """Importing a family registers its rules."""
 
 __all__ = ["FAMILIES", "RULES", "Judged", "Rule", "judge"]

@@ -1,0 +1,366 @@
+"""Corner cases of the rules on what serves in manifests: what they say where, and what they leave alone."""
+
+from __future__ import annotations
+
+import re
+
+from tritonrepo.manifests.objects import Manifests, objects
+from tritonrepo.rules.manifests.judge import judge
+from tritonrepo.spec.nodes import parse
+
+TRITON = "nvcr.io/nvidia/tritonserver"
+VLLM = "vllm/vllm-openai"
+
+
+def said(*texts: str) -> dict[str, str]:
+    """Return where each rule finds something in manifests, by name; what else they lack does not matter."""
+    nodes = [parse(text.encode(), "m.yaml") for text in texts]
+    found = judge(Manifests(tuple(objects(nodes))))
+    return {each.rule: f"{each.at.line}:{each.at.column}" for each in found}
+
+
+def pod(container: str, more: str = "") -> str:
+    return f"apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers: [{{name: c, {container}}}]\n{more}"
+
+
+def check(rows: dict[tuple[str, str], bool], more: str = "") -> None:
+    """Fail for each row whose rule does not say what it should of its container."""
+    found = {(rule, container): rule in said(pod(container, more)) for rule, container in rows}
+    assert found == rows
+
+
+def test_images() -> None:
+    def of(tag: str) -> str:
+        return f'image: "{TRITON}{tag}", args: [tritonserver]'
+
+    check(
+        {
+            ("image-without-version", of("")): True,
+            ("image-without-version", of(":latest@sha256:0")): False,
+            ("image-without-version", f'image: "{VLLM}:nightly"'): True,
+            ("image-without-version", 'image: "redis:latest"'): False,
+            ("triton-image-unknown", of(":26.11-trtllm-python-py3")): True,
+            ("triton-image-unknown", of(":26.08-trtllm-python-py3")): True,
+            ("triton-image-unknown", of(":26.07-trtllm-python-py3")): False,
+            ("triton-image-unknown", of(":26.11-py3")): False,
+            ("triton-image-unknown", of(":24.10-py3-min")): True,
+            ("triton-image-unknown", of(":99.01-py3")): False,
+            ("triton-not-started", f'image: "{TRITON}:24.10-py3", args: [--model-repository=/m]'): True,
+            ("triton-not-started", f'image: "{TRITON}:24.10-py3", command: [sleep]'): False,
+            ("triton-not-started", 'image: "own/tritonserver:1", args: [--model-repository=/m]'): False,
+        }
+    )
+
+
+def test_options_of_triton() -> None:
+    def of(args: str) -> str:
+        return f'image: "{TRITON}:24.10-py3", args: [tritonserver, {args}]'
+
+    many = "--model-control-mode=explicit, --load-model=*"
+    check(
+        {
+            ("triton-option-unknown", of("--model_repository=/m")): True,
+            ("triton-option-unknown", of("--model-repo=/m")): False,
+            ("triton-option-unknown", of("--some-new-thing=1")): False,
+            ("triton-repository-missing", of("--model-store=/m")): False,
+            ("triton-repository-missing", of("--strict-readiness=0")): True,
+            ("triton-repository-not-mounted", of("--model-repository=/m")): True,
+            ("triton-repository-not-mounted", of("--model-repository=s3://b/m")): False,
+            (
+                "triton-repository-not-mounted",
+                of("--model-repository=/m/x]," + " volumeMounts: [{name: v, mountPath: /m}"),
+            ): (False),
+            ("load-all-not-alone", of(f"{many}, --load-model=a")): True,
+            ("load-all-not-alone", of(many)): False,
+            ("load-all-not-alone", of("--load-model=*, --load-model=a")): False,
+            ("explicit-without-models", of("--model-control-mode=explicit")): True,
+            ("explicit-without-models", of(many)): False,
+            ("poll-in-production", of("--model-control-mode, poll")): True,
+            ("poll-in-production", of("--model-control-mode=none")): False,
+            ("poll-reads-bucket", of("--model-control-mode=poll, --model-repository=s3://b/m")): True,
+            ("poll-reads-bucket", of("--model-control-mode=poll, --model-repository=/m")): False,
+            ("one-model-stops-server", of(many)): True,
+            ("one-model-stops-server", of(f"{many}, --exit-on-error=False")): False,
+            ("one-model-stops-server", of("--model-repository=/m")): False,
+        }
+    )
+
+
+def test_options_of_vllm() -> None:
+    def of(args: str, tag: str = "v0.12.0") -> str:
+        return f'image: "{VLLM}:{tag}", args: [{args}]'
+
+    check(
+        {
+            ("vllm-option-unknown", of("a, --max-seqs=1")): True,
+            ("vllm-option-unknown", of("a, --max-seqs=1", "mine")): False,
+            ("vllm-option-unknown", of("a, --max-num-seqz=1", "mine")): True,
+            ("vllm-option-unknown", of("a, --max-num-seqz=1", "v9.0.0")): True,
+            ("vllm-option-unknown", of("a, --brand-new=1", "v9.0.0")): False,
+            ("vllm-option-unknown", of("a, --no-enable-prefix-caching, -tp, '2', -O3")): False,
+            ("vllm-option-unknown", of("a, --compilation-config.level=3, --uvicorn-log-level=info")): False,
+            ("vllm-option-unknown", of("a, --num-lookahead-slots=1", "v0.13.0")): True,
+            ("vllm-option-unknown", of("a, --num-lookahead-slots=1", "v0.8.4")): False,
+            ("vllm-option-unknown", of("a, --async-scheduling", "v0.8.4")): True,
+            ("vllm-option-unknown", of("a, --disable-log-requests", "v0.8.4")): False,
+            ("vllm-option-unknown", of("a, --disable-log-requests")): False,
+            ("vllm-setting-without-effect", of("a, --disable-log-requests")): True,
+            ("vllm-setting-without-effect", of("a, --dtype, auto")): True,
+            ("vllm-setting-without-effect", of("a, --dtype, half")): False,
+            ("vllm-setting-without-effect", of("a], env: [{name: VLLM_USE_V1, value: '1'}")): True,
+            ("vllm-setting-without-effect", of("a], env: [{name: VLLM_USE_V1, value: '1'}", "v0.8.4")): False,
+            ("vllm-model-as-option", of("--model=a")): True,
+            ("vllm-model-as-option", of("--model=a", "v0.8.4")): False,
+            ("vllm-model-as-option", of("a")): False,
+            ("vllm-queue-unlimited", of("a")): False,
+            ("vllm-queue-unlimited", of("a", "v0.32.0")): True,
+            ("requests-dropped-at-end", of("a", "v0.18.0")): True,
+            ("requests-dropped-at-end", of("a, --shutdown-timeout=9", "v0.18.0")): False,
+        }
+    )
+
+
+def test_probes() -> None:
+    def of(server: str, probe: str, more: str = "") -> str:
+        image = {
+            "triton": f'"{TRITON}:24.10-py3", args: [tritonserver{more}]',
+            "vllm": f'"{VLLM}:v0.12.0", args: [a{more}]',
+            "nim": '"nvcr.io/nim/a/b:2.1.0"',
+        }
+        return f"image: {image[server]}, {probe}"
+
+    def get(path: str, port: str = "8000", kind: str = "readinessProbe") -> str:
+        return f"{kind}: {{httpGet: {{path: '{path}', port: {port}}}}}"
+
+    explicit = ", --model-control-mode=explicit"
+    check(
+        {
+            ("probe-path-unknown", of("triton", get("/v2/models/a/versions/1/ready"))): False,
+            ("probe-path-unknown", of("triton", get("/health", "8000", "livenessProbe"))): True,
+            ("probe-path-unknown", of("triton", get("/metrics", "8002"))): False,
+            ("probe-path-unknown", of("triton", get("/ping"), ", --allow-sagemaker=1")): False,
+            ("probe-path-unknown", of("vllm", get("/health?x=1"))): False,
+            ("probe-path-unknown", of("vllm", get("/healthz"))): True,
+            ("probe-path-unknown", of("vllm", get("/api/health"), ", --root-path=/api")): False,
+            ("probe-path-unknown", of("nim", get("/v1/health/ready"))): False,
+            ("probe-path-unknown", of("nim", get("/v2/health/ready"))): True,
+            ("probe-port-closed", of("triton", get("/v2/health/ready", "8080"))): True,
+            ("probe-port-closed", of("triton", get("/v2/health/ready", "8080"), ", --http-port=8080")): False,
+            ("probe-port-closed", of("triton", get("/v2/health/ready", "8001"))): True,
+            ("probe-port-closed", of("triton", "readinessProbe: {tcpSocket: {port: 8001}}")): False,
+            ("probe-port-closed", of("vllm", get("/health", "web"))): False,
+            ("probe-port-closed", of("vllm", get("/health", "8080"), ", --port=$(PORT)")): False,
+            ("probe-port-closed", of("vllm", "readinessProbe: {exec: {command: [curl]}}")): False,
+            ("probes-missing", of("vllm", "readinessProbe: {exec: {command: [curl]}}")): False,
+            ("probes-missing", of("vllm", get("/health", "8000", "livenessProbe"))): True,
+            ("readiness-of-all-models", of("triton", get("/v2/health/ready"), explicit)): True,
+            ("readiness-of-all-models", of("triton", get("/v2/health/ready"))): False,
+            (
+                "readiness-of-all-models",
+                of("triton", get("/v2/health/ready"), f"{explicit}, --strict-readiness=0"),
+            ): False,
+            ("readiness-of-all-models", of("triton", get("/v2/health/ready", kind="startupProbe"), explicit)): True,
+            ("liveness-of-models", of("triton", get("/v2/models/a/ready", kind="livenessProbe"))): True,
+            ("liveness-of-models", of("triton", get("/v2/health/live", kind="livenessProbe"))): False,
+            ("readiness-by-health", of("vllm", get("/health"))): True,
+            ("readiness-by-health", of("triton", get("/health"))): False,
+            ("readiness-of-port", of("vllm", "readinessProbe: {tcpSocket: {port: 8000}}")): True,
+        }
+    )
+    beside = "    - {name: proxy, ports: [{containerPort: 8080}]}\n"
+    text = pod(of("triton", get("/v2/health/ready", "8080")))
+    proxied = re.sub(r"\[(\{name: c.*)\]\n", rf"\n    - \1\n{beside}", text)
+    assert "probe-port-closed" not in said(proxied)
+
+
+def test_times() -> None:
+    def of(probe: str, model: str = "a/b", more: str = "") -> str:
+        return f'image: "{VLLM}:v0.12.0", args: [{model}], {probe}{more}'
+
+    seventy = "meta-llama/Llama-3.1-70B-Instruct"
+    check(
+        {
+            ("startup-too-short", of("livenessProbe: {initialDelaySeconds: 20}")): True,
+            ("startup-too-short", of("livenessProbe: {initialDelaySeconds: 60}")): False,
+            ("startup-too-short", of("startupProbe: {failureThreshold: 6}, livenessProbe: {}")): False,
+            ("startup-too-short", of("startupProbe: {failureThreshold: 15}", seventy)): True,
+            ("startup-too-short", of("startupProbe: {failureThreshold: 60}", seventy)): False,
+            ("startup-too-short", of("readinessProbe: {}")): False,
+            ("delay-instead-of-startup", of("readinessProbe: {initialDelaySeconds: 120}")): True,
+            ("delay-instead-of-startup", of("readinessProbe: {initialDelaySeconds: 10}")): False,
+            ("delay-instead-of-startup", of("startupProbe: {initialDelaySeconds: 120}")): False,
+        }
+    )
+    sleep = "lifecycle: {preStop: {exec: {command: "
+    rows = {
+        f"{sleep}[sleep, '20']}}}}}}": True,
+        f"{sleep}[sh, -c, sleep 20]}}}}}}": True,
+        "lifecycle: {preStop: {sleep: {seconds: 20}}}": True,
+        f"{sleep}[curl, '20']}}}}}}": False,
+        "env: []": False,
+    }
+    for container, wrong in rows.items():
+        text = pod(f'image: "{TRITON}:24.10-py3", args: [tritonserver], {container}')
+        assert ("grace-too-short" in said(text)) is wrong
+        assert "grace-too-short" not in said(text + "  terminationGracePeriodSeconds: 60\n")
+
+
+def test_gpus() -> None:
+    def of(args: str, limits: str, more: str = "") -> str:
+        return f'image: "{VLLM}:v0.12.0", args: [a/b{args}], resources: {{limits: {{{limits}}}}}{more}'
+
+    one, two = 'nvidia.com/gpu: "1"', "nvidia.com/gpu: 2"
+    check(
+        {
+            ("gpus-missing", of("", "cpu: 1")): True,
+            ("gpus-missing", of("", one)): False,
+            ("gpus-missing", of("", "nvidia.com/mig-1g.10gb: 1")): False,
+            ("gpus-missing", of(", --device=cpu", "cpu: 1")): False,
+            ("gpus-missing", of("", "cpu: 1", ", envFrom: [{x: y}]")): False,
+            ("gpus-missing", "image: vllm/vllm-openai-cpu"): False,
+            ("gpus-missing", f'image: "{TRITON}:24.10-py3", args: [tritonserver]'): False,
+            ("gpus-missing", f'image: "{TRITON}:24.10-vllm-python-py3", args: [tritonserver]'): True,
+            ("gpus-too-few", of(", -tp, '2'", one)): True,
+            ("gpus-too-few", of(", -tp, '2'", two)): False,
+            ("gpus-too-few", of(", -tp, '2', --nnodes=2", one)): False,
+            ("gpus-too-few", of(", -tp, '2'", "nvidia.com/mig-1g.10gb: 1")): False,
+            ("gpus-idle", of("", two)): True,
+            ("gpus-idle", of(", -dp, '2'", two)): False,
+            ("shared-memory-missing", of(", -tp, '2'", two)): True,
+            ("shared-memory-missing", of("", one)): False,
+            (
+                "shared-memory-missing",
+                of(", -tp, '2'", two, ", volumeMounts: [{name: s, mountPath: /dev/shm/}]"),
+            ): False,
+            ("memory-limit-small", of("", f"{one}, memory: 2Gi")): True,
+            ("memory-limit-small", of("", f"{one}, memory: 3Gi")): False,
+            ("memory-limit-small", of("", "memory: 2Gi")): False,
+        }
+    )
+    assert "shared-memory-missing" not in said(pod(of(", -tp, '2'", two), "  hostIPC: true\n"))
+    assert "gpus-missing" not in said(pod(of("", "cpu: 1"), "  runtimeClassName: nvidia\n"))
+
+
+def test_storage_and_secrets() -> None:
+    def of(model: str, more: str = "") -> str:
+        return f'image: "{VLLM}:v0.12.0", args: [{model}]{more}'
+
+    def env(*names: str) -> str:
+        return f", env: [{', '.join(f'{{name: {name}, value: /x}}' for name in names)}]"
+
+    nim = 'image: "nvcr.io/nim/a/b:{}"'
+    mounted = ", volumeMounts: [{name: c, mountPath: %s}]"
+    check(
+        {
+            ("weights-not-kept", of("a/b")): True,
+            ("weights-not-kept", of("/models/a")): False,
+            ("weights-not-kept", of("s3://b/a")): False,
+            ("weights-not-kept", of("a/b", mounted % "/root/.cache")): False,
+            ("weights-not-kept", of("a/b", mounted % "/root/.cache/huggingface/hub")): False,
+            ("weights-not-kept", of("a/b", env("HF_HOME") + mounted % "/x")): False,
+            ("weights-not-kept", of("a/b", env("HF_HOME") + mounted % "/root/.cache")): True,
+            ("weights-not-kept", of("a/b, --download-dir=/d", mounted % "/d")): False,
+            ("weights-not-kept", nim.format("2.1.0")): True,
+            ("weights-not-kept", nim.format("2.1.0") + mounted % "/opt/nim/.cache"): False,
+            ("weights-not-kept", nim.format("2.1.0") + env("NIM_MODEL_PATH")): False,
+            ("hub-token-missing", of("meta-llama/Llama-3.1-8B")): True,
+            ("hub-token-missing", of("meta-llama/Llama-3.1-8B", env("HF_TOKEN"))): False,
+            ("hub-token-missing", of("Qwen/Qwen3-8B")): False,
+            ("ngc-key-missing", nim.format("1.8.4")): True,
+            ("ngc-key-missing", nim.format("1.8.4") + env("NGC_API_KEY")): False,
+            ("ngc-key-missing", nim.format("2.0.10")): False,
+            ("pull-secret-missing", nim.format("latest")): True,
+            ("pull-secret-missing", nim.format("2.1")): False,
+            ("home-not-writable", of("a/b", ", securityContext: {runAsUser: 1000}")): True,
+            ("home-not-writable", of("a/b", ", securityContext: {runAsNonRoot: true}" + env("HOME"))): False,
+            ("home-not-writable", of("a/b", ", securityContext: {runAsUser: 0}")): False,
+            ("runs-as-root", of("a/b", ", securityContext: {runAsUser: 1000}")): False,
+        }
+    )
+
+
+SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: vllm%s}\nspec: {%s}\n"
+
+
+def test_a_service_sets_a_variable_only_for_pods_that_take_it() -> None:
+    text = pod(f'image: "{VLLM}:v0.12.0", args: [a/b]')
+    rows = {
+        (text, SERVICE % ("", "ports: [{port: 1}]")): True,
+        (text + "  enableServiceLinks: false\n", SERVICE % ("", "ports: [{port: 1}]")): False,
+        (text, SERVICE % ("", 'clusterIP: "None"')): False,
+        (text, SERVICE % (", namespace: other", "ports: []")): False,
+        (text, SERVICE % ("-1", "ports: []")): False,
+        (text.replace("args:", "env: [{name: VLLM_PORT, value: '1'}], args:"), SERVICE % ("", "ports: []")): False,
+    }
+    assert {texts: "service-sets-port" in said(*texts) for texts in rows} == rows
+
+
+def test_queries() -> None:
+    def of(query: str) -> str:
+        trigger = f"{{type: prometheus, metadata: {{query: '{query}'}}}}"
+        return f"apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nspec: {{triggers: [{trigger}]}}\n"
+
+    engine, triton = (
+        pod(f'image: "{each}", args: [tritonserver]') for each in (f"{VLLM}:v0.9.0", f"{TRITON}:24.10-py3")
+    )
+    rows = {
+        ("query-label-unknown", of('vllm:num_requests_waiting{model="a"}')): True,
+        ("query-label-unknown", of('vllm:num_requests_waiting{model_name="a"}')): False,
+        ("query-label-unknown", of('vllm:num_requests_waiting{model="a"}'), triton): False,
+        ("query-label-unknown", of('vllm:prompt_tokens_total{model="a"}')): False,
+        ("query-label-unknown", of('nv_inference_count{model_name="a"}')): True,
+        ("query-of-lifetime", of("vllm:request_queue_time_seconds_sum / vllm:request_queue_time_seconds_count")): True,
+        ("query-of-lifetime", of("rate(nv_inference_count[1m]) / rate(nv_inference_exec_count[1m])")): False,
+        ("query-of-lifetime", of("nv_gpu_memory_used_bytes / nv_gpu_memory_total_bytes")): False,
+        ("query-delta-of-counter", of("delta(nv_inference_count[1m])")): True,
+        ("query-delta-of-counter", of("delta(nv_gpu_memory_used_bytes[1m])")): False,
+        ("query-metric-gone", of("vllm:gpu_prefix_cache_hits_total")): True,
+        ("query-metric-gone", of("vllm:gpu_prefix_cache_hits_total"), engine): False,
+        ("query-metric-gone", of("vllm:gpu_prefix_cache_hits_total or vllm:prefix_cache_hits_total")): False,
+        ("query-metric-gone", of("vllm:time_per_output_token_seconds_bucket"), triton): False,
+        ("scales-on-gpu-utilization", of("avg(nv_gpu_utilization)")): True,
+        ("scales-on-gpu-utilization", of("up")): False,
+    }
+    assert {row: row[0] in said(*row[1:]) for row in rows} == rows
+    hpa = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nspec: {metrics: [{pods: {metric: {name: %s}}}]}\n"
+    assert "scales-on-gpu-utilization" in said(hpa % "DCGM_FI_DEV_GPU_UTIL")
+    rule = (
+        "apiVersion: x/v1\nkind: PrometheusRule\nspec: {groups: [{rules: [{expr: 'delta(nv_inference_count[1m])'}]}]}\n"
+    )
+    assert said(rule) == {"query-delta-of-counter": "3:33"}
+
+
+def test_replicas_and_rollouts() -> None:
+    def of(spec: str) -> str:
+        containers = f'[{{name: c, image: "{VLLM}:v0.12.0", args: [a], resources: {{limits: {{nvidia.com/gpu: 2}}}}}}]'
+        head = f"apiVersion: apps/v1\nkind: Deployment\nspec:\n  {spec}\n"
+        return f"{head}  template: {{spec: {{containers: {containers}}}}}\n"
+
+    rows = {
+        ("gpus-in-all", of("replicas: 2")): True,
+        ("gpus-in-all", of("replicas: 1")): False,
+        ("gpus-in-all", of("replicas: x")): False,
+        ("rollout-needs-spare-gpus", of("replicas: 1")): True,
+        ("rollout-needs-spare-gpus", of("strategy: {type: Recreate}")): False,
+        ("rollout-needs-spare-gpus", of("strategy: {rollingUpdate: {maxSurge: 0}}")): False,
+    }
+    assert {row: row[0] in said(row[1]) for row in rows} == rows
+
+
+def test_whatever_stands_where_a_value_belongs_is_no_fault_of_ours() -> None:
+    odd = ("[]", "{}", "null", "[[1]]", "{a: {b: c}}", '"x\\n\\e[1m"', "-1", "1e9999")
+    keys = "image command args env ports resources readinessProbe livenessProbe volumeMounts lifecycle securityContext"
+    for value in odd:
+        for key in keys.split():
+            container = {"image": f'"{VLLM}:v0.12.0"', "args": "[a/b, -tp, '2']", key: value}
+            said(pod(", ".join(f"{name}: {each}" for name, each in container.items())))
+        for kind in ("Deployment", "InferenceService", "ScaledObject", "PrometheusRule", "HorizontalPodAutoscaler"):
+            for path in (
+                "spec",
+                "spec: {template",
+                "spec: {predictor",
+                "spec: {triggers",
+                "spec: {groups",
+                "spec: {metrics",
+            ):
+                said(f"apiVersion: v1\nkind: {kind}\n{path}: {value}{'}' * path.count('{')}\n")

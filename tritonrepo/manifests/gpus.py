@@ -1,0 +1,77 @@
+"""GPUs of containers: how many each gets, how many its server uses, and how many pods there are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from math import prod
+
+from tritonrepo.diagnostics import Span
+from tritonrepo.manifests.objects import Object, find, items, mapping, place, text
+from tritonrepo.manifests.servers import Family, Server
+from tritonrepo.spec.nodes import Keys
+
+ACCELERATOR = re.compile(
+    r"[a-z0-9.-]+/(gpu|gpu\..+|mig-.+|shared-gpu|vgpu|gpumem|tpu|gaudi|neuron.*|npu|ascend.*|dcu.*|mlu.*|xe|i915|pgpu|.*gpu.*)",
+    re.IGNORECASE,
+)
+WHOLE = ("nvidia.com/gpu", "amd.com/gpu")
+"""Resources that are whole GPUs, unless the node shares them."""
+
+PARALLEL = (("tensor-parallel-size", "tp"), ("pipeline-parallel-size", "pp"))
+SPREAD = ("nnodes", "headless", "data-parallel-hybrid-lb", "data-parallel-external-lb", "data-parallel-address", "dpa")
+"""Options of an engine that is a part of one on several nodes."""
+
+
+def limits(of: Server) -> Mapping[str, str]:
+    """Return the accelerators of a container: limits over requests."""
+    found = {**mapping(of.node, "resources.requests"), **mapping(of.node, "resources.limits")}
+    return {name: value for name, value in found.items() if ACCELERATOR.fullmatch(name)}
+
+
+def claims(of: Server) -> bool:
+    """Return whether its devices are not resources but claims, or those of the node by its runtime class."""
+    return bool(items(of.node, "resources.claims")) or "nvidia" in text(of.pod.node, "spec.runtimeClassName")
+
+
+def whole(of: Server) -> tuple[str, int] | None:
+    """Return the resource and the number of whole GPUs of a container; None if it is not certain."""
+    found = limits(of)
+    if len(found) != 1 or claims(of):
+        return None
+    name, value = next(iter(found.items()))
+    return (name, int(value)) if name in WHOLE and value.isascii() and value.isdecimal() and len(value) < 7 else None  # noqa: PLR2004
+
+
+def place_of(of: Server, name: str) -> Span:
+    """Return where a resource of a container is written."""
+    for where in ("resources.limits", "resources.requests"):
+        node = find(of.node, where)
+        if isinstance(node, Keys) and name in node.keys:
+            return node.keys[name][0]
+    return place(of.node, "resources.limits")
+
+
+def used(of: Server) -> tuple[int, int, int] | None:
+    """Return the sizes of tensor, pipeline and data parallelism of an engine; None if not all are on this node."""
+    if any(of.argument(name) for name in SPREAD) or of.value("distributed-executor-backend") == "ray":
+        return None
+    tensor, pipeline = (of.number(*names) for names in PARALLEL)
+    data = of.number("data-parallel-size-local", "dpl", default=of.number("data-parallel-size", "dp") or 0)
+    return (tensor, pipeline, data) if tensor and pipeline and data else None
+
+
+def engine_gpus(of: Server) -> int | None:
+    """Return how many GPUs the engine of vLLM uses; None if it is not certain."""
+    found = used(of) if of.family is Family.VLLM and of.pod.owner.kind != "LeaderWorkerSet" else None
+    return prod(found) if found else None
+
+
+def replicas(of: Object) -> int | None:
+    """Return how many pods an object makes at once; None if it is not certain."""
+    if of.kind == "DaemonSet":
+        return None
+    typed = text(of.node, "spec.replicas") or "1"
+    size = text(of.node, "spec.leaderWorkerTemplate.size") or "1"
+    numbers = [int(each) for each in (typed, size) if each.isascii() and each.isdecimal() and len(each) < 7]  # noqa: PLR2004
+    return prod(numbers) if len(numbers) == 2 else None  # noqa: PLR2004
