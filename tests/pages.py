@@ -17,8 +17,8 @@ from tritonrepo.manifests.reading import resource
 from tritonrepo.report import pages as report_pages
 from tritonrepo.repository import Said, Target, target
 from tritonrepo.rules import RULES, Judged, Rule, judge
-from tritonrepo.rules.registry import Scope
 from tritonrepo.rules.manifests.judge import judge as judge_manifests
+from tritonrepo.rules.registry import Scope
 from tritonrepo.tree import Directory, Entry, File, Link, Outside, Unreadable, of_bytes
 
 STATUS = re.compile(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.documents import ROOT
@@ -24,6 +26,48 @@ ROWS = {
     "reranker/config.pbtxt:5:3": "warning [encoder-without-tokenizer]",
 }
 """What is said of each place; the README shows the messages."""
+
+
+MANIFESTS = {
+    "nim.yaml:5:1": "error [selector-missing]",
+    "nim.yaml:9:11": (
+        "warning [probes-missing], info [runs-as-root], warning [shared-memory-missing], warning [weights-not-kept]"
+    ),
+    "nim.yaml:10:18": "warning [image-without-version], warning [pull-secret-missing]",
+    "triton.yaml:5:1": "error [selector-missing]",
+    "triton.yaml:9:11": "info [ports-undeclared], warning [probes-missing], info [runs-as-root]",
+    "triton.yaml:10:18": "info [drivers-differ]",
+    "triton.yaml:14:15": "info [one-model-stops-server], warning [poll-in-production]",
+    "triton.yaml:15:15": "info [poll-reads-bucket]",
+    "triton.yaml:19:11": "warning [shared-memory-missing]",
+    "vllm.yaml:5:1": "error [selector-missing]",
+    "vllm.yaml:6:3": "info [gpus-in-all]",
+    "vllm.yaml:10:11": "info [runs-as-root], warning [shared-memory-missing]",
+    "vllm.yaml:13:15": "warning [hub-token-missing], warning [weights-not-kept]",
+    "vllm.yaml:33:15": "info [readiness-by-health]",
+    "vllm.yaml:35:13": "warning [delay-instead-of-startup]",
+}
+"""What is said of places of the three published manifests, by the rules on what serves."""
+
+
+def test_each_fault_of_the_published_manifests_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether Kubernetes takes them, whether they can start, and what goes wrong later."""
+    files = sorted(SEED.joinpath("k8s", "published").glob("*.yaml"))
+    assert run(["validate", "-v", *map(str, files)]) == 1
+    found: dict[str, list[str]] = {}
+    for line in capsys.readouterr().out.splitlines():
+        if line.startswith(str(SEED)):
+            place, severity, _ = line.split(": ", 2)
+            found.setdefault(Path(place).name, []).append(f"{severity} {line.rpartition(' ')[2]}")
+    missing = {
+        place: says for place, says in MANIFESTS.items() if not set(says.split(", ")) <= set(found.get(place, []))
+    }
+    assert missing == {}
+
+
+def test_the_repaired_manifests_have_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", *map(str, SEED.joinpath("k8s", "repaired").glob("*.yaml"))]) == 0
+    assert capsys.readouterr().out == "9 Kubernetes objects: no problems found\n"
 
 
 def test_each_fault_of_the_published_repository_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,7 +88,7 @@ def rollout_needs_spare_gpus(of: Object, _: Manifests) -> Iterator[Finding]:
         return
     for each in servers(of):
         if limits(each):
-            message = "a rollout starts a new pod before it ends an old one, and waits for ever without free GPUs"
+            message = "a rollout starts a new pod before it ends an old one, and waits forever without free GPUs"
             hint = "Set strategy.rollingUpdate to maxSurge: 0 and maxUnavailable: 1 if the cluster has no spare GPUs."
             at = place(of.node, "spec.strategy") if find(of.node, "spec.strategy") else of.at
             yield Finding(at, message, hint=hint)

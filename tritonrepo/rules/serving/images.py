@@ -78,19 +78,30 @@ def triton_not_started(of: Object, _: Manifests) -> Iterator[Finding]:
 
 @manifest_rule("drivers-differ", Severity.INFO, *KINDS)
 def drivers_differ(of: Object, among: Manifests) -> Iterator[Finding]:
-    """Images of several Triton releases need different GPU drivers."""
-    found = {each.image.release[0]: each for other in among.of(*KINDS) for each in _triton(other)}
-    needs = {name: driver for name in found if (driver := RELEASES[name].versions["driver"])}
-    newest = max(needs, default="", key=lambda name: [int(part) for part in needs[name].split(".")])
-    for each in _triton(of):
-        others = [f"{name} with {needs[name]}" for name in sorted(needs) if name != newest]
-        if others and each.image.release[0] == newest:
-            message = f"Triton {newest} belongs to driver {needs[newest]}, newer than that of {some(others, 3)}"
-            yield Finding(each.image.at, message, hint="Check the driver of the nodes that each of them can run on.")
+    """Servers of different kinds or releases need different GPU drivers."""
+    running = [each for other in among.of(*KINDS) for each in servers(other)]
+    known = {_named(each): each for each in running}
+    drivers = {driver for each in known.values() if (driver := _driver(each))}
+    if len({each.family for each in running}) <= 1 and len(drivers) <= 1:
+        return
+    first = min(known.values(), key=lambda each: (each.family is not Family.TRITON, _named(each)))
+    for each in servers(of):
+        if each.image.at == first.image.at:
+            said = [
+                f"{name}{f' (driver {_driver(one)})' if _driver(one) else ''}" for name, one in sorted(known.items())
+            ]
+            message = f"each of these images has a CUDA of its own, which belongs to a driver: {some(said, 4)}"
+            hint = "Give the nodes a driver for the newest of them, or keep each to the nodes that it can run on."
+            yield Finding(each.image.at, message, hint=hint)
 
 
-def _triton(of: Object) -> Iterator[Server]:
-    yield from (each for each in servers(of) if each.family is Family.TRITON and each.image.release[0] in RELEASES)
+def _named(each: Server) -> str:
+    return f"{each.family} {each.image.release[0] or each.image.tag or each.image.digest or 'latest'}"
+
+
+def _driver(each: Server) -> str:
+    release = release_of(each)
+    return (release.versions["driver"] if release is not None else "") or ""
 
 
 def release_of(each: Server) -> Release | None:
