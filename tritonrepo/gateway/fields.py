@@ -91,7 +91,7 @@ class Fields:
                 near = nearest(name, [*known, *NEUTRAL])
                 raise wrong(f"unknown field `{shown(name)}`{f'; did you mean `{near}`?' if near else ''}", name)
             if not any(value == each and type(value) is type(each) for each in NEUTRAL[name]):
-                raise wrong(f"`{name}` is not supported", name, "unsupported_parameter")
+                raise wrong(f"`{name}` is not supported here; leave it out", name, "unsupported_parameter")
 
     def text(self, name: str) -> str:
         """Return a text that must be there."""

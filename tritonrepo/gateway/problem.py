@@ -35,9 +35,9 @@ UNKNOWN_MODEL = re.compile(r"Request for unknown model: ")
 """A stream sends this one without a status (server, src/grpc/stream_infer_handler.cc; seen with 24.10)."""
 
 BY_REQUEST = re.compile(
-    r"(?:in ensemble '[^']{1,255}', )?(?:step \S{1,255}_prompt: (?:max_tokens must|sampling_parameters |the query has "
-    r"|the prompt with the query needs |messages|the role of |metadata\[)"
-    r"|Error generating stream: (?:Was trying to create `TritonSamplingParams`|The (?:decoder )?prompt ))"
+    r"(?:in ensemble '[^']{1,255}', )?(?:step \S{1,255}: )?(?:max_tokens must |sampling_parameters |the query has [0-9]"
+    r"|the prompt with the query needs |messages|the role of |metadata\[|Error generating stream: (?:Was trying to "
+    r"create `TritonSamplingParams`|The (?:decoder )?prompt ))"
 )
 """Words of our prompt step and of the vLLM backend that blame the request.
 
@@ -45,6 +45,9 @@ Those of a step that a Python model calls arrive as INTERNAL, and so do those of
 """
 
 TOO_LONG = re.compile(r"longer than the maximum model length|the prompt with the query needs|the query has [0-9]+ char")
+
+DEAD = re.compile(r"Stub process '[^']{1,255}' is not healthy")
+"""How Triton refuses every request of a Python model whose process has died, though it calls the model ready."""
 
 RETRY_S = 1
 """After how many seconds a client may try again what was refused for lack of room, or while Triton restarts."""
@@ -91,6 +94,7 @@ def of_call(error: CallError, model: str) -> Problem:
         return unknown_model(model)
     blamed = error.status in {"INTERNAL", "UNKNOWN"} and BY_REQUEST.match(error.words)
     status = HTTPStatus.BAD_REQUEST if blamed else STATUSES.get(error.status, HTTPStatus.INTERNAL_SERVER_ERROR)
+    status = HTTPStatus.SERVICE_UNAVAILABLE if DEAD.search(error.words) else status
     code = error.status.lower()
     if status == HTTPStatus.BAD_REQUEST:
         code = "context_length_exceeded" if TOO_LONG.search(error.words) else "invalid_value"

@@ -6,6 +6,7 @@ server, docs/customization_guide/inference_protocols.md, "GRPC Status Codes".
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
@@ -29,6 +30,9 @@ OPTIONS = [
 
 STATUS = ("triton_grpc_error", "true")
 """Metadata that lets a stream end with the status of its error, which it would otherwise send without one."""
+
+END_S = 2.0
+"""How long the server has to end a stream after its last response."""
 
 BROKEN, UNKNOWN = "DATA_LOSS", "UNKNOWN"
 """Statuses of what is no answer: a response that cannot be read, or a stream that ends before its final flag."""
@@ -112,6 +116,7 @@ class Calls:
                 if outputs := self._outputs(response):
                     yield outputs
                 if response.parameters["triton_final_response"].bool_param:
+                    await _ended(call)
                     return
         except self._grpc.aio.AioRpcError as error:
             raise self._failed(error) from None
@@ -159,6 +164,14 @@ class Calls:
 
 GLANCE = Context(timeout_s=3)
 """How long a server has to say whether it is ready."""
+
+
+async def _ended(call: Any) -> None:  # noqa: ANN401  grpc has no types
+    """Wait for the end of a stream that has nothing more to say; Triton logs an error if it is cancelled meanwhile."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(END_S):
+            async for _ in call:
+                pass
 
 
 async def _once(made: Any) -> AsyncGenerator[Any]:  # noqa: ANN401  tritonclient has no types
