@@ -7,9 +7,9 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from typing import Any, NamedTuple
 
 import grpc
@@ -22,6 +22,8 @@ from tritonrepo.server.endpoint import Endpoint
 
 Given = Mapping[str, list[Any]]
 Outputs = Mapping[str, list[Any]]
+Untyped = Any
+"""What grpc and its messages are, which have no types, and JSON."""
 
 
 @dataclass
@@ -53,20 +55,20 @@ class Scripted(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
         self.models, self.asked, self.away = models, list[Asked](), set[str]()
         self.ready, self.listed = True, 0
 
-    def ServerReady(self, _: Any, __: Any) -> Any:  # noqa: N802
+    def ServerReady(self, _: Untyped, __: Untyped) -> Untyped:  # noqa: N802
         return service_pb2.ServerReadyResponse(ready=self.ready)
 
-    def ModelReady(self, request: Any, _: Any) -> Any:  # noqa: N802
+    def ModelReady(self, request: Untyped, _: Untyped) -> Untyped:  # noqa: N802
         return service_pb2.ModelReadyResponse(ready=request.name in self.models and request.name not in self.away)
 
-    def RepositoryIndex(self, _: Any, __: Any) -> Any:  # noqa: N802
+    def RepositoryIndex(self, _: Untyped, __: Untyped) -> Untyped:  # noqa: N802
         self.listed += 1
         states = {name: "UNAVAILABLE" if name in self.away else "READY" for name in self.models}
         return service_pb2.RepositoryIndexResponse(
             models=[{"name": name, "version": "1", "state": state} for name, state in states.items()]
         )
 
-    def ModelConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
+    def ModelConfig(self, request: Untyped, _: Untyped) -> Untyped:  # noqa: N802
         told = self.models[request.name][0]
         tensors = {
             kind: [
@@ -84,14 +86,14 @@ class Scripted(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
         made = model_config_pb2.ModelConfig(name=request.name, max_batch_size=told.get("max_batch_size", 0), **tensors)
         return service_pb2.ModelConfigResponse(config=made)
 
-    def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def ModelInfer(self, request: Untyped, context: Untyped) -> Untyped:  # noqa: N802
         try:
             (outputs,) = self._answers(request, context)
+            return response(outputs)
         except Fail as error:
             context.abort(getattr(grpc.StatusCode, error.status), error.words)
-        return response(outputs)
 
-    def ModelStreamInfer(self, requests: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+    def ModelStreamInfer(self, requests: Untyped, context: Untyped) -> Iterator[Any]:  # noqa: N802
         request = next(iter(requests))
         try:
             for outputs in self._answers(request, context):
@@ -105,7 +107,7 @@ class Scripted(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
         last.parameters["triton_final_response"].bool_param = True
         yield service_pb2.ModelStreamInferResponse(infer_response=last)
 
-    def _answers(self, request: Any, context: Any) -> Iterable[Outputs]:
+    def _answers(self, request: Untyped, context: Untyped) -> Iterable[Outputs]:
         given = {
             each.name: values(each.datatype, content)
             for each, content in zip(request.inputs, request.raw_input_contents, strict=True)
@@ -129,7 +131,7 @@ def values(datatype: str, content: bytes) -> list[Any]:
     return found
 
 
-def response(outputs: Outputs) -> Any:  # noqa: ANN401  tritonclient has no types
+def response(outputs: Outputs) -> Untyped:
     """Return a response; floats are FP32 with the shape of their nesting, integers UINT32, all else texts."""
     made = service_pb2.ModelInferResponse()
     for name, told in outputs.items():
@@ -168,7 +170,7 @@ class Said(NamedTuple):
     body: bytes
 
     @property
-    def json(self) -> Any:
+    def json(self) -> Untyped:
         return json.loads(self.body)
 
     @property
@@ -194,7 +196,13 @@ class Front(NamedTuple):
     url: str
 
     def send(self, method: str, path: str, body: object = None, **head: str) -> Said:
-        """Send a request; a name of a header has `_` for `-`, and "" leaves a usual one out."""
+        """Send a request; a name of a header has `_` for `-`."""
+        with self.open(method, path, body, **head) as got:
+            return Said(got.status, {name.lower(): value for name, value in got.getheaders()}, got.read())
+
+    @contextmanager
+    def open(self, method: str, path: str, body: object = None, **head: str) -> Iterator[HTTPResponse]:
+        """Send a request and yield the response, whose connection is closed at the end."""
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         usual = {"host": f"127.0.0.1:{self.port}", "content-length": str(len(content))}
         connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -202,17 +210,15 @@ class Front(NamedTuple):
         for name, value in {**usual, **{name.replace("_", "-"): value for name, value in head.items()}}.items():
             connection.putheader(name, value)
         connection.endheaders(content)
-        with connection.getresponse() as got:
-            said = Said(got.status, {name.lower(): value for name, value in got.getheaders()}, got.read())
-        connection.close()
-        return said
+        with closing(connection), connection.getresponse() as got:
+            yield got
 
     def post(self, path: str, **body: object) -> Said:
         return self.send("POST", path, body)
 
 
 @contextmanager
-def fronted(scripted: Scripted, **options: Any) -> Iterator[Front]:
+def fronted(scripted: Scripted, **options: Untyped) -> Iterator[Front]:
     """Run a scripted server with a gateway before it."""
     with (
         serving(scripted) as port,

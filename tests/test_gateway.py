@@ -6,6 +6,7 @@ import base64
 import json
 import struct
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -224,7 +225,7 @@ ERRORS: Mapping[str, tuple[int, str, str, str | None]] = {
     "INTERNAL: step g_prompt: max_tokens must be an integer from 1 to 9, not 0": (
         *(400, "step g_prompt: max_tokens must", "invalid_request_error", "invalid_value"),
     ),
-    "INTERNAL: step g: Error generating stream: The decoder prompt (length 9) is longer than the maximum model length": (
+    "INTERNAL: step g: Error generating stream: The prompt (9) is longer than the maximum model length": (
         *(400, "step g: Error", "invalid_request_error", "context_length_exceeded"),
     ),
     "no sources": (502, "the sources of the answer cannot be read", "server_error", "data_loss"),
@@ -403,3 +404,26 @@ def test_bodies_that_are_no_json_object_are_refused(front: Front) -> None:
         assert (got, words in message) == (status, True), message
     assert front.send("POST", CHAT, b"{}", content_encoding="gzip").status == 415
     assert front.send("POST", CHAT, b"{}", content_length="9" * 18).status == 413
+
+
+def test_the_official_client_raises_its_own_errors(front: Front) -> None:
+    import openai
+
+    classes: Mapping[str, type[openai.APIStatusError]] = {
+        "INVALID_ARGUMENT: x": openai.BadRequestError,
+        "NOT_FOUND: x": openai.NotFoundError,
+        "RESOURCE_EXHAUSTED: x": openai.RateLimitError,
+        "UNAVAILABLE: x": openai.InternalServerError,
+    }
+    with openai.OpenAI(base_url=f"{front.url}/v1", api_key="none", max_retries=0) as client:
+        ask: Any = partial(client.chat.completions.create, model="rag")
+        for text, kind in classes.items():
+            with pytest.raises(kind):
+                ask(messages=[{"role": "user", "content": text}], stream=True)
+        with pytest.raises(openai.APIError, match="boom"):
+            [*ask(messages=[{"role": "user", "content": "late INTERNAL: boom"}], stream=True)]
+        with pytest.raises(openai.NotFoundError):
+            client.models.retrieve("other")
+        assert client.models.retrieve("rag").id == "rag"
+        # base64, which it asks for by itself
+        assert client.embeddings.create(model="emb", input="ab").data[0].embedding == [2.0, 0.5, 0.0]

@@ -1,0 +1,252 @@
+"""Who the gateway answers, how much of it, and how requests end: clients that leave, a Triton that is away, SIGTERM."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from tests.conftest import EXAMPLE
+from tests.gateways import PLAIN, RAG, Asked, Front, Outputs, Scripted, fronted, serving
+from tests.processes import unmeasured
+from tritonrepo.cli import run
+from tritonrepo.diagnostics import Stop
+from tritonrepo.gateway.gate import GatewayOptions
+from tritonrepo.gateway.serving import gateway
+from tritonrepo.server.endpoint import Endpoint
+
+pytest.importorskip("uvicorn")
+
+CHAT = "/v1/chat/completions"
+HI = {"model": "rag", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+
+
+class Slow:
+    """A model that sends one word, and the rest once it is told to, unless its client has left before."""
+
+    def __init__(self) -> None:
+        self.go, self.left = threading.Event(), threading.Semaphore(0)
+
+    def __call__(self, asked: Asked) -> Iterator[Outputs]:
+        yield {"answer": ["first "]}
+        while not self.go.wait(0.01):
+            if asked.left.is_set():
+                self.left.release()
+                return
+        yield {"answer": ["last"]}
+
+
+def slow() -> tuple[Slow, Scripted]:
+    model = Slow()
+    return model, Scripted({"rag": (RAG, model), "plain": (PLAIN, model)})
+
+
+def until(fact: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not fact():
+        assert time.monotonic() < deadline
+
+
+def gauge(front: Front, name: str) -> str:
+    text = front.send("GET", "/metrics").body.decode()
+    (found,) = (line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(f"tritonrepo_gateway_{name}"))
+    return found
+
+
+def test_only_who_has_a_key_is_answered_but_probes_are_open() -> None:
+    with fronted(slow()[1], keys=frozenset({"k1", "k2"})) as front:
+        rows: tuple[tuple[str, Mapping[str, str], int], ...] = (
+            ("/v1/models", {}, 401),
+            ("/v1/models", {"authorization": "Bearer k3"}, 401),
+            ("/v1/models", {"authorization": "Bearer k"}, 401),
+            ("/v1/models", {"authorization": "Basic k1"}, 401),
+            ("/v1/models", {"authorization": "Bearer \xff"}, 401),
+            ("/v1/nothing", {}, 401),
+            ("/v1/models", {"authorization": "Bearer k1"}, 200),
+            ("/v1/models", {"authorization": "bearer k2", "host": "any.example", "origin": "https://b.example"}, 200),
+            ("/health", {}, 200),
+            ("/ready", {}, 200),
+            ("/metrics", {}, 200),
+        )
+        for path, head, status in rows:
+            got = front.send("GET", path, **head)
+            assert got.status == status, (path, head)
+            assert got.head["x-content-type-options"] == "nosniff"
+            assert ("www-authenticate" in got.head) == (status == 401)
+        assert front.send("GET", "/metrics").body.decode().startswith("# HELP")
+        assert front.post(CHAT, **HI).error == (
+            *(401, "the request has no API key: send `Authorization: Bearer KEY`"),
+            None,
+        )
+
+
+def test_without_keys_no_page_of_another_site_is_answered() -> None:
+    with fronted(slow()[1]) as front:
+        here = f"127.0.0.1:{front.port}"
+        rows: tuple[tuple[Mapping[str, str], int], ...] = (
+            ({"host": "localhost:1"}, 200),
+            ({"host": "[::1]:1"}, 200),
+            ({"origin": f"http://{here}"}, 200),
+            ({"host": "evil.example"}, 403),
+            ({"host": "127.0.0.1.evil.example"}, 403),
+            ({"host": ""}, 403),
+            ({"origin": "https://evil.example"}, 403),
+            ({"origin": "null"}, 403),
+        )
+        for head, status in rows:
+            assert front.send("GET", "/v1/models", **head).status == status, head
+            assert front.send("GET", "/metrics", **head).status == status, head
+
+
+def test_a_client_that_leaves_ends_its_request_in_triton_and_is_counted() -> None:
+    model, scripted = slow()
+    with fronted(scripted) as front:
+        for body in (HI, {**HI, "stream": False}, {**HI, "model": "plain", "stream": False}):
+            with socket.create_connection(("127.0.0.1", front.port), 30) as wire:
+                content = json.dumps(body).encode()
+                head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(content)}\r\n\r\n"
+                wire.sendall(head.encode() + content)
+                until(lambda: gauge(front, "in_flight") == "1" and scripted.asked != [])
+                if body["stream"]:
+                    while b"first" not in wire.recv(1 << 16):
+                        pass
+            assert model.left.acquire(timeout=20)
+            until(lambda: gauge(front, "in_flight") == "0")
+            scripted.asked.clear()
+        assert gauge(front, 'disconnects_total{route="chat",model="rag"}') == "2"
+
+
+def test_more_requests_than_places_wait_and_more_than_may_wait_are_refused() -> None:
+    model, scripted = slow()
+    with fronted(scripted, concurrency=2, queue=1) as front, ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(front.post, CHAT, **HI) for _ in range(2)]
+        until(lambda: gauge(front, "in_flight") == "2")
+        waiting = pool.submit(front.post, CHAT, **HI)
+        until(lambda: gauge(front, "queued") == "1")
+        refused = front.post(CHAT, **HI)
+        words = "2 requests are running and 1 are waiting; try again later"
+        assert (refused.error, refused.head["retry-after"]) == ((429, words, None), "1")
+        assert refused.json["error"]["type"] == "rate_limit_error"
+        model.go.set()
+        assert [each.result().events[-1]["choices"][0]["finish_reason"] for each in (*running, waiting)] == ["stop"] * 3
+        assert gauge(front, "queued") == "0"
+
+
+def test_a_late_response_is_ended() -> None:
+    model, scripted = slow()
+    with fronted(scripted, timeout_s=0.2) as front:
+        got = front.post(CHAT, **{**HI, "stream": False})
+        assert got.status == 504
+        last = front.post(CHAT, **HI).events[-1]
+        assert last["error"]["message"] in {"the response was not complete within 0.2 s", "Deadline Exceeded"}
+        assert [model.left.acquire(timeout=20) for _ in range(2)] == [True, True]
+
+
+def test_readiness_is_that_of_triton_and_of_the_exposed_models() -> None:
+    scripted = slow()[1]
+    with fronted(scripted, expose=frozenset({"rag"})) as front, fronted(scripted) as whole:
+        assert front.send("GET", "/ready").json == {"status": "ready", "not_ready": []}
+        assert [each["id"] for each in front.send("GET", "/v1/models").json["data"]] == ["rag"]
+        assert front.post(CHAT, **{**HI, "model": "plain"}).error[0] == 404
+        scripted.away.add("rag")
+        got = front.send("GET", "/ready")
+        assert (got.status, got.json) == (503, {"status": "not ready", "not_ready": ["rag"]})
+        assert whole.send("GET", "/ready").status == 200
+        scripted.ready = False
+        assert whole.send("GET", "/ready").json == {"status": "not ready", "not_ready": []}
+        assert whole.send("GET", "/health").status == 200
+
+
+def test_the_gateway_is_there_before_triton_and_finds_it_again_after_a_restart() -> None:
+    model, scripted = slow()
+    model.go.set()
+    with serving(scripted) as port:
+        pass
+    with gateway(Endpoint("http://unused:1", grpc=f"127.0.0.1:{port}"), GatewayOptions()) as opened:
+        front = Front(int(opened.url.rpartition(":")[2]), scripted, opened.url)
+        for _ in range(2):
+            assert front.send("GET", "/ready").status == 503
+            status, message, _ = front.post(CHAT, **HI).error
+            assert status == 503, message
+            with serving(scripted, port):
+                until(lambda: front.send("GET", "/ready").status == 200)
+                until(lambda: front.post(CHAT, **HI).status == 200)
+
+
+@pytest.mark.parametrize(("drain_s", "words"), [(20.0, "last"), (0.0, "the gateway is ending")], ids=["ends", "cut"])
+def test_the_end_waits_for_what_runs_and_cuts_what_takes_too_long(drain_s: float, words: str) -> None:
+    model, scripted = slow()
+    with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
+        front = stack.enter_context(fronted(scripted, drain_s=drain_s))
+        running = pool.submit(front.post, CHAT, **HI)
+        until(lambda: gauge(front, "in_flight") == "1")
+        ending = pool.submit(stack.pop_all().close)
+        if drain_s:
+            until(lambda: front.send("GET", "/ready").json["status"] == "draining")
+            assert front.post(CHAT, **HI).error == (503, "the gateway is ending", None)
+            model.go.set()
+        assert words in running.result().body.decode()
+        model.go.set()
+        ending.result()
+
+
+def test_sigterm_lets_a_running_answer_end() -> None:
+    model, scripted = slow()
+    with serving(scripted) as port:
+        command = [sys.executable, "-m", "tritonrepo", "gateway", f"grpc://127.0.0.1:{port}", "--port", "0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=unmeasured()) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            url = process.stdout.readline().decode().split()[1].removesuffix("/v1")
+            front = Front(int(url.rpartition(":")[2]), scripted, url)
+            with front.open("POST", CHAT, HI) as got:
+                while b"first" not in got.readline():
+                    pass
+                process.send_signal(signal.SIGTERM)
+                until(lambda: front.send("GET", "/ready").json["status"] == "draining")
+                model.go.set()
+                assert b"last" in got.read()
+            assert process.wait(30) == 143
+            told = process.stderr.read().decode()
+    assert told.splitlines() == [
+        "no API key is needed: set keys with --api-key-env",
+        "finishing what runs; press Ctrl-C again to stop at once",
+        "interrupted",
+    ]
+
+
+def test_options_that_would_let_strangers_in_are_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYS", "a,b c")
+    monkeypatch.setenv("ODD", "schlüssel")
+    rows = (
+        (["--host", "0.0.0.0"], "--host 0.0.0.0 lets other machines ask: name the keys with --api-key-env"),
+        (["--host", "0.0.0.0", "--api-key-env", "NONE"], "the environment variable NONE is not set, or empty"),
+        (["--api-key-env", "ODD"], "--api-key-env ODD: a key has characters that a header cannot have"),
+        (["--api-key-env", "KEYS", "--no-api-key"], "--no-api-key and --api-key-env cannot be combined"),
+        (["--grpc", "h:1"], "--grpc cannot be combined with a URL that is a gRPC address already"),
+        ([str(EXAMPLE), "--expose", "rga"], 'the stack has no model or pipeline "rga"'),
+        (["--host", "nowhere.invalid", "--no-api-key"], "the host is not an address of this machine"),
+    )
+    for options, words in rows:
+        assert run(["gateway", "grpc://127.0.0.1:1", *options]) == 2
+        assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        opening = gateway(Endpoint("h:1"), GatewayOptions(port=taken.getsockname()[1]))
+        with pytest.raises(Stop, match="the port is in use by another program"):
+            opening.__enter__()
