@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.speaking import Asked, Said, arrays, index, inferred, plain, speaking
+from tests.tabled import tabled
 from tests.test_json import NOWHERE, checked
 from tests.test_plain import EVIL
 from tritonrepo.cli import run
@@ -63,7 +64,7 @@ WAYS: dict[str, tuple[Config, AskOptions, Question]] = {
 }
 
 
-@pytest.mark.parametrize(("served", "wanted", "question"), WAYS.values(), ids=WAYS)
+@tabled(("served", "wanted", "question"), WAYS.values(), ids=WAYS)
 def test_the_served_config_says_how_a_model_is_asked(served: Config, wanted: AskOptions, question: Question) -> None:
     assert of_config("u", "m", served, wanted) == question
 
@@ -95,7 +96,7 @@ NO_WAYS: dict[str, tuple[Config, AskOptions, str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("served", "wanted", "message", "hint"), NO_WAYS.values(), ids=NO_WAYS)
+@tabled(("served", "wanted", "message", "hint"), NO_WAYS.values(), ids=NO_WAYS)
 def test_a_model_that_a_text_is_not_enough_for_is_told(
     served: Config, wanted: AskOptions, message: str, hint: str
 ) -> None:

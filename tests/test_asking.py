@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import EXAMPLE
 from tests.speaking import Said, Speaking, plain, speaking, streamed
+from tests.tabled import tabled
 from tritonrepo.cli import run
 from tritonrepo.cli.asking import ask
 from tritonrepo.diagnostics import Stop
@@ -68,7 +69,7 @@ def test_the_sources_that_come_with_an_answer_are_those_that_are_printed(capsys:
     assert [asked.path for asked in here.asked] == ["/v2/models/rag/generate_stream"]
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '[{"id": "a"}]', '{"id": 1}', "[" * 100_000])
+@tabled("text", ["{", "[1]", '[{"id": "a"}]', '{"id": 1}', "[" * 100_000])
 def test_sources_that_cannot_be_read_are_told(text: str) -> None:
     with listing(text) as here, pytest.raises(Stop) as caught:
         ask(here.url, Pipelines("rag", "search", lists=True), "why?")

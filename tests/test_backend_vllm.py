@@ -22,6 +22,7 @@ from vllm_scheduler import Scheduler
 from vllm_script import ScriptEngine
 from vllm_text import Transcript
 
+from tests.tabled import tabled
 from tests.tensors import outputs, refusal, request
 from tritonrepo.server.backends.vllm.model import TritonPythonModel
 
@@ -121,7 +122,7 @@ BAD_SAMPLING: dict[str, tuple[object, str]] = {
 }
 
 
-@pytest.mark.parametrize(("given", "message"), BAD_SAMPLING.values(), ids=BAD_SAMPLING)
+@tabled(("given", "message"), BAD_SAMPLING.values(), ids=BAD_SAMPLING)
 def test_sampling_parameters_are_refused(given: object, message: str) -> None:
     with pytest.raises(ValueError, match="Was trying to create `TritonSamplingParams`, but got exception: ") as error:
         read_sampling(json.dumps(given), 5)
@@ -157,7 +158,7 @@ ALLOWED: dict[str, tuple[dict[str, Any], set[int]]] = {
 }
 
 
-@pytest.mark.parametrize(("sampling", "allowed"), ALLOWED.values(), ids=ALLOWED)
+@tabled(("sampling", "allowed"), ALLOWED.values(), ids=ALLOWED)
 def test_tokens_are_drawn_from_what_the_parameters_leave(sampling: dict[str, Any], allowed: set[int]) -> None:
     prompt = [3] if "repetition_penalty" in sampling else []
     sampler = Sampler(SamplingParameters(**sampling), prompt, {3}, seed=0)
@@ -327,7 +328,7 @@ BAD_REQUESTS = {
 }
 
 
-@pytest.mark.parametrize(("asked", "message"), BAD_REQUESTS.values(), ids=BAD_REQUESTS)
+@tabled(("asked", "message"), BAD_REQUESTS.values(), ids=BAD_REQUESTS)
 def test_a_request_is_refused(asked: pb_utils.InferenceRequest, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         generation(asked, context=8)

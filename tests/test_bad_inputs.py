@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.bad_inputs import ROWS, STACK, TABLES, Row, rows
+from tests.tabled import tabled
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
 from tritonrepo.parts import PARTS
@@ -76,7 +77,7 @@ def data(content: bytes) -> Any:  # noqa: ANN401  whatever YAML has
         return yaml.safe_load(content)
 
 
-@pytest.mark.parametrize("table", TABLES)
+@tabled("table", TABLES)
 def test_the_schema_refuses_what_it_can_judge_and_nothing_else(table: str) -> None:
     judge = jsonschema.Draft7Validator(schema(PARTS))
     for row in rows(table):

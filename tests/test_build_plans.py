@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tabled import tabled
 from tests.test_build import digests
 from tests.test_doubts import build, own
 from tests.test_lock import built
@@ -113,7 +114,7 @@ def test_a_file_that_has_what_a_build_would_write_is_taken_over(built: Path) -> 
 NO_DIRECTORIES = ["s3://b/p", "gs://b", "http://x", "s3:/b", "ab:/c", "/", "//", "/.."]
 
 
-@pytest.mark.parametrize("out", NO_DIRECTORIES)
+@tabled("out", NO_DIRECTORIES)
 def test_some_places_cannot_be_a_repository(out: str) -> None:
     with pytest.raises(Stop) as stop:
         directory(out)

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 
+from tests.tabled import tabled
 from tests.tensors import outputs, request, written
 from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.generate.inputs import ChatFiles
@@ -375,7 +376,7 @@ LENGTHS: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
-@pytest.mark.parametrize(("config", "tokens"), LENGTHS.values(), ids=LENGTHS)
+@tabled(("config", "tokens"), LENGTHS.values(), ids=LENGTHS)
 def test_the_context_length_is_what_vllm_derives(config: dict[str, Any], tokens: int) -> None:
     assert context.lengths(config).default == tokens
 
@@ -390,7 +391,7 @@ LONGEST = {
 }
 
 
-@pytest.mark.parametrize(("name", "tokens"), LONGEST.items(), ids=LONGEST)
+@tabled(("name", "tokens"), LONGEST.items(), ids=LONGEST)
 def test_the_longest_context_is_what_vllm_accepts(name: str, tokens: int) -> None:
     assert context.lengths(LENGTHS[name][0]).longest == tokens
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from tests.tabled import tabled
 from tests.test_own_stacks import edited, own
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
@@ -65,7 +66,7 @@ ENDS: Mapping[str, tuple[str, int, int, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("text", "size", "overlap", "cuts"), ENDS.values(), ids=ENDS)
+@tabled(("text", "size", "overlap", "cuts"), ENDS.values(), ids=ENDS)
 def test_a_passage_ends_with_a_paragraph_or_a_sentence_and_the_next_repeats_its_end(
     text: str, size: int, overlap: int, cuts: list[str]
 ) -> None:
@@ -154,7 +155,7 @@ TITLED: Mapping[str, tuple[Document, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("document", "texts"), TITLED.values(), ids=TITLED)
+@tabled(("document", "texts"), TITLED.values(), ids=TITLED)
 def test_the_line_above_a_passage_is_of_what_a_document_has(document: Document, texts: list[str]) -> None:
     assert [each.text for each in cut(document, ENCODING, Settings(20, 0, headings=True))] == texts
 
@@ -184,7 +185,7 @@ LIMITS: Mapping[str, tuple[Chunks, Settings | str]] = {
 }
 
 
-@pytest.mark.parametrize(("chunks", "how"), LIMITS.values(), ids=LIMITS)
+@tabled(("chunks", "how"), LIMITS.values(), ids=LIMITS)
 def test_the_keys_must_fit_what_the_embedder_reads(chunks: Chunks, how: Settings | str) -> None:
     if isinstance(how, Settings):
         assert settings(chunks, 10, "e") == how

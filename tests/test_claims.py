@@ -7,16 +7,15 @@ from collections import Counter
 from difflib import SequenceMatcher
 from pathlib import Path
 
-import pytest
-
 from tests.claims import LEDGER, claims, unproven
 from tests.documents import FENCE, PAGES, stated, statements
 from tests.facts import FACTS
+from tests.tabled import tabled
 
 SAY = "no test is named for this statement. Check it, and name what proves it in"
 
 
-@pytest.mark.parametrize("page", stated())
+@tabled("page", stated())
 def test_every_statement_is_in_the_ledger_with_its_numbers_from_the_code(page: str) -> None:
     known, said = [claim.statement for claim in claims(LEDGER / f"{page}.txt")], stated()[page]
     matcher = SequenceMatcher(None, known, said, autojunk=False)
@@ -28,20 +27,20 @@ def test_every_statement_is_in_the_ledger_with_its_numbers_from_the_code(page: s
     assert (new, gone) == ([], []), "\n".join([*new, *gone])
 
 
-@pytest.mark.parametrize("page", stated())
+@tabled("page", stated())
 def test_what_proves_a_statement_is_there(page: str) -> None:
     path = LEDGER / f"{page}.txt"
     assert [f"{path.name}:{claim.line}: {fault}" for claim in claims(path) for fault in unproven(claim)] == []
 
 
-@pytest.mark.parametrize("page", stated())
+@tabled("page", stated())
 def test_a_number_in_prose_comes_from_the_code(page: str) -> None:
     path = LEDGER / f"{page}.txt"
     bare = [f"{path.name}:{claim.line}: {number}" for claim in claims(path) for number in claim.bare_numbers]
     assert bare == [], "write it as a fact: see tests/facts.py"
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name != "rules.md"])
+@tabled("name", [name for name in PAGES if name != "rules.md"])
 def test_no_word_of_a_page_is_outside_of_its_statements_and_blocks(name: str) -> None:
     text = FENCE.sub(lambda block: block[0] if block[1] == "text" else "", PAGES[name].read_text("utf-8"))
     written = Counter(re.findall(r"\w+", re.sub(r"^```text|^\d+\. ", "", text, flags=re.MULTILINE)))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.speaking import Asked, Said, arrays, inferred, plain, speaking
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.endpoint import Address, Endpoint
@@ -29,7 +30,7 @@ ADDRESSES: dict[str, tuple[str, Address]] = {
 }
 
 
-@pytest.mark.parametrize(("url", "address"), ADDRESSES.values(), ids=ADDRESSES)
+@tabled(("url", "address"), ADDRESSES.values(), ids=ADDRESSES)
 def test_a_url_is_taken_apart(url: str, address: Address) -> None:
     assert Endpoint(url).address() == address
 
@@ -47,7 +48,7 @@ NO_URLS = {
 }
 
 
-@pytest.mark.parametrize(("url", "message"), NO_URLS.values(), ids=NO_URLS)
+@tabled(("url", "message"), NO_URLS.values(), ids=NO_URLS)
 def test_what_is_no_url_of_a_server_is_told(url: str, message: str) -> None:
     with pytest.raises(Stop) as stop:
         Client(Endpoint(url))
@@ -82,7 +83,7 @@ def anything(asked: Asked) -> Said:
     return plain({"model_stats": [counted]})
 
 
-@pytest.mark.parametrize(("ask", "line", "body"), ASKS.values(), ids=ASKS)
+@tabled(("ask", "line", "body"), ASKS.values(), ids=ASKS)
 def test_each_request_goes_to_its_path_with_the_headers(
     ask: Callable[[Client], object], line: str, body: object
 ) -> None:
@@ -155,7 +156,7 @@ BAD: dict[str, tuple[Said, Callable[[Client], object], str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("said", "ask", "rule", "words"), BAD.values(), ids=BAD)
+@tabled(("said", "ask", "rule", "words"), BAD.values(), ids=BAD)
 def test_what_is_no_answer_is_an_error_in_its_own_words(
     said: Said, ask: Callable[[Client], object], rule: str, words: str
 ) -> None:
@@ -180,7 +181,7 @@ EVENTS: dict[str, tuple[list[bytes], list[bytes]]] = {
 }
 
 
-@pytest.mark.parametrize(("pieces", "found"), EVENTS.values(), ids=EVENTS)
+@tabled(("pieces", "found"), EVENTS.values(), ids=EVENTS)
 def test_events_are_found_wherever_the_pieces_end(pieces: list[bytes], found: list[bytes]) -> None:
     assert [event.strip() for event in events(pieces)] == found
 
@@ -321,7 +322,7 @@ NO_INFERENCES: dict[str, tuple[Said, str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("said", "rule", "words"), NO_INFERENCES.values(), ids=NO_INFERENCES)
+@tabled(("said", "rule", "words"), NO_INFERENCES.values(), ids=NO_INFERENCES)
 def test_what_is_no_inference_is_told(said: Said, rule: str, words: str) -> None:
     with speaking(lambda _: said) as server, pytest.raises(Stop) as stop:
         Client(Endpoint(server.url, 30)).infer(Request("m", "", ()))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.speaking import Asked, Said, plain, speaking
+from tests.tabled import tabled
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server.client import Client
@@ -122,7 +123,7 @@ HIDES: dict[str, tuple[dict[str, str], dict[str, str], str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("headers", "variables", "text", "made"), HIDES.values(), ids=HIDES)
+@tabled(("headers", "variables", "text", "made"), HIDES.values(), ids=HIDES)
 def test_a_secret_is_hidden(headers: dict[str, str], variables: dict[str, str], text: str, made: str) -> None:
     assert without(text, hideable(headers, variables)) == made
     assert "abcdefghij" not in repr(Endpoint("u", headers=headers, variables=variables))

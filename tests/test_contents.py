@@ -9,6 +9,7 @@ import zipfile
 import pytest
 
 from tests.archives import CHECKPOINT, EXPORTED, OLD_PACKAGE, PACKAGE, TORCHSCRIPT, archive
+from tests.tabled import tabled
 from tritonrepo.repository.contents import LISTING, Content, content, is_archive, zip_names
 from tritonrepo.tree import File, of_bytes
 
@@ -42,7 +43,7 @@ HELD = {
 }
 
 
-@pytest.mark.parametrize(("data", "held"), HELD.values(), ids=HELD)
+@tabled(("data", "held"), HELD.values(), ids=HELD)
 def test_what_a_file_holds(data: bytes, held: Content) -> None:
     assert content(of_bytes(data)) is held
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors import deserialize
 
+from tests.tabled import tabled
 from tests.test_export import Generator, cosines, write_gguf
 from tritonrepo.diagnostics import Stop
 from tritonrepo.export import container, llama, llamaconfig, modelconfig
@@ -104,7 +105,7 @@ def stepped(model: bytes, ids: Sequence[int], prompt: int = 1) -> NDArray[Any]:
     return np.array([generator.feed(ids[:prompt]), *(generator.feed([token]) for token in ids[prompt:])])
 
 
-@pytest.mark.parametrize("name", MODELS)
+@tabled("name", MODELS)
 def test_a_models_files_compute_what_transformers_computes(name: str) -> None:
     model, expected = llama.graph(*of_files(name), quantized=False), said(name, "expected.json")
     want = np.load(REFERENCES / name / "logits.npy")
@@ -126,7 +127,7 @@ def test_a_gguf_file_computes_what_transformers_computes(name: str, tmp_path: Pa
     assert np.abs(stepped(model, said(name, "expected.json")["ids"]) - want).max() < CLOSE
 
 
-@pytest.mark.parametrize("name", MODELS)
+@tabled("name", MODELS)
 def test_in_8_bits_the_logits_keep_their_direction_and_length(name: str) -> None:
     model = llama.graph(*of_files(name))
     want = np.load(REFERENCES / name / "logits.npy")
@@ -235,7 +236,7 @@ HUGE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("changes", "says"), HUGE.values(), ids=HUGE)
+@tabled(("changes", "says"), HUGE.values(), ids=HUGE)
 def test_numbers_that_would_fill_the_memory_are_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(Stop, match=r"config\.json: fatal: ") as stop:
         modelconfig.sizes_of(said("qwen2", "config.json") | changes, "config.json")

@@ -14,6 +14,7 @@ import yaml
 from tests.conftest import EXAMPLE
 from tests.pushes import CODE
 from tests.servers.packages import HADOLINT, compose, installed
+from tests.tabled import tabled
 from tritonrepo.cli import run
 from tritonrepo.flows import deployed
 from tritonrepo.releases import NVIDIA, RELEASES
@@ -178,7 +179,7 @@ def test_the_platform_is_the_processor_of_the_target(arch: str, platform: str) -
     assert "deploy" not in service
 
 
-@pytest.mark.parametrize("name", ["0", "1e3", "null", "on", "--"])
+@tabled("name", ["0", "1e3", "null", "on", "--"])
 def test_a_name_that_yaml_would_take_for_something_else_is_one(name: str) -> None:
     one(root=name)
     assert docker(f"./{name}") == 0
@@ -198,7 +199,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
+@tabled("name", HOSTILE.values(), ids=HOSTILE)
 def test_no_name_leaves_its_place(name: str) -> None:
     """A model, the repository's directory, a Hub model and a path have it."""
     root = f"models {name}"

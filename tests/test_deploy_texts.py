@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import EXAMPLE
 from tests.pushes import CODE
+from tests.tabled import tabled
 from tests.test_deploy import ENSEMBLE, PYTHON, bucket, docker, engine, here, made, one
 from tritonrepo import repository
 from tritonrepo.deploy.engines import Engine, engines
@@ -77,7 +78,7 @@ SIZES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "size"), SIZES.items(), ids=SIZES)
+@tabled(("kind", "size"), SIZES.items(), ids=SIZES)
 def test_a_region_holds_a_batch_of_all_tensors_twice(kind: str, size: int) -> None:
     text = (PYTHON % (4, 12 << 20, 1)).replace("TYPE_FP32", f"TYPE_{kind}")
     model(text)
@@ -104,7 +105,7 @@ GROUPS = {
 }
 
 
-@pytest.mark.parametrize(("text", "gpus", "count"), GROUPS.values(), ids=GROUPS)
+@tabled(("text", "gpus", "count"), GROUPS.values(), ids=GROUPS)
 def test_instances_are_counted(text: str, gpus: int, count: int) -> None:
     assert copies(model(PYTHON % (0, 4, 4) + text, gpus)) == count
 
@@ -133,7 +134,7 @@ ENGINES = {
 }
 
 
-@pytest.mark.parametrize(("value", "gpus", "from_hub", "paths"), ENGINES.values(), ids=ENGINES)
+@tabled(("value", "gpus", "from_hub", "paths"), ENGINES.values(), ids=ENGINES)
 def test_an_engine_is_read(value: dict[str, object], gpus: int, *, from_hub: bool, paths: tuple[str, ...]) -> None:
     made("models", {"llm/config.pbtxt": 'backend: "vllm"\n', "llm/1/model.json": value})
     (found,) = engines(read())

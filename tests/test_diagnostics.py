@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo import api
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import (
@@ -175,7 +176,7 @@ HIDDEN = {
 }
 
 
-@pytest.mark.parametrize(("text", "shown"), HIDDEN.values(), ids=HIDDEN)
+@tabled(("text", "shown"), HIDDEN.values(), ids=HIDDEN)
 def test_a_password_in_a_uri_is_hidden(text: str, shown: str) -> None:
     assert hidden(text) == shown
     assert inline(text) == printable(text) == shown
@@ -203,7 +204,7 @@ LINES = {
 }
 
 
-@pytest.mark.parametrize(("text", "line", "piece"), LINES.values(), ids=LINES)
+@tabled(("text", "line", "piece"), LINES.values(), ids=LINES)
 def test_foreign_text_is_written_out_where_it_could_drive_something(text: str, line: str, piece: str) -> None:
     assert printable(text) == line
     assert escaped(text) == piece
@@ -220,7 +221,7 @@ INSTEAD = {
 }
 
 
-@pytest.mark.parametrize(("text", "hint"), INSTEAD.values(), ids=INSTEAD)
+@tabled(("text", "hint"), INSTEAD.values(), ids=INSTEAD)
 def test_an_unknown_release_gets_the_one_that_is_meant_or_the_range(text: str, hint: str) -> None:
     assert instead(text) == hint
 
@@ -274,7 +275,7 @@ SPLICED = {
 }
 
 
-@pytest.mark.parametrize(("replacements", "content"), SPLICED.values(), ids=SPLICED)
+@tabled(("replacements", "content"), SPLICED.values(), ids=SPLICED)
 def test_a_fix_is_applied_at_its_bounds(replacements: list[Replacement], content: bytes | None) -> None:
     fix = Fix(tuple(replacements))
     found = applied({"f": of_bytes(b"abc\nde\n")}, [fix])
@@ -369,6 +370,6 @@ NUMBERS = {
 }
 
 
-@pytest.mark.parametrize(("words", "said"), NUMBERS.values(), ids=NUMBERS)
+@tabled(("words", "said"), NUMBERS.values(), ids=NUMBERS)
 def test_a_number_has_its_noun(words: tuple[int, str], said: str) -> None:
     assert counted(*words) == said

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tabled import tabled
 from tests.test_doubts import own
 from tests.test_lock import built
 from tests.test_own_stacks import edited
@@ -95,7 +96,7 @@ CASES: dict[str, tuple[list[Action], Tree, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("actions", "have", "expected"), CASES.values(), ids=CASES)
+@tabled(("actions", "have", "expected"), CASES.values(), ids=CASES)
 def test_what_changes_in_a_file(actions: list[Action], have: Tree, expected: list[str]) -> None:
     assert [*lines(actions, have, "r")] == expected
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.pushes import push, repository
+from tests.tabled import tabled
 from tests.test_json import checked
 from tests.test_pull import made
 from tests.test_stores import KINDS
@@ -84,7 +85,7 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize(("old", "new", "found"), FIELDS.values(), ids=FIELDS)
+@tabled(("old", "new", "found"), FIELDS.values(), ids=FIELDS)
 def test_configs_are_compared_by_what_they_say(old: str, new: str, found: list[str]) -> None:
     assert told(old, new) == found
     assert told(old, old) == told(new, new) == []
@@ -196,7 +197,7 @@ TREES: dict[str, tuple[Tree, Tree, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("old", "new", "found"), TREES.values(), ids=TREES)
+@tabled(("old", "new", "found"), TREES.values(), ids=TREES)
 def test_what_differs_is_told_model_by_model(old: Tree, new: Tree, found: list[str]) -> None:
     assert lines(old, new) == found
 

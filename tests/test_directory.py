@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import directory as module
 from tritonrepo.stores import open_store, walk
@@ -176,7 +177,7 @@ def ended() -> int:
     return process.pid
 
 
-@pytest.mark.parametrize(("pid", "expected"), PROCESSES.values(), ids=PROCESSES)
+@tabled(("pid", "expected"), PROCESSES.values(), ids=PROCESSES)
 def test_a_process_runs_or_not(pid: Callable[[], str], *, expected: bool) -> None:
     assert runs(pid()) is expected
 
@@ -509,7 +510,7 @@ INSIDE = [
 ]
 
 
-@pytest.mark.parametrize(("path", "directory", "expected"), INSIDE)
+@tabled(("path", "directory", "expected"), INSIDE)
 def test_a_path_is_in_a_directory_or_not(path: str, directory: str, *, expected: bool) -> None:
     assert is_in(path, directory) is expected
 

@@ -23,6 +23,7 @@ from tests.pages import judged
 from tests.processes import unmeasured
 from tests.pushes import CODE
 from tests.servers.packages import compose
+from tests.tabled import tabled
 from tests.test_lock_merge import git
 from tritonrepo.cli import COMMANDS, root, run
 from tritonrepo.server.process import Server
@@ -90,7 +91,7 @@ OURS = sorted({line.split("#")[0].strip() for line in examples() if line.startsw
 OTHERS = sorted({line for line in examples() if not line.startswith("tritonrepo ")})
 
 
-@pytest.mark.parametrize("line", OURS)
+@tabled("line", OURS)
 def test_an_example_is_a_command_line_that_its_command_takes(line: str) -> None:
     _, name, *arguments = shlex.split(line)
     command = root.get_command(click.Context(root), name)
@@ -236,7 +237,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
-@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
+@tabled("page", LINKING, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text("utf-8")):
         linked = page.parent / target if target else page

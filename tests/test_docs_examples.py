@@ -17,6 +17,7 @@ import yaml
 from scripts import reference
 from tests.documents import PAGES, blocks
 from tests.graphs import Value, add_graph, node, onnx_file
+from tests.tabled import tabled
 from tests.test_own_models import DOUBLE
 from tests.test_own_stacks import weights
 from tritonrepo import spec
@@ -133,7 +134,7 @@ def chosen(cls: type, name: str) -> bool:
     return (cls.__name__, name) in {("Generator", "engine"), ("Model", "role")}
 
 
-@pytest.mark.parametrize(("cls", "f"), KEYS.values(), ids=KEYS)
+@tabled(("cls", "f"), KEYS.values(), ids=KEYS)
 def test_the_example_of_a_key_is_a_value_of_it_in_a_stack_that_can_be_loaded(cls: type, f: Any) -> None:  # noqa: ANN401
     text = stack_with(cls.__name__, f.name, f.metadata["example"])
     read = spec.read([("a.yaml", text.encode())], {}, PARTS, opened)
@@ -146,7 +147,7 @@ def test_the_example_of_a_key_is_a_value_of_it_in_a_stack_that_can_be_loaded(cls
     assert chosen(cls, f.name) or values[-1] != default, "the example is the default"
 
 
-@pytest.mark.parametrize(("cls", "f"), KEYS.values(), ids=KEYS)
+@tabled(("cls", "f"), KEYS.values(), ids=KEYS)
 def test_an_editor_accepts_the_example_of_a_key_and_offers_it(cls: type, f: Any) -> None:  # noqa: ANN401
     assert VALIDATOR.is_valid(yaml.safe_load(stack_with(cls.__name__, f.name, f.metadata["example"])))
     assert f'"examples": {json.dumps([example(f)])}' in OFFERED
@@ -162,7 +163,7 @@ def loaded(count: int) -> Stack:
     return spec.read([(f"{n}.yaml", text.encode()) for n, text in enumerate(texts)], VARIABLES, PARTS)
 
 
-@pytest.mark.parametrize("count", range(1, len(BLOCKS) + 1))
+@tabled("count", range(1, len(BLOCKS) + 1))
 def test_each_block_of_the_page_adds_to_those_before_it(count: int) -> None:
     assert loaded(count).name == ("handbook-dev" if "STAGE" in "".join(BLOCKS[:count]) else "handbook")
 

@@ -22,6 +22,7 @@ from tests.documents import PAGES, ROOT, SPAN, commands, stated
 from tests.facts import PROJECT
 from tests.servers.packages import ROOT as INSTALLED
 from tests.syntax import modules
+from tests.tabled import tabled
 from tritonrepo import api
 from tritonrepo.cli import COMMANDS, everywhere, run
 from tritonrepo.cli.serving import USUAL, ports_or
@@ -175,7 +176,7 @@ SERVES = {
 """What the row of `up` calls serve's options."""
 
 
-@pytest.mark.parametrize("name", ROWS)
+@tabled("name", ROWS)
 def test_the_row_of_a_command_has_its_options_and_no_others(name: str) -> None:
     words, usage = rows()[name]
     said = {word for word in words if word.startswith("-")}
@@ -455,7 +456,7 @@ def test_a_command_line_in_a_sentence_names_a_command_and_its_options() -> None:
 PAGES_ABOUT = [page for page in stated() if page in ABOUT]
 
 
-@pytest.mark.parametrize("page", PAGES_ABOUT)
+@tabled("page", PAGES_ABOUT)
 def test_an_option_is_one_of_the_command_that_the_page_or_the_sentence_is_about(page: str) -> None:
     wrong = []
     for line in stated()[page]:

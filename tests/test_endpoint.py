@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.speaking import Said, speaking
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint, Tls
@@ -31,7 +32,7 @@ ADDRESSES = {
 }
 
 
-@pytest.mark.parametrize(("endpoint", "address"), ADDRESSES.values(), ids=ADDRESSES)
+@tabled(("endpoint", "address"), ADDRESSES.values(), ids=ADDRESSES)
 def test_where_grpc_is(endpoint: Endpoint, address: str) -> None:
     assert endpoint.grpc_address() == address
 
@@ -47,7 +48,7 @@ def test_grpc_has_tls_as_its_own_address_says_else_as_the_url() -> None:
     assert {key: Endpoint(key[0], grpc=key[1]).grpc_secure() for key in SECURE} == SECURE
 
 
-@pytest.mark.parametrize("grpc", ["h", "h:x", "h:1/x", "ftp://h:1", "://h:1", "h:123456", ":1", "grpc://"])
+@tabled("grpc", ["h", "h:x", "h:1/x", "ftp://h:1", "://h:1", "h:123456", ":1", "grpc://"])
 def test_what_is_not_the_address_of_a_grpc_server_is_told(grpc: str) -> None:
     with pytest.raises(Stop, match=r"not the address of a gRPC server \[server-url\]\n  Use the form `HOST:PORT`, or"):
         Rpc(Endpoint("http://h", grpc=grpc))

@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from tests import reference
+from tests.tabled import tabled
 from tests.test_export import TEXTS, bert_config, bert_weights, declared, embed, encoder, session
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.export.encoder import exported, parsed
@@ -45,7 +46,7 @@ DEFAULTS: dict[str, tuple[dict[str, Any], str, object]] = {
 """What transformers' BertConfig and RobertaConfig say where the file does not."""
 
 
-@pytest.mark.parametrize(("changes", "name", "value"), DEFAULTS.values(), ids=DEFAULTS)
+@tabled(("changes", "name", "value"), DEFAULTS.values(), ids=DEFAULTS)
 def test_what_a_config_leaves_out_is_as_in_transformers(changes: dict[str, Any], name: str, value: object) -> None:
     config = bert_config(**changes)
     weights = bert_weights(config)
@@ -71,7 +72,7 @@ ACTIVATIONS = {
 }
 
 
-@pytest.mark.parametrize(("name", "same"), ACTIVATIONS.items(), ids=ACTIVATIONS)
+@tabled(("name", "same"), ACTIVATIONS.items(), ids=ACTIVATIONS)
 def test_each_name_of_an_activation_is_its_function(name: str, same: str) -> None:
     """The two forms of gelu differ by at most 5e-4: the test shows that it tells them apart."""
     config = bert_config(hidden_act=name)
@@ -144,7 +145,7 @@ def test_a_size_is_an_integer_of_one_or_more(name: str, value: object) -> None:
     assert told(bert_config(), **{name: value}) == [f"{name} is {value!r}, but it must be an integer of 1 or more"]
 
 
-@pytest.mark.parametrize("name", SIZES)
+@tabled("name", SIZES)
 def test_a_size_that_is_missing_is_told(name: str) -> None:
     assert told(without(bert_config(), name)) == [f"{name} is missing, but it must be an integer of 1 or more"]
 
@@ -159,7 +160,7 @@ NEUTRAL: dict[str, tuple[object, object, str]] = {
 }
 
 
-@pytest.mark.parametrize(("neutral", "other", "name"), NEUTRAL.values(), ids=NEUTRAL)
+@tabled(("neutral", "other", "name"), NEUTRAL.values(), ids=NEUTRAL)
 def test_a_field_that_changes_the_arithmetic_has_one_value_that_does_not(
     neutral: object, other: object, name: str
 ) -> None:
@@ -177,7 +178,7 @@ ARCHITECTURES: dict[str, tuple[object, bool]] = {
 }
 
 
-@pytest.mark.parametrize(("said", "exported"), ARCHITECTURES.values(), ids=ARCHITECTURES)
+@tabled(("said", "exported"), ARCHITECTURES.values(), ids=ARCHITECTURES)
 def test_the_first_architecture_counts_and_one_that_is_unknown_is_the_only_fault(
     said: object,
     exported: bool,  # noqa: FBT001
@@ -196,7 +197,7 @@ PADDING = {
 }
 
 
-@pytest.mark.parametrize(("value", "fits"), PADDING.values(), ids=PADDING)
+@tabled(("value", "fits"), PADDING.values(), ids=PADDING)
 def test_robertas_padding_is_the_id_of_a_token_and_berts_does_not_matter(value: object, fits: bool) -> None:  # noqa: FBT001
     said = [] if fits else [f"pad_token_id is {value!r}, but it must be the id of a token"]
     assert told(bert_config(**ROBERTA), pad_token_id=value) == said

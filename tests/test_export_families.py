@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+from tests.tabled import tabled
 from tests.test_export import Array, session
 from tritonrepo.diagnostics import Stop
 from tritonrepo.export import graph
@@ -284,7 +285,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "changes", "message"), REFUSED.values(), ids=REFUSED)
+@tabled(("name", "changes", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_the_graph_would_not_compute_is_refused_by_its_field(
     name: str, changes: dict[str, Any], message: str
 ) -> None:
@@ -296,7 +297,7 @@ FIELDS = sorted({(name, field) for name in FAMILIES for field in config(name)})
 VALUES = [None, True, -1, 0, 1.5, 10**9, 10**400, float("nan"), float("inf"), "x", [], [1], {}, {"full_attention": 5}]
 
 
-@pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{value!r:.12}")
+@tabled("value", VALUES, ids=lambda value: f"{value!r:.12}")
 def test_a_field_of_any_value_is_told_or_exported(value: object) -> None:
     for name, field in FIELDS:
         said = config(name) | {field: value}
@@ -360,7 +361,7 @@ SAME: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "changes"), SAME.values(), ids=SAME)
+@tabled(("name", "changes"), SAME.values(), ids=SAME)
 def test_older_files_and_defaults_say_the_same(name: str, changes: dict[str, Any]) -> None:
     said = {field: value for field, value in (config(name) | changes).items() if value is not ...}
     weights, head = safetensors(ROOT / name / "model.safetensors"), TokenVectors(normalize=False)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import jsonschema
 import pytest
 
+from tests.tabled import tabled
 from tests.test_json import SCHEMAS
 from tritonrepo.diagnostics import Create, Diagnostic, FileChange, Fix, Move, Remove, Replacement, Severity, Span
 from tritonrepo.fixes import Write, after, applied
@@ -64,7 +65,7 @@ def written(files: Mapping[str, bytes], fixes: Sequence[Fix]) -> tuple[dict[str,
     return {step.path: step.content for step in found.steps if isinstance(step, Write)}, found.left
 
 
-@pytest.mark.parametrize(("replacements", "files"), APPLIED.values(), ids=APPLIED)
+@tabled(("replacements", "files"), APPLIED.values(), ids=APPLIED)
 def test_a_fix_changes_its_places_and_no_other_byte(replacements: list[Replacement], files: dict[str, bytes]) -> None:
     assert written(FILES, [Fix(tuple(replacements))]) == (files, ())
     assert written(FILES, [Fix((each,)) for each in replacements]) == (files, ())
@@ -83,7 +84,7 @@ LEFT = {
 }
 
 
-@pytest.mark.parametrize("replacement", LEFT.values(), ids=LEFT)
+@tabled("replacement", LEFT.values(), ids=LEFT)
 def test_a_fix_that_does_not_fit_is_left_as_a_whole(replacement: Replacement) -> None:
     first, second = Fix((RENAMED,)), Fix((KEYED, replacement))
     files, left = written(FILES, [first, second])
@@ -117,7 +118,7 @@ CHANGED: dict[str, tuple[list[FileChange], dict[str, str], set[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("changes", "kept", "empty"), CHANGED.values(), ids=CHANGED)
+@tabled(("changes", "kept", "empty"), CHANGED.values(), ids=CHANGED)
 def test_whole_files_change_as_a_scan_would_find_them(
     changes: list[FileChange], kept: dict[str, str], empty: set[str]
 ) -> None:
@@ -149,7 +150,7 @@ IMPOSSIBLE: dict[str, FileChange] = {
 }
 
 
-@pytest.mark.parametrize("change", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+@tabled("change", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 def test_a_change_that_is_not_possible_is_left_with_its_whole_fix(change: FileChange) -> None:
     first, second = Fix((RENAMED,), files=(Move("m/01", "m/1"),)), Fix((), files=(Create("m/4"), change))
     found = applied(TREE, [first, second])

@@ -18,6 +18,7 @@ import pytest
 from junitparser import Failure, JUnitXml
 
 from tests.runner import Command, command
+from tests.tabled import tabled
 from tests.test_plain import DRIVING
 from tritonrepo import __version__
 from tritonrepo.cli import run
@@ -180,7 +181,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize(("home", "name", "path"), PLACES.values(), ids=PLACES)
+@tabled(("home", "name", "path"), PLACES.values(), ids=PLACES)
 def test_a_path_is_what_a_ci_service_knows(home: Home, name: str, path: str) -> None:
     assert home.path(name) == path
 
@@ -194,7 +195,7 @@ URIS = {
 }
 
 
-@pytest.mark.parametrize(("path", "uri"), URIS.items(), ids=ascii)
+@tabled(("path", "uri"), URIS.items(), ids=ascii)
 def test_a_path_is_a_uri_in_sarif(path: str, uri: dict[str, str]) -> None:
     run_ = sarif(DOCUMENTS["sarif"](checked(replace(FAULT, at=Span(path)))))
     place = run_["results"][0]["locations"][0]["physicalLocation"]
@@ -346,7 +347,7 @@ def leaves(data: Any, place: str = "") -> Iterator[tuple[str, Any]]:  # noqa: AN
         yield place, data
 
 
-@pytest.mark.parametrize("form", EVERY)
+@tabled("form", EVERY)
 def test_a_thousand_hostile_names_change_only_their_own_text(form: str) -> None:
     given = [*names()]
     text, plain = EVERY[form](of_names(given)), EVERY[form](of_names([PLAIN] * len(given)))

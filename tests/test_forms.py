@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.tabled import tabled
 from tests.test_chains import SEARCH, model
 from tests.test_generate import changed, config, content, drafted, message, read
 from tests.test_smoke_judges import index
@@ -37,7 +38,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize(("keys", "form"), FORMS.values(), ids=FORMS)
+@tabled(("keys", "form"), FORMS.values(), ids=FORMS)
 def test_the_form_follows_from_the_outputs_unless_it_is_set(keys: str, form: tuple[str, str]) -> None:
     stack = read(changed("[e, r, g]", f"[e, r, g]{keys}"))
     assert [*forms(stack)] == [("s", "ensemble", "since outputs has no sources"), ("p", *form)]
@@ -221,7 +222,7 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("text", FORGED.values(), ids=FORGED)
+@tabled("text", FORGED.values(), ids=FORGED)
 def test_settings_of_another_form_are_no_pipeline(text: str) -> None:
     draft = drafted(LISTING)
     draft.tree["p/1/settings.json"] = of_text(text)
@@ -271,7 +272,7 @@ JUDGED: dict[str, tuple[list[dict[str, str]], str]] = {
 }
 
 
-@pytest.mark.parametrize(("responses", "message"), JUDGED.values(), ids=JUDGED)
+@tabled(("responses", "message"), JUDGED.values(), ids=JUDGED)
 def test_sources_come_first_and_are_passages_of_the_index(responses: list[dict[str, str]], message: str) -> None:
     reply = Reply(
         tuple({name: of_values(name, "BYTES", [text], [1]) for name, text in each.items()} for each in responses)
@@ -299,7 +300,7 @@ CITED: dict[str, tuple[list[int], str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("rows", "prompt", "message"), CITED.values(), ids=CITED)
+@tabled(("rows", "prompt", "message"), CITED.values(), ids=CITED)
 def test_the_sources_are_in_the_order_in_which_the_prompt_numbers_them(
     rows: list[int], prompt: str, message: str
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.ending import ending
+from tests.tabled import tabled
 from tritonrepo.repository import target
 from tritonrepo.sync.gating import Model, depths, model_of, models, name_gate, needed, reached, serving
 from tritonrepo.sync.order import turns
@@ -52,7 +53,7 @@ SERVED: dict[str, tuple[str | None, tuple[int, ...], bool, tuple[bool, bool]]] =
 }
 
 
-@pytest.mark.parametrize(("text", "served", "gated", "admits"), SERVED.values(), ids=SERVED)
+@tabled(("text", "served", "gated", "admits"), SERVED.values(), ids=SERVED)
 def test_a_server_serves_what_the_policy_of_a_config_that_it_accepts_selects(
     text: str | None,
     served: tuple[int, ...],
@@ -127,7 +128,7 @@ DEPTHS: dict[str, tuple[dict[str, str], dict[str, int]]] = {
 }
 
 
-@pytest.mark.parametrize(("calls", "expected"), DEPTHS.values(), ids=DEPTHS)
+@tabled(("calls", "expected"), DEPTHS.values(), ids=DEPTHS)
 def test_a_model_is_above_everything_that_it_calls(calls: dict[str, str], expected: dict[str, int]) -> None:
     with ending("work"):
         assert depths(calling(**calls)) == expected
@@ -192,7 +193,7 @@ NEEDED: dict[str, tuple[dict[str, str], Mapping[str, set[int]], set[tuple[str, i
 }
 
 
-@pytest.mark.parametrize(("tree", "released", "expected"), NEEDED.values(), ids=NEEDED)
+@tabled(("tree", "released", "expected"), NEEDED.values(), ids=NEEDED)
 def test_an_interrupted_push_is_cleaned_of_what_nothing_calls(
     tree: dict[str, str], released: Mapping[str, set[int]], expected: set[tuple[str, int]]
 ) -> None:
@@ -253,7 +254,7 @@ TURNS: dict[str, tuple[dict[str, str], dict[str, str], dict[str, int]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("before", "after", "expected"), TURNS.values(), ids=TURNS)
+@tabled(("before", "after", "expected"), TURNS.values(), ids=TURNS)
 def test_a_pipeline_moves_after_what_it_will_call_and_before_what_it_no_longer_calls(
     before: dict[str, str], after: dict[str, str], expected: dict[str, int]
 ) -> None:

@@ -20,6 +20,7 @@ from tests.fake_store import Fake, Then, Told
 from tests.proxy import Reply, Request, proxy
 from tests.servers.gcs import GCSServer, refusal
 from tests.speaking import plain, speaking
+from tests.tabled import tabled
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import gcs, gcs_bodies, gcs_client, gcs_refusals, open_store, server_environment
@@ -102,7 +103,7 @@ WORDS: dict[str, tuple[Reply, str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("reply", "message", "hint"), WORDS.values(), ids=WORDS)
+@tabled(("reply", "message", "hint"), WORDS.values(), ids=WORDS)
 def test_what_a_store_refuses_is_told_in_one_message(reply: Reply, message: str, hint: str) -> None:
     with answering(then=reply) as fake, pytest.raises(Stop) as stop:
         fake.store.scan(fake.prefix)
@@ -141,7 +142,7 @@ KNOWN: dict[str, tuple[Exception, str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("error", "message", "hint"), KNOWN.values(), ids=KNOWN)
+@tabled(("error", "message", "hint"), KNOWN.values(), ids=KNOWN)
 def test_what_an_account_may_not_is_told_in_one_message(error: Exception, message: str, hint: str) -> None:
     with pytest.raises(Stop) as stop, gcs_refusals.explained(URI, "write", lambda: False):
         raise error
@@ -273,7 +274,7 @@ WRITES: dict[str, tuple[Callable[[Store], object], str | None]] = {
 }
 
 
-@pytest.mark.parametrize(("write", "condition"), WRITES.values(), ids=WRITES)
+@tabled(("write", "condition"), WRITES.values(), ids=WRITES)
 def test_a_condition_is_a_generation_and_a_conflict_if_it_does_not_hold(
     write: Callable[[Store], object], condition: str | None
 ) -> None:

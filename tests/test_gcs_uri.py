@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import open_store
 from tritonrepo.stores.gcs_uri import Address, as_triton, parse
@@ -20,7 +21,7 @@ READ = {
 }
 
 
-@pytest.mark.parametrize(("uri", "address"), READ.values(), ids=READ)
+@tabled(("uri", "address"), READ.values(), ids=READ)
 def test_a_uri_leads_where_triton_goes(uri: str, address: Address) -> None:
     assert as_triton(uri) == address
 
@@ -35,7 +36,7 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize(("uri", "address"), GOOD.items())
+@tabled(("uri", "address"), GOOD.items())
 def test_a_slash_at_the_end_makes_no_difference_and_the_form_that_is_printed_leads_there_too(
     uri: str, address: Address
 ) -> None:
@@ -76,7 +77,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("uri", "message", "hint"), REFUSED.values(), ids=REFUSED)
+@tabled(("uri", "message", "hint"), REFUSED.values(), ids=REFUSED)
 def test_a_uri_that_triton_would_misread_is_refused_with_the_reason(uri: str, message: str, hint: str) -> None:
     with pytest.raises(Stop) as stop:
         open_store(uri)

@@ -15,6 +15,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from tests.tabled import tabled
 from tritonrepo import spec
 from tritonrepo.diagnostics import Diagnostic, Fix, Replacement, Severity, Span
 from tritonrepo.generate import generate
@@ -154,7 +155,7 @@ INSTANCES = {
 }
 
 
-@pytest.mark.parametrize(("keys", "group"), INSTANCES.values(), ids=INSTANCES)
+@tabled(("keys", "group"), INSTANCES.values(), ids=INSTANCES)
 def test_the_graph_runs_as_many_copies_where_the_stack_says(keys: str, group: str) -> None:
     draft = drafted(changed("source: ./w", f"source: ./w{keys}"))
     assert config(draft, "e_model").instance_group == message(f"instance_group {{ {group} }}").instance_group
@@ -176,7 +177,7 @@ BATCHING = {
 }
 
 
-@pytest.mark.parametrize(("keys", "size", "scheduler"), BATCHING.values(), ids=BATCHING)
+@tabled(("keys", "size", "scheduler"), BATCHING.values(), ids=BATCHING)
 def test_requests_are_batched_as_the_embedder_says(keys: str, size: int, scheduler: str) -> None:
     """The step waits for others; the graph behind it and the search are called by models that have waited already."""
     draft = drafted(changed("source: ./w", f"source: ./w{keys}"))
@@ -329,7 +330,7 @@ PROMPTS: dict[str, tuple[str, str, dict[str, object]]] = {
 }
 
 
-@pytest.mark.parametrize(("keys", "prompt", "settings"), PROMPTS.values(), ids=PROMPTS)
+@tabled(("keys", "prompt", "settings"), PROMPTS.values(), ids=PROMPTS)
 def test_the_prompt_step_is_told_what_the_stack_and_the_tokenizer_say(
     keys: str, prompt: str, settings: dict[str, object]
 ) -> None:
@@ -523,7 +524,7 @@ FIELDS: dict[str, tuple[str, str, tuple[int, int]]] = {
 }
 
 
-@pytest.mark.parametrize(("path", "start", "place"), FIELDS.values(), ids=FIELDS)
+@tabled(("path", "start", "place"), FIELDS.values(), ids=FIELDS)
 def test_a_finding_on_a_generated_field_is_at_its_cause_in_the_stack(
     path: str, start: str, place: tuple[int, int]
 ) -> None:
@@ -638,7 +639,7 @@ REVISIONS = {
 }
 
 
-@pytest.mark.parametrize(("revision", "pinned"), REVISIONS.values(), ids=REVISIONS)
+@tabled(("revision", "pinned"), REVISIONS.values(), ids=REVISIONS)
 def test_only_the_40_digits_of_a_commit_pin_a_hub_model(revision: str, pinned: bool) -> None:  # noqa: FBT001
     stack = read(changed("hf://o/m", f"hf://o/m{revision}").replace("local:", "tokenizer: ./t.gguf, local:"))
     model: Any = stack.models["g"]
@@ -660,7 +661,7 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize(("old", "new", "name"), OWN.values(), ids=OWN)
+@tabled(("old", "new", "name"), OWN.values(), ids=OWN)
 def test_the_config_of_each_model_has_its_key(old: str, new: str, name: str) -> None:
     draft = drafted(changed(old, new))
     tagged = [each for each in draft.configs if dict(config(draft, each).metric_tags) == {"a": "b"}]

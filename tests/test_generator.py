@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests import hub as stand_in
 from tests.conftest import SMOLLM2
 from tests.hub import Hub
+from tests.tabled import tabled
 from tests.test_chat_files import CONFIG, LFS, source, tokenizer
 from tests.test_own_stacks import ANSWER, entered
 from tests.test_spec import said
@@ -185,7 +186,7 @@ PLACED = {
 }
 
 
-@pytest.mark.parametrize(("words", "message"), PLACED.values(), ids=PLACED)
+@tabled(("words", "message"), PLACED.values(), ids=PLACED)
 def test_weights_are_where_the_server_finds_them(words: str, message: str) -> None:
     text = stack(f"{{role: generator, source: ./m, {words}}}")
     assert message in said(text)
@@ -299,7 +300,7 @@ WRONG: dict[str, tuple[dict[str, File | None], dict[str, object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("replaced", "changes", "message"), WRONG.values(), ids=WRONG)
+@tabled(("replaced", "changes", "message"), WRONG.values(), ids=WRONG)
 def test_an_adapter_that_vllm_would_not_load_is_told(
     replaced: dict[str, File | None], changes: dict[str, object], message: str
 ) -> None:
@@ -405,7 +406,7 @@ CONFLICTS = {
 }
 
 
-@pytest.mark.parametrize(("release", "words", "message"), CONFLICTS.values(), ids=CONFLICTS)
+@tabled(("release", "words", "message"), CONFLICTS.values(), ids=CONFLICTS)
 def test_adapters_that_the_server_cannot_use_are_told(release: str, words: str, message: str) -> None:
     text = stack(f"{{role: generator, source: 'hf://o/m', tokenizer: ./m, {words}}}", release)
     assert message in said(text)
@@ -430,7 +431,7 @@ RANKS = {
 """vLLM, LoRAConfig, of 0.5.0, 0.5.5, 0.7.3, 0.8.1, 0.11.0 and 0.11.1."""
 
 
-@pytest.mark.parametrize(("release", "known"), RANKS.items(), ids=RANKS)
+@tabled(("release", "known"), RANKS.items(), ids=RANKS)
 def test_the_ranks_are_those_of_the_releases_vllm(release: str, known: tuple[int, ...]) -> None:
     assert ranks(RELEASES[release]) == known
 
@@ -464,7 +465,7 @@ HEADERS = [
 ]
 
 
-@pytest.mark.parametrize("header", HEADERS, ids=range(len(HEADERS)))
+@tabled("header", HEADERS, ids=range(len(HEADERS)))
 def test_no_header_of_an_adapter_raises_anything_but_a_diagnostic(header: str) -> None:
     weights = struct.pack("<Q", len(header)) + header.encode()
     with suppress(Stop):

@@ -18,6 +18,7 @@ from onnx import numpy_helper
 from tokenizers import Tokenizer
 
 from tests import reference
+from tests.tabled import tabled
 from tests.test_export import (
     TOKENS,
     TYPES,
@@ -235,7 +236,7 @@ VALUES: dict[str, tuple[Callable[[], object], object]] = {
 }
 
 
-@pytest.mark.parametrize(("value", "want"), VALUES.values(), ids=VALUES)
+@tabled(("value", "want"), VALUES.values(), ids=VALUES)
 def test_a_value_is_of_the_type_that_is_needed_or_refused(value: Callable[[], object], want: object) -> None:
     try:
         found = value()

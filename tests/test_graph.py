@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.tabled import tabled
 from tests.test_extends import inside, written
 from tests.test_own_stacks import ANSWER, SEARCH, own
 from tritonrepo.cli import run
@@ -97,7 +98,7 @@ def named(name: str) -> Pipeline:
     return Pipeline(name, (Tensor(name, name),), (Tensor(name, name),), (Step(name, name, name, port, port, (name,)),))
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@tabled("name", HOSTILE)
 def test_a_name_is_never_syntax(name: str) -> None:
     root = ET.fromstring(svg.drawn([named(name)]))
     assert {node.tag.rpartition("}")[2] for node in root.iter()} <= {

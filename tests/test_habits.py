@@ -9,6 +9,7 @@ import click
 import pytest
 
 from tests.documents import commands
+from tests.tabled import tabled
 from tritonrepo.cli import everywhere, output, root, run
 
 Capture = pytest.CaptureFixture[str]
@@ -33,7 +34,7 @@ def test_h_is_help(name: str, capsys: Capture) -> None:
     assert "  -h, --help  " in whole
 
 
-@pytest.mark.parametrize(("name", "command"), [("tritonrepo", root), *commands().items()])
+@tabled(("name", "command"), [("tritonrepo", root), *commands().items()])
 def test_every_command_has_the_options_once(name: str, command: click.Command) -> None:
     words = [word for each in command.params for word in each.opts]
     for option in ("-q", "--quiet", "--color"):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.speaking import Said, plain, speaking
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.server import rpc, unpacking
 from tritonrepo.server.client import Client
@@ -60,7 +61,7 @@ LIES: dict[str, tuple[list[dict[str, Any]], bytes, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("outputs", "content", "message"), LIES.values(), ids=LIES)
+@tabled(("outputs", "content", "message"), LIES.values(), ids=LIES)
 def test_a_lie_about_sizes_is_told(outputs: list[dict[str, Any]], content: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=r".") as error:
         unpacked({"outputs": outputs}, content)
@@ -165,7 +166,7 @@ EVENTS: dict[str, tuple[str, object, bool]] = {
 }
 
 
-@pytest.mark.parametrize(("datatype", "value", "fits"), EVENTS.values(), ids=EVENTS)
+@tabled(("datatype", "value", "fits"), EVENTS.values(), ids=EVENTS)
 def test_a_value_of_an_event_fits_its_type_or_is_refused(datatype: str, value: object, *, fits: bool) -> None:
     if fits:
         assert of_event("X", datatype, value).values.ndim == 1
@@ -200,7 +201,7 @@ RAW: dict[str, tuple[list[list[int]], list[bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize(("shapes", "contents", "message"), RAW.values(), ids=RAW)
+@tabled(("shapes", "contents", "message"), RAW.values(), ids=RAW)
 def test_a_grpc_response_whose_contents_do_not_fit_is_told(
     shapes: list[list[int]], contents: list[bytes], message: str
 ) -> None:

@@ -8,9 +8,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import LONGEST
+from tests.tabled import tabled
 from tritonrepo.cli import COMMANDS
 
 PACKAGE = Path(__file__).parent.parent / "tritonrepo"
@@ -55,7 +54,7 @@ def test_no_cache_of_inputs_outlives_a_run() -> None:
     assert not keeping
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@tabled("command", COMMANDS)
 def test_a_command_is_short(command: str) -> None:
     """Its work is a flow's: what a terminal has, any caller can have."""
     assert len((PACKAGE / "cli" / f"{command}.py").read_text("utf-8").splitlines()) < 120, "its work is a flow's"

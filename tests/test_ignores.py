@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.pages import judged
+from tests.tabled import tabled
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import State
 from tritonrepo.tree import of_text
@@ -91,7 +92,7 @@ PLACES: dict[str, tuple[str, list[str], int]] = {
 }
 
 
-@pytest.mark.parametrize(("config", "left", "ignored"), PLACES.values(), ids=PLACES)
+@tabled(("config", "left", "ignored"), PLACES.values(), ids=PLACES)
 def test_a_comment_hides_what_it_is_for(config: str, left: list[str], ignored: int) -> None:
     assert said(config) == (left, ignored)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from tests import reference
+from tests.tabled import tabled
 from tests.test_export import bert_config, bert_weights
 from tests.test_export import encoder as exported
 from tests.test_own_stacks import edited, own, weights
@@ -133,7 +134,7 @@ CUTS = {
 }
 
 
-@pytest.mark.parametrize(("tokens", "text", "size", "found"), CUTS.values(), ids=CUTS)
+@tabled(("tokens", "text", "size", "found"), CUTS.values(), ids=CUTS)
 def test_a_text_is_cut_between_words_where_that_is_possible(
     tokens: Tokenizer, text: str, size: int, found: list[str]
 ) -> None:

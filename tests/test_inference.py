@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.pbtxt import parse
 from tritonrepo.repository import Model, Said, model, read, target
@@ -48,7 +49,7 @@ NUMBERS = {
 }
 
 
-@pytest.mark.parametrize(("name", "found"), NUMBERS.values(), ids=NUMBERS)
+@tabled(("name", "found"), NUMBERS.values(), ids=NUMBERS)
 def test_a_name_that_begins_with_a_number_is_a_version(name: str, found: dict[int, str]) -> None:
     assert versions([name]).found == found
 
@@ -69,7 +70,7 @@ NO_VERSIONS = {
 }
 
 
-@pytest.mark.parametrize(("name", "kind"), NO_VERSIONS.values(), ids=NO_VERSIONS)
+@tabled(("name", "kind"), NO_VERSIONS.values(), ids=NO_VERSIONS)
 def test_any_other_name_is_none(name: str, kind: str) -> None:
     found = versions([name])
     assert getattr(found, kind) == (name,)
@@ -189,12 +190,12 @@ SEEN = {
 }
 
 
-@pytest.mark.parametrize(("config", "files", "inferred"), WRITTEN.values(), ids=WRITTEN)
+@tabled(("config", "files", "inferred"), WRITTEN.values(), ids=WRITTEN)
 def test_what_a_config_says_decides_the_backend(config: str, files: dict[str, Entry], inferred: Inferred) -> None:
     assert made(config, files).inferred == inferred
 
 
-@pytest.mark.parametrize(("files", "inferred"), SEEN.values(), ids=SEEN)
+@tabled(("files", "inferred"), SEEN.values(), ids=SEEN)
 def test_a_config_that_says_nothing_leaves_it_to_the_files(files: dict[str, Entry], inferred: Inferred) -> None:
     assert made("max_batch_size: 1", files).inferred == inferred
     assert made(None, files).inferred == inferred
@@ -295,7 +296,7 @@ COMPLETION: dict[str, tuple[str, dict[str, Entry | str], bool, bool]] = {
 }
 
 
-@pytest.mark.parametrize(("config", "files", "whole", "listed"), COMPLETION.values(), ids=COMPLETION)
+@tabled(("config", "files", "whole", "listed"), COMPLETION.values(), ids=COMPLETION)
 def test_a_backend_may_complete_a_config(
     config: str,
     files: dict[str, Entry | str],
@@ -333,7 +334,7 @@ DECOUPLED = {
 }
 
 
-@pytest.mark.parametrize(("config", "decoupled"), DECOUPLED.values(), ids=DECOUPLED)
+@tabled(("config", "decoupled"), DECOUPLED.values(), ids=DECOUPLED)
 def test_a_model_is_decoupled_or_it_is_unknown(config: str, decoupled: bool | None) -> None:  # noqa: FBT001
     assert completed(made(config, {"1/x": X})).decoupled is decoupled
 
@@ -369,7 +370,7 @@ SIZES = {"BOOL": 1, "UINT8": 1, "UINT16": 2, "UINT32": 4, "UINT64": 8, "INT8": 1
 SIZES |= {"FP16": 2, "FP32": 4, "FP64": 8, "BF16": 2, "STRING": 4, "INVALID": 4}
 
 
-@pytest.mark.parametrize(("name", "size"), SIZES.items(), ids=SIZES)
+@tabled(("name", "size"), SIZES.items(), ids=SIZES)
 def test_an_element_has_the_size_that_the_server_counts(name: str, size: int) -> None:
     assert element_bytes(f"TYPE_{name}") == size
     assert element_bytes("") == 4
@@ -414,7 +415,7 @@ PINS: dict[str, tuple[str | bytes, tuple[Call, ...]]] = {
 }
 
 
-@pytest.mark.parametrize(("text", "found"), PINS.values(), ids=PINS)
+@tabled(("text", "found"), PINS.values(), ids=PINS)
 def test_calls_are_read_if_the_file_is_ours(text: str | bytes, found: tuple[Call, ...]) -> None:
     got = calls("p", of_bytes(text.encode() if isinstance(text, str) else text))
     assert got == found
@@ -486,7 +487,7 @@ FOUND: dict[str, tuple[str, Entry | str]] = {
 }
 
 
-@pytest.mark.parametrize(("path", "found"), FOUND.values(), ids=FOUND)
+@tabled(("path", "found"), FOUND.values(), ids=FOUND)
 def test_a_path_is_followed_as_a_file_system_does(path: str, found: Entry | str) -> None:
     assert follow(read(BESIDE, target(Said("24.10"))).models["m"], path) == found
 
@@ -560,7 +561,7 @@ IGNORED = {
 }
 
 
-@pytest.mark.parametrize(("text", "line", "column", "names", "reason", "covers"), IGNORED.values(), ids=IGNORED)
+@tabled(("text", "line", "column", "names", "reason", "covers"), IGNORED.values(), ids=IGNORED)
 def test_a_comment_is_read_with_its_names_and_reason(
     text: str, line: int, column: int, names: list[str], reason: str, covers: int
 ) -> None:

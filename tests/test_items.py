@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tabled import tabled
 from tritonrepo.pbtxt import Message, parse
 from tritonrepo.pbtxt.editor import apply, delete_items
 from tritonrepo.pbtxt.items import become, number
@@ -44,7 +45,7 @@ DROPPED = {
 }
 
 
-@pytest.mark.parametrize(("dims", "places", "becomes"), DROPPED.values(), ids=DROPPED)
+@tabled(("dims", "places", "becomes"), DROPPED.values(), ids=DROPPED)
 def test_values_go_with_their_commas(dims: str, places: set[int], becomes: str) -> None:
     text, node = tensor(dims)
     field = node.get("dims")
@@ -66,7 +67,7 @@ NUMBERS = {
 }
 
 
-@pytest.mark.parametrize(("dims", "to", "becomes"), NUMBERS.values(), ids=NUMBERS)
+@tabled(("dims", "to", "becomes"), NUMBERS.values(), ids=NUMBERS)
 def test_only_the_numbers_that_differ_are_changed(dims: str, to: Sequence[int], becomes: str) -> None:
     text, node = tensor(dims)
     after = apply(text, number(node, "dims", to)).decode()

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from tests.speaking import Asked, Said, speaking
+from tests.tabled import tabled
 from tests.test_plain import hostile
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
@@ -206,7 +207,7 @@ DIFFER = {
 ONE = Diagnostic("r", Severity.ERROR, Span("m/config.pbtxt", 3, 1), "dims [ 3 ] at line 3", "Add it.", "m")
 
 
-@pytest.mark.parametrize("changes", DIFFER.values(), ids=DIFFER)
+@tabled("changes", DIFFER.values(), ids=DIFFER)
 def test_another_finding_has_another_fingerprint(changes: dict[str, Any]) -> None:
     assert fingerprints([ONE]) != fingerprints([replace(ONE, **changes)])
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Fix
 from tritonrepo.fixes import after
 from tritonrepo.fixes import applied as fixed
@@ -38,7 +38,7 @@ EDITS = {
 }
 
 
-@pytest.mark.parametrize(("text", "cuts", "becomes"), EDITS.values(), ids=EDITS)
+@tabled(("text", "cuts", "becomes"), EDITS.values(), ids=EDITS)
 def test_an_edit_changes_its_pair_alone(text: str, cuts: list[Cut], becomes: str) -> None:
     assert applied(text, cuts) == becomes
 
@@ -87,7 +87,7 @@ REPAIRS = {
 }
 
 
-@pytest.mark.parametrize(("text", "becomes", "safe"), REPAIRS.values(), ids=REPAIRS)
+@tabled(("text", "becomes", "safe"), REPAIRS.values(), ids=REPAIRS)
 def test_what_another_language_allows_becomes_json(text: str, becomes: str, safe: bool) -> None:  # noqa: FBT001
     found = repair(text)
     assert found is not None
@@ -99,7 +99,7 @@ def test_what_another_language_allows_becomes_json(text: str, becomes: str, safe
     assert repair(becomes) is None
 
 
-@pytest.mark.parametrize(
+@tabled(
     "text",
     [
         "",

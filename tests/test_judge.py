@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.pages import judged
+from tests.tabled import tabled
 from tritonrepo import repository
 from tritonrepo.diagnostics import State
 from tritonrepo.repository import Said, target
@@ -51,7 +50,7 @@ TAKEN = {
 }
 
 
-@pytest.mark.parametrize(("tree", "states"), TAKEN.values(), ids=TAKEN)
+@tabled(("tree", "states"), TAKEN.values(), ids=TAKEN)
 def test_what_crashes_or_hangs_the_server_takes_the_others_down(tree: dict[str, Entry], states: str) -> None:
     verdicts = judged(tree).verdicts
     assert " ".join(verdict.verdict.value for verdict in verdicts) == states
@@ -89,7 +88,7 @@ FIRST = {
 }
 
 
-@pytest.mark.parametrize(("config", "rule", "complete"), FIRST.values(), ids=FIRST)
+@tabled(("config", "rule", "complete"), FIRST.values(), ids=FIRST)
 def test_the_first_error_is_the_servers(config: str, rule: str, complete: bool) -> None:  # noqa: FBT001  a table's column
     tree = repository.read(models(m=config), target(Said("24.10", auto_complete=complete)))
     (verdict,) = judge(tree).verdicts

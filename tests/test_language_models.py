@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from scripts.update_language_models import SOURCE, TARGET, content
+from tests.tabled import tabled
 from tritonrepo.llm import known, read
 
 MODELS = json.loads(TARGET.read_text("utf-8"))["models"]
@@ -44,7 +45,7 @@ def test_a_wrong_source_is_reported(change: dict[str, Any], said: str) -> None:
         content({"what": "", "models": [model]})
 
 
-@pytest.mark.parametrize("model", MODELS, ids=[model["names"][0] for model in MODELS])
+@tabled("model", MODELS, ids=[model["names"][0] for model in MODELS])
 def test_the_weights_add_up_to_what_is_published(model: dict[str, Any]) -> None:
     for name in model["names"]:
         found = known(name)
@@ -68,7 +69,7 @@ def test_a_known_model_is_found_by_its_name_or_an_absolute_path_that_ends_in_it(
     assert known("models/meta-llama/Llama-3.1-70B-Instruct") is None
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("name", "facts"),
     [
         ("deepseek-ai/DeepSeek-V2-Lite", {"kv_lora_rank": 512, "rope_head_dim": 64, "dense_layers": 1, "plain": True}),
@@ -87,7 +88,7 @@ def test_each_kind_of_model_is_read(name: str, facts: dict[str, Any]) -> None:
     assert {key: getattr(found, key) for key in facts} == facts
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("change", "facts"),
     [
         ({}, {"kv_heads": 4, "head_dim": 16, "context": 0, "dtype": "float32", "plain": True}),
@@ -110,7 +111,7 @@ def test_a_key_of_the_config_counts(change: dict[str, Any], facts: dict[str, Any
     assert {key: getattr(found, key) for key in facts} == facts
 
 
-@pytest.mark.parametrize("value", [None, True, False, 0, -1, 1 << 80, 1.5, "", "8", [], [1], {}, {"a": 1}])
+@tabled("value", [None, True, False, 0, -1, 1 << 80, 1.5, "", "8", [], [1], {}, {"a": 1}])
 def test_a_value_of_any_type_is_survived(value: Any) -> None:  # noqa: ANN401
     keys = {key for model in MODELS for key in model["config"]} | {"dtype", "rope_parameters", "text_config"}
     for key in keys:
@@ -119,8 +120,6 @@ def test_a_value_of_any_type_is_survived(value: Any) -> None:  # noqa: ANN401
     assert read(dict.fromkeys(keys, value)) is None
 
 
-@pytest.mark.parametrize(
-    "key", ["architectures", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"]
-)
+@tabled("key", ["architectures", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"])
 def test_a_config_without_a_size_is_no_language_model(key: str) -> None:
     assert read({name: value for name, value in SMALL.items() if name != key}) is None

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.pages import DATA
+from tests.tabled import tabled
 from tritonrepo.llm import LanguageModel
 from tritonrepo.llm.advice import options
 from tritonrepo.llm.gpus import GIB, Range, behaviour, gpu, gpu_memory, gpus, linked, reported, version
@@ -90,7 +91,7 @@ def shared(name: str) -> Share:
     return share(model(CASES[name]), settings(CASES[name]), total(CASES[name]))
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "kv_gib" in case and "tokens" in case])
+@tabled("name", [name for name, case in CASES.items() if "kv_gib" in case and "tokens" in case])
 def test_tokens_of_the_cache_that_a_log_shows(name: str) -> None:
     case = CASES[name]
     stage = -(-case["config"]["layers"] // case.get("pp", 1))
@@ -111,7 +112,7 @@ def test_memory_that_a_refusal_asks_for(name: str) -> None:
     assert size * case["need_len"] / GIB == pytest.approx(case["need_gib"], rel=0.02)
 
 
-@pytest.mark.parametrize(
+@tabled(
     "name",
     [name for name, case in CASES.items() if {"total_gib", "weights_gib", "activation_gib", "kv_gib"} <= {*case}],
 )
@@ -136,7 +137,7 @@ def truth(name: str) -> float:
 JUDGED = sorted(CASES.keys() - UNNAMED)
 
 
-@pytest.mark.parametrize("name", JUDGED)
+@tabled("name", JUDGED)
 def test_the_range_holds_the_truth_from_model_gpu_and_flags_alone(name: str) -> None:
     found = shared(name)
     low, high = (bound / GIB for bound in found.cache)
@@ -214,7 +215,7 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize(("text", "memory"), SIZES.items(), ids=SIZES)
+@tabled(("text", "memory"), SIZES.items(), ids=SIZES)
 def test_memory_as_people_write_it(text: str, memory: int | None) -> None:
     assert gpu_memory(text) == memory
 
@@ -241,7 +242,7 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize(("name", "gib"), NAMES.items(), ids=NAMES)
+@tabled(("name", "gib"), NAMES.items(), ids=NAMES)
 def test_the_memory_of_a_gpu_by_its_name(name: str, gib: float | None) -> None:
     """A name that says another size than the table, or none where there are several, does not say it."""
     found = gpu(name)
@@ -278,7 +279,7 @@ WRITTEN = {
 }
 
 
-@pytest.mark.parametrize(("written", "method", "expected"), WRITTEN.values(), ids=WRITTEN)
+@tabled(("written", "method", "expected"), WRITTEN.values(), ids=WRITTEN)
 def test_bits_of_a_quantized_weight(written: dict[str, Any], method: str, expected: tuple[float, float]) -> None:
     found = LanguageModel("LlamaForCausalLM", "", 1, 1, 1, 1, 1, 1, 1, quantization=written)
     assert bits(found, method) == pytest.approx(expected)
@@ -295,7 +296,7 @@ LEFT = {
 }
 
 
-@pytest.mark.parametrize(("names", "expected"), LEFT.values(), ids=LEFT)
+@tabled(("names", "expected"), LEFT.values(), ids=LEFT)
 def test_layers_that_a_checkpoint_leaves_in_16_bits(names: object, expected: tuple[float, float]) -> None:
     written = {"quant_method": "fp8", "ignored_layers": names}
     sizes = replace(QWEN, layers=1, hidden=4, heads=4, kv_heads=2, head_dim=1, intermediate=9, quantization=written)
@@ -387,7 +388,7 @@ SPLITS = {
 }
 
 
-@pytest.mark.parametrize(("sizes", "rest_last", "layers"), SPLITS.values(), ids=SPLITS)
+@tabled(("sizes", "rest_last", "layers"), SPLITS.values(), ids=SPLITS)
 def test_layers_of_the_stages(sizes: tuple[int, int], rest_last: bool, layers: list[int]) -> None:  # noqa: FBT001
     """By vllm-project/vllm#13839: 94 layers on 4 stages were 23, 23, 23, 25, and are 23, 24, 24, 23."""
     found = stages(count(replace(QWEN, layers=sizes[0])), (1, sizes[1]), rest_last=rest_last)

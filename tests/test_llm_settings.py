@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo.llm import LanguageModel
 from tritonrepo.llm.config import read
 from tritonrepo.llm.gpus import GIB, Range, gpus
@@ -14,7 +15,7 @@ from tritonrepo.llm.settings import UnreadError, settings
 MODEL = LanguageModel("LlamaForCausalLM", "llama", 2, 64, 4, 2, 16, 128, 1000, context=4096)
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("key", "value", "doubt"),
     [
         ("num_gpu_blocks_override", 10, "num_gpu_blocks_override sets the cache"),
@@ -44,7 +45,7 @@ def test_what_makes_an_estimate_of_a_result(key: str, value: object, doubt: str 
     assert settings({key: value}, MODEL, "0.27.1", 80 * GIB).doubts == ((doubt,) if doubt else ())
 
 
-@pytest.mark.parametrize("device", ["cpu", "tpu", "xpu", "hpu", "neuron"])
+@tabled("device", ["cpu", "tpu", "xpu", "hpu", "neuron"])
 def test_what_is_no_gpu_needs_none(device: str) -> None:
     with pytest.raises(UnreadError, match="it does not run on a GPU"):
         settings({"device": device}, MODEL, "0.27.1", 80 * GIB)
@@ -67,7 +68,7 @@ VALUES: dict[str, tuple[dict[str, Any], str, object]] = {
 }
 
 
-@pytest.mark.parametrize(("value", "name", "expected"), VALUES.values(), ids=VALUES)
+@tabled(("value", "name", "expected"), VALUES.values(), ids=VALUES)
 def test_an_argument_becomes_a_setting(value: dict[str, Any], name: str, expected: object) -> None:
     assert getattr(settings(value, MODEL, "0.27.1", 80 * GIB), name) == expected
 

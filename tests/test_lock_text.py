@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import EXAMPLE
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.spec import lock_text
 from tritonrepo.spec.lock import Index, Lock, Pin, Version
@@ -163,7 +164,7 @@ ARCHES = {
 }
 
 
-@pytest.mark.parametrize(("file", "arch"), ARCHES.values(), ids=ARCHES)
+@tabled(("file", "arch"), ARCHES.values(), ids=ARCHES)
 def test_a_wheel_is_pinned_for_the_processor_of_its_tags(file: str, arch: str) -> None:
     assert Pin("1", file).arch == arch
 
@@ -247,7 +248,7 @@ ELSEWHERE = {
 """Lines of mistakes that are told at another one than the change is on; 0 for none."""
 
 
-@pytest.mark.parametrize(("name", "content", "says"), [(name, *row) for name, row in WRONG.items()], ids=WRONG)
+@tabled(("name", "content", "says"), [(name, *row) for name, row in WRONG.items()], ids=WRONG)
 def test_what_is_no_lock_is_told_with_its_line(name: str, content: tuple[str, int], says: str) -> None:
     with pytest.raises(Stop) as stop:
         lock_text.load(content[0].encode(), "a.lock")
@@ -276,7 +277,7 @@ WHOLLY_WRONG = {
 }
 
 
-@pytest.mark.parametrize(("content", "says"), WHOLLY_WRONG.values(), ids=WHOLLY_WRONG)
+@tabled(("content", "says"), WHOLLY_WRONG.values(), ids=WHOLLY_WRONG)
 def test_what_is_nothing_like_a_lock_is_told_in_one_short_line(content: bytes, says: str) -> None:
     with pytest.raises(Stop) as stop:
         lock_text.load(content, "l")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.pages import files, judged, loud, sections
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Fix
 from tritonrepo.fixes import after, applied
 from tritonrepo.pbtxt import parse
@@ -101,7 +102,7 @@ def test_what_can_be_repaired_mechanically_has_a_fix() -> None:
     assert set(MECHANICAL.split()) - set(FIXED) == set()
 
 
-@pytest.mark.parametrize("name", FIXED)
+@tabled("name", FIXED)
 def test_a_fix_mends_its_fault_and_nothing_else(name: str) -> None:
     options, bad = PAGES[name].get("Run with", ""), files(PAGES[name]["Bad"])
     good = mended(bad, options, name)

@@ -14,6 +14,7 @@ import yaml
 
 from scripts.update_releases import METRICS, metric_faults
 from tests.speaking import Said, plain, speaking
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server import metrics, statistics
 from tritonrepo.server.catalogue import catalogue, series
@@ -83,7 +84,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "found"), HOSTILE.values(), ids=HOSTILE)
+@tabled(("text", "found"), HOSTILE.values(), ids=HOSTILE)
 def test_texts_of_any_kind_are_read(text: str, found: dict[tuple[str, ...], float] | None) -> None:
     assert seen(text).values("inferences", "model", "version") == found
 
@@ -105,7 +106,7 @@ URLS = {
 }
 
 
-@pytest.mark.parametrize(("server", "url"), URLS.values(), ids=URLS)
+@tabled(("server", "url"), URLS.values(), ids=URLS)
 def test_where_the_metrics_are(server: Endpoint, url: str) -> None:
     assert server.metrics_url() == url
 
@@ -161,7 +162,7 @@ def test_statistics_between_two_looks() -> None:
     assert cached.shared == 0
 
 
-@pytest.mark.parametrize(
+@tabled(
     "answer",
     [
         {},
@@ -199,7 +200,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, dict[str, dict[str, object]]]], obje
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "said"), FAULTS.values(), ids=FAULTS)
+@tabled(("change", "said"), FAULTS.values(), ids=FAULTS)
 def test_a_metric_without_source_or_place_is_refused(
     change: Callable[[dict[str, dict[str, dict[str, object]]]], object], said: str
 ) -> None:

@@ -14,6 +14,8 @@ import pytest
 import triton_python_backend_utils as pb_utils
 from onnx_contract import Graph, ValueInfo
 
+from tests.tabled import tabled
+
 TYPES = {
     "tensor(bool)": "TYPE_BOOL", "tensor(double)": "TYPE_FP64", "tensor(float)": "TYPE_FP32",
     "tensor(float16)": "TYPE_FP16", "tensor(int16)": "TYPE_INT16", "tensor(int32)": "TYPE_INT32",
@@ -28,7 +30,7 @@ def argument(name: str, kind: str, shape: list[object]) -> Any:  # noqa: ANN401 
     return SimpleNamespace(name=name, type=kind, shape=shape)
 
 
-@pytest.mark.parametrize(("kind", "data_type"), TYPES.items(), ids=TYPES)
+@tabled(("kind", "data_type"), TYPES.items(), ids=TYPES)
 def test_each_type_of_onnx_is_one_of_triton(kind: str, data_type: str) -> None:
     assert onnx_contract.tensors([argument("x", kind, [])]) == {"x": ValueInfo(data_type, [])}
 
@@ -196,7 +198,7 @@ FITS: dict[str, tuple[dict[str, Any], Graph, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "of", "message"), FITS.values(), ids=FITS)
+@tabled(("given", "of", "message"), FITS.values(), ids=FITS)
 def test_a_configuration_fits_its_graph_or_is_refused_in_the_backends_words(
     given: dict[str, Any], of: Graph, message: str
 ) -> None:
@@ -225,7 +227,7 @@ SIZES: dict[str, tuple[dict[str, Any], Graph, tuple[int, bool, int]]] = {
 }
 
 
-@pytest.mark.parametrize(("given", "of", "found"), SIZES.values(), ids=SIZES)
+@tabled(("given", "of", "found"), SIZES.values(), ids=SIZES)
 def test_a_batch_size_is_completed_where_the_graph_has_a_batch(
     given: dict[str, Any], of: Graph, found: tuple[int, bool, int]
 ) -> None:
@@ -264,14 +266,14 @@ LEVELS = {-1: Level.ORT_ENABLE_BASIC, 0: Level.ORT_ENABLE_ALL, 1: Level.ORT_ENAB
           3: Level.ORT_ENABLE_ALL}  # fmt: skip
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@tabled("level", LEVELS)
 def test_triton_has_its_own_numbers_for_levels(level: int) -> None:
     """docs/user_guide/optimization.md; onnxruntime_backend, src/onnxruntime.cc."""
     assert onnx_session.graph_level({"optimization": {"graph": {"level": level}}}) == LEVELS[level]
     assert onnx_session.graph_level({}) == Level.ORT_ENABLE_ALL
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("text", "yes"),
     [("true", True), ("ON", True), ("1", True), ("False", False), ("off", False), ("0", False)],
 )

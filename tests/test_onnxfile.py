@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.graphs import Value, node, onnx_file
+from tests.tabled import tabled
 from tritonrepo.onnxfile import UNSEEN, BrokenError, External, Header, Tensor, external, header, used, wire
 from tritonrepo.tree import File, of_bytes, on_disk
 
@@ -133,7 +134,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("content", "why"), BROKEN.values(), ids=BROKEN)
+@tabled(("content", "why"), BROKEN.values(), ids=BROKEN)
 def test_what_is_no_model_is_an_error(content: bytes, why: str) -> None:
     with pytest.raises(BrokenError) as error:
         header(of_bytes(content))
@@ -305,9 +306,7 @@ def test_a_file_of_too_many_fields_is_not_looked_at_to_its_end(monkeypatch: pyte
     assert str(error.value).startswith(UNSEEN)
 
 
-@pytest.mark.parametrize(
-    "node", [b"\x0a\x01x\x0a", b"\x0a\x05x", b"\x0a\x80", b"\x0a\x01x\x2a\x04\x2a\x02\x08\x80", b"\x02\x00"]
-)
+@tabled("node", [b"\x0a\x01x\x0a", b"\x0a\x05x", b"\x0a\x80", b"\x0a\x01x\x2a\x04\x2a\x02\x08\x80", b"\x02\x00"])
 def test_a_node_that_its_fields_do_not_fill_is_an_error(node: bytes) -> None:
     for end in (b"", field(12, field(1, b"y"))):
         with pytest.raises(BrokenError):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.rules import RULES
@@ -67,7 +68,7 @@ CONTRADICTIONS = {
 }
 
 
-@pytest.mark.parametrize(("position", "words"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+@tabled(("position", "words"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_a_contradiction_names_the_rules(position: Position, words: str) -> None:
     with pytest.raises(Misdeclared, match=re.escape(words)):
         in_turn(rules({**dict(reversed(CHAIN.items())), "new": position}), STAGES)

@@ -16,6 +16,7 @@ from typing import Any, TextIO, cast
 import click
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo import cli
 from tritonrepo.cli import output, progress, root, run, stack, values
 from tritonrepo.cli.collecting import uncollected
@@ -227,7 +228,7 @@ SECONDS = {
 }
 
 
-@pytest.mark.parametrize(("kind", "written", "seconds"), SECONDS.values(), ids=SECONDS)
+@tabled(("kind", "written", "seconds"), SECONDS.values(), ids=SECONDS)
 def test_seconds_are_finite(kind: values.Seconds, written: str, seconds: float | None) -> None:
     if seconds is None:
         with pytest.raises(click.BadParameter):
@@ -287,7 +288,7 @@ SHOWN = {
 }
 
 
-@pytest.mark.parametrize(("select", "ignore", "verbose", "names"), SHOWN.values(), ids=SHOWN)
+@tabled(("select", "ignore", "verbose", "names"), SHOWN.values(), ids=SHOWN)
 def test_rules_are_shown_as_the_options_say(
     select: tuple[str, ...],
     ignore: tuple[str, ...],

@@ -12,6 +12,7 @@ import pytest
 from google.protobuf import json_format, text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from tests.tabled import tabled
 from tritonrepo import repository
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span
@@ -50,7 +51,7 @@ JOINED = {
 }
 
 
-@pytest.mark.parametrize(("chain", "joined"), JOINED.values(), ids=JOINED)
+@tabled(("chain", "joined"), JOINED.values(), ids=JOINED)
 def test_a_chain_is_joined_by_the_names_of_ports(chain: Sequence[str], joined: bool) -> None:  # noqa: FBT001
     assert (not wired([(role, PARTS[role]) for role in chain]).gaps) == joined
 
@@ -113,7 +114,7 @@ TYPES = {
 }
 
 
-@pytest.mark.parametrize(("port", "joined"), TYPES.values(), ids=TYPES)
+@tabled(("port", "joined"), TYPES.values(), ids=TYPES)
 def test_a_chain_is_joined_by_the_types_of_ports(port: Port, joined: bool) -> None:  # noqa: FBT001
     last = replace(PARTS["generator"], takes=(port,))
     chain = [(role, PARTS[role]) for role in ("embedder", "retriever")]
@@ -295,7 +296,7 @@ SAMPLING = [
 ]
 
 
-@pytest.mark.parametrize("name", SAMPLING)
+@tabled("name", SAMPLING)
 def test_a_sampling_parameter_is_taken_and_told_where_it_is_misspelt(name: str) -> None:
     """Fields of vLLM's SamplingParams, vllm/sampling_params.py of 0.10 and newer, and the backend's lora_name."""
     assert [*generating({}, {name: 1})] == []

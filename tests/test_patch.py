@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Create, Move, Remove
 from tritonrepo.fixes import Step, Write, after
 from tritonrepo.flows.patching import changes
@@ -110,7 +111,7 @@ SHOWN = {
 }
 
 
-@pytest.mark.parametrize(("step", "lines"), SHOWN.values(), ids=SHOWN)
+@tabled(("step", "lines"), SHOWN.values(), ids=SHOWN)
 def test_a_change_is_shown_as_git_shows_it(step: Step, lines: list[str]) -> None:
     tree: dict[str, Entry] = {"a b": of_bytes(b"1\n"), "w": of_bytes(b"\0"), "e": Directory(), "d/w": of_bytes(b"")}
     assert [*patch.lines(changes(tree, [step]))] == lines

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import random
 
-import pytest
-
+from tests.tabled import tabled
 from tritonrepo.pbtxt import Enum, Message, Parsed, parse
 from tritonrepo.pbtxt import faults as kinds
 
@@ -92,12 +91,12 @@ SCALARS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "value"), SCALARS, ids=[text for text, _ in SCALARS])
+@tabled(("text", "value"), SCALARS, ids=[text for text, _ in SCALARS])
 def test_values(text: str, value: object) -> None:
     assert understood(text).data(text.partition(":")[0]) == value
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("written", "value"),
     [
         ("5e-1", 0.5),
@@ -116,7 +115,7 @@ def test_floats(written: str, value: float) -> None:
     assert direct.number("minimum_slot_utilization") == value
 
 
-@pytest.mark.parametrize("written", ["true", "True", "t", "1", "01", "0x1"])
+@tabled("written", ["true", "True", "t", "1", "01", "0x1"])
 def test_true(written: str) -> None:
     assert (
         policy := understood(f"model_transaction_policy {{ decoupled: {written} }}").message("model_transaction_policy")
@@ -142,7 +141,7 @@ ACCEPTED = {
 }
 
 
-@pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED)
+@tabled("text", ACCEPTED.values(), ids=ACCEPTED)
 def test_accepted(text: str | bytes) -> None:
     understood(text)
 
@@ -450,7 +449,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "rule", "place", "server", "says"), FAULTS.values(), ids=FAULTS)
+@tabled(("text", "rule", "place", "server", "says"), FAULTS.values(), ids=FAULTS)
 def test_faults(text: str, rule: str, place: tuple[int, int], server: str, says: str) -> None:
     fault = read(text).faults[0]
     assert (fault.rule, (fault.line, fault.column)) == (rule, place)
@@ -471,7 +470,7 @@ SEVERAL = {
 }
 
 
-@pytest.mark.parametrize(("text", "lines"), SEVERAL.values(), ids=SEVERAL)
+@tabled(("text", "lines"), SEVERAL.values(), ids=SEVERAL)
 def test_reading_goes_on_after_a_fault(text: str, lines: list[int]) -> None:
     parsed = read(text)
     assert [fault.line for fault in parsed.faults] == lines
@@ -515,7 +514,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@tabled("text", HOSTILE.values(), ids=HOSTILE)
 def test_no_bytes_raise(text: bytes) -> None:
     parsed = read(text)
     assert bool(parsed.faults) == bool(parsed.log)

@@ -18,6 +18,7 @@ from google.protobuf.message import Message as ProtobufMessage
 from tests.pbtxt_descriptors import descriptor_set, message_class
 from tests.pbtxt_texts import RELEASE, text
 from tests.protoc import Verdict, verdicts
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Stop
 from tritonrepo.pbtxt import Parsed, convert, parse
 from tritonrepo.pbtxt.schema import model_config
@@ -122,7 +123,7 @@ PYTHON_ACCEPTS = {
 }
 
 
-@pytest.mark.parametrize("written", PYTHON_REFUSES.values(), ids=PYTHON_REFUSES)
+@tabled("written", PYTHON_REFUSES.values(), ids=PYTHON_REFUSES)
 def test_python_protobuf_refuses_what_the_server_reads(written: str) -> None:
     assert not parse(written.encode(), RELEASE).faults
     assert not python_reads(written)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo.pbtxt import Enum, Message, Scalar, parse, parser
 from tritonrepo.pbtxt.nodes import walk
 from tritonrepo.pbtxt.schema import messages, model_config
@@ -142,7 +143,7 @@ COMMENTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "comments"), COMMENTS.values(), ids=COMMENTS)
+@tabled(("text", "comments"), COMMENTS.values(), ids=COMMENTS)
 def test_the_comments_of_a_field_touch_it(text: str, comments: list[str]) -> None:
     assert (field := root_of(text).get("name"))
     assert field.comments == comments
@@ -173,7 +174,7 @@ SERVER = {
 }
 
 
-@pytest.mark.parametrize(("text", "place"), SERVER.values(), ids=SERVER)
+@tabled(("text", "place"), SERVER.values(), ids=SERVER)
 def test_the_servers_columns_count_bytes_and_tab_stops_of_eight(text: str, place: str) -> None:
     line, column, words = parse(f"{text} ? 1".encode(), RELEASE).log[0].split(":", 2)
     assert words == ' Message type "inference.ModelConfig" has no field named "foo".'
@@ -222,7 +223,7 @@ REST = {
 }
 
 
-@pytest.mark.parametrize(("text", "places"), REST.values(), ids=REST)
+@tabled(("text", "places"), REST.values(), ids=REST)
 def test_reading_resumes_after_what_is_wrong(text: str, places: list[tuple[int, int]]) -> None:
     assert [(each.line, each.column) for each in parse(text.encode(), RELEASE).faults] == places
 

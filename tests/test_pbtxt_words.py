@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
+from tests.tabled import tabled
 from tritonrepo.pbtxt import parse
 
 RELEASE = "24.10"
@@ -647,7 +646,7 @@ TABLES = {
 ROWS = {f"{table}: {name}": row for table, rows in TABLES.items() for name, row in rows.items()}
 
 
-@pytest.mark.parametrize(("text", "place", "message", "hint"), ROWS.values(), ids=ROWS)
+@tabled(("text", "place", "message", "hint"), ROWS.values(), ids=ROWS)
 def test_each_fault_is_told_with_its_place_and_the_next_step(text: str, place: str, message: str, hint: str) -> None:
     assert said(text)[0] == (place, message, hint)
 
@@ -669,7 +668,7 @@ PAIRS = {
 }
 
 
-@pytest.mark.parametrize(("text", "write"), PAIRS.values(), ids=PAIRS)
+@tabled(("text", "write"), PAIRS.values(), ids=PAIRS)
 def test_a_map_written_as_json_is_told_as_protobuf_text(text: str, write: str) -> None:
     (_, _, hint), *others = said(text)
     assert hint == f"Write `{write}`, one for each pair."
@@ -703,7 +702,7 @@ MEANT = {
 }
 
 
-@pytest.mark.parametrize(("text", "hint"), MEANT.values(), ids=MEANT)
+@tabled(("text", "hint"), MEANT.values(), ids=MEANT)
 def test_a_plain_value_is_told_as_the_message_that_is_meant(text: str, hint: str) -> None:
     assert said(text)[0][2] == hint
 
@@ -717,7 +716,7 @@ WHOLE = {
 }
 
 
-@pytest.mark.parametrize(("text", "line"), WHOLE.values(), ids=WHOLE)
+@tabled(("text", "line"), WHOLE.values(), ids=WHOLE)
 def test_a_file_in_another_language_is_one_fault(text: str, line: str) -> None:
     (place, _, hint), *others = said(text)
     assert (place[:3], others) == ("1:1", [])
@@ -749,7 +748,7 @@ TEMPLATES = {
 }
 
 
-@pytest.mark.parametrize(("text", "messages", "hint"), TEMPLATES.values(), ids=TEMPLATES)
+@tabled(("text", "messages", "hint"), TEMPLATES.values(), ids=TEMPLATES)
 def test_a_template_is_one_fault_next_to_those_that_it_does_not_cause(
     text: str, messages: list[str], hint: str
 ) -> None:
@@ -784,7 +783,7 @@ COMMAS = {
 }
 
 
-@pytest.mark.parametrize(("text", "words"), COMMAS.values(), ids=COMMAS)
+@tabled(("text", "words"), COMMAS.values(), ids=COMMAS)
 def test_the_server_wants_another_value_after_a_comma(text: str, words: str) -> None:
     """Source: protobuf v21, text_format.cc, ConsumeField, which reads a value after each comma."""
     assert parse(text.encode(), "24.11").log == (words,)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.pbtxt_descriptors import message_class
 from tests.pbtxt_texts import RELEASE, text
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Stop
 from tritonrepo.pbtxt import Enum, Message, convert, editor, parse
 from tritonrepo.pbtxt.editor import Edit
@@ -117,7 +118,7 @@ def test_the_canonical_form() -> None:
     )
 
 
-@pytest.mark.parametrize("value", [math.inf, -math.inf, -0.0, 3.4028234663852886e38, 1.401298464324817e-45])
+@tabled("value", [math.inf, -math.inf, -0.0, 3.4028234663852886e38, 1.401298464324817e-45])
 def test_odd_floats_are_written_so_that_they_are_read(value: float) -> None:
     root = parse(
         to_text({"sequence_batching": {"direct": {"minimum_slot_utilization": value}}}, KIND).encode(), RELEASE
@@ -187,7 +188,7 @@ INSERTED = {
 }
 
 
-@pytest.mark.parametrize(("hand", "name", "value", "old", "new"), INSERTED.values(), ids=INSERTED)
+@tabled(("hand", "name", "value", "old", "new"), INSERTED.values(), ids=INSERTED)
 def test_a_field_is_inserted(hand: str, name: str, value: Value, old: str, new: str) -> None:
     inserted = edited(hand, editor.insert(root_of(hand), name, value))
     if name == "dynamic_batching":
@@ -263,7 +264,7 @@ SHORTEST = {
 }
 
 
-@pytest.mark.parametrize("written", SHORTEST.values(), ids=SHORTEST)
+@tabled("written", SHORTEST.values(), ids=SHORTEST)
 def test_a_float_is_written_with_the_fewest_digits_that_are_read_as_it(written: str) -> None:
     """As `struct` rounds to 32 bits; nine digits are enough for any of them (IEEE 754, FLT_DECIMAL_DIG)."""
     (value,) = struct.unpack("f", struct.pack("f", float(written)))
@@ -289,7 +290,7 @@ ROUNDED = {
 }
 
 
-@pytest.mark.parametrize(("value", "rounded"), ROUNDED.values(), ids=ROUNDED)
+@tabled(("value", "rounded"), ROUNDED.values(), ids=ROUNDED)
 def test_a_double_becomes_the_float_that_protobuf_makes_of_it(value: float, rounded: float) -> None:
     """Source: protobuf v21, io/strtod.cc, SafeDoubleToFloat."""
     assert single(value) == rounded
@@ -307,7 +308,7 @@ QUOTED = {
 }
 
 
-@pytest.mark.parametrize(("text", "literal"), QUOTED.values(), ids=QUOTED)
+@tabled(("text", "literal"), QUOTED.values(), ids=QUOTED)
 def test_a_string_is_quoted(text: str, literal: str) -> None:
     assert quoted(text) == literal
 
@@ -430,7 +431,7 @@ PUT = {
 }
 
 
-@pytest.mark.parametrize(("hand", "becomes"), PUT.values(), ids=PUT)
+@tabled(("hand", "becomes"), PUT.values(), ids=PUT)
 def test_a_field_is_put_where_the_text_has_room(hand: str, becomes: str) -> None:
     assert edited(hand, editor.put(root_of(hand), "max_batch_size", 3)) == becomes
 
@@ -457,7 +458,7 @@ REMOVED = {
 }
 
 
-@pytest.mark.parametrize(("hand", "becomes"), REMOVED.values(), ids=REMOVED)
+@tabled(("hand", "becomes"), REMOVED.values(), ids=REMOVED)
 def test_a_field_is_removed(hand: str, becomes: str) -> None:
     field = root_of(hand).get("backend")
     assert field
@@ -489,7 +490,7 @@ SEVERAL = {
 }
 
 
-@pytest.mark.parametrize(("places", "items", "becomes"), SEVERAL.values(), ids=SEVERAL)
+@tabled(("places", "items", "becomes"), SEVERAL.values(), ids=SEVERAL)
 def test_items_are_removed_with_their_commas(places: set[int], items: str, becomes: str) -> None:
     hand = f"input {{ dims: {items} }}"
     dims = root_of(hand).messages("input")[0].get("dims")

@@ -17,6 +17,7 @@ import pytest
 from tests.processes import unmeasured
 from tests.servers.s3 import S3Server
 from tests.speaking import Asked, Said, plain, speaking, streamed
+from tests.tabled import tabled
 from tests.test_cli import raising
 from tritonrepo.cli import output, root, run
 from tritonrepo.cli.asking import ask
@@ -194,7 +195,7 @@ SHOWN = {
 }
 
 
-@pytest.mark.parametrize(("text", "shown"), SHOWN.items())
+@tabled(("text", "shown"), SHOWN.items())
 def test_what_is_no_password_is_shown(text: str, shown: str) -> None:
     assert str(fatal("r", "f", text)) == f"f: fatal: {shown} [r]"
     assert json.loads(report_json.dumps({"a": [text]})) == {"a": [shown]}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.ending import Stuck, ending
 from tests.pumped import Used, texts, used
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Span
 from tritonrepo.spec.compose import interpolate
 from tritonrepo.spec.nodes import Scalar
@@ -45,7 +44,7 @@ def test_variables_that_nobody_closes_are_read_once() -> None:
         assert interpolate(Scalar(Span("f"), f"{text}$${{", "str"), {}) == Scalar(Span("f"), f"{text}${{", "str")
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("key", "plain"),
     [
         ("m/1/" + "/".join(["a" * 200] * 4) + "/...", False),

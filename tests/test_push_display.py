@@ -18,6 +18,7 @@ from rich.live import Live
 
 from tests.processes import unmeasured
 from tests.pushes import repository
+from tests.tabled import tabled
 from tests.terminal import on_terminal
 from tritonrepo.cli import output
 from tritonrepo.cli.display import Display, displayed
@@ -90,7 +91,7 @@ class Clock:
         return self.now
 
 
-@pytest.mark.parametrize(("steps", "line"), LINES.values(), ids=LINES)
+@tabled(("steps", "line"), LINES.values(), ids=LINES)
 def test_the_line_says_what_is_done_and_how_long_it_still_takes(steps: Sequence[Step], line: str) -> None:
     clock = Clock()
     status = Status("comparing", clock)

@@ -16,6 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.pushes import push
+from tests.tabled import tabled
 from tests.test_push_nest import NESTED, repository
 from tests.test_push_plan import STEP, after, at_once, contents
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
@@ -296,7 +297,7 @@ CASES: dict[str, tuple[Revision, Revision, str, str]] = {
 """The old and the new revision; the pipelines that are refused; those that move at the switch, in their turns."""
 
 
-@pytest.mark.parametrize(("before", "now", "wrong", "order"), CASES.values(), ids=CASES)
+@tabled(("before", "now", "wrong", "order"), CASES.values(), ids=CASES)
 def test_a_pipeline_is_refused_where_no_turn_helps(before: Revision, now: Revision, wrong: str, order: str) -> None:
     made = plan(tree(now), tree(before), "r")
     assert not others(made)

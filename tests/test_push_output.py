@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.pushes import CODE, push, repository
+from tests.tabled import tabled
 from tests.test_json import checked
 from tritonrepo.cli import run
 from tritonrepo.cli.display import Display
@@ -155,7 +156,7 @@ SUMMARIES = {
 }
 
 
-@pytest.mark.parametrize(("written", "seconds", "line"), SUMMARIES.values(), ids=SUMMARIES)
+@tabled(("written", "seconds", "line"), SUMMARIES.values(), ids=SUMMARIES)
 def test_the_closing_line_counts(written: Written, seconds: float, line: str) -> None:
     assert published.summary("u", written, Revision(number=3), seconds).endswith(line)
 

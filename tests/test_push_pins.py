@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.pushes import CODE, LEAF, push, repository
+from tests.tabled import tabled
 from tritonrepo.repository import target
 from tritonrepo.sync.pinning import pinned
 from tritonrepo.sync.push import plan
@@ -32,7 +33,7 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize(("before", "after"), TEXTS.values(), ids=TEXTS)
+@tabled(("before", "after"), TEXTS.values(), ids=TEXTS)
 def test_a_config_names_what_it_serves_and_keeps_every_other_byte(before: str, after: str | None) -> None:
     tree: dict[str, Entry] = {"m/config.pbtxt": of_text(before), "m/1/model.py": of_text(CODE), "m/2": Directory()}
     found = pinned(tree, target())

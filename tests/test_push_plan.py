@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tabled import tabled
 from tritonrepo.shared import directory, named
 from tritonrepo.sync.gating import OUT, Released, serving
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put
@@ -605,7 +606,7 @@ REFUSED: dict[str, tuple[dict[str, Entry], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("more", "message"), REFUSED.values(), ids=REFUSED)
+@tabled(("more", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_is_unsafe_is_refused_before_anything_is_sent(more: dict[str, Entry], message: str) -> None:
     have = {**repository(1, 1), "lone/7/model.py": of_text("old")}
     made = plan({**repository(1, 1), **more}, have, "r")
@@ -613,7 +614,7 @@ def test_what_is_unsafe_is_refused_before_anything_is_sent(more: dict[str, Entry
     assert not made
 
 
-@pytest.mark.parametrize("character", [*"+=@,:;%&?*#~!()[]{}'\"\\ \té\n"])
+@tabled("character", [*"+=@,:;%&?*#~!()[]{}'\"\\ \té\n"])
 def test_a_path_has_only_characters_that_triton_reads_in_a_uri(character: str) -> None:
     path = f"lone/1/a{character}b"
     made = plan({**repository(1, 1), path: of_text("x")}, {}, "r")
@@ -676,7 +677,7 @@ NAMED: dict[str, tuple[str, set[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("settings", "tops"), NAMED.values(), ids=NAMED)
+@tabled(("settings", "tops"), NAMED.values(), ids=NAMED)
 def test_settings_name_what_a_version_shares(settings: str, tops: set[str]) -> None:
     assert named(of_text(settings)) == tops
 

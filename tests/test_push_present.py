@@ -10,6 +10,7 @@ import pytest
 from tests.ending import ending
 from tests.pushes import LEAF, TOP
 from tests.speaking import Asked, Said, index, plain, speaking
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Stop
 from tritonrepo.repository import read, target
 from tritonrepo.server.client import Client
@@ -100,7 +101,7 @@ STATES: dict[str, tuple[States, set[str], dict[str, str], float]] = {
 }
 
 
-@pytest.mark.parametrize(("states", "awaited", "broken", "seconds"), STATES.values(), ids=STATES)
+@tabled(("states", "awaited", "broken", "seconds"), STATES.values(), ids=STATES)
 def test_what_is_broken_is_told_from_what_is_only_slow(
     states: States, awaited: set[str], broken: dict[str, str], seconds: float
 ) -> None:
@@ -224,7 +225,7 @@ BROKEN: dict[str, tuple[States, There, dict[str, str], float]] = {
 }
 
 
-@pytest.mark.parametrize(("states", "repository", "broken", "seconds"), BROKEN.values(), ids=BROKEN)
+@tabled(("states", "repository", "broken", "seconds"), BROKEN.values(), ids=BROKEN)
 def test_why_a_model_is_broken_is_told(
     states: States, repository: There, broken: dict[str, str], seconds: float
 ) -> None:
@@ -263,7 +264,7 @@ UNSETTLED: dict[str, tuple[States, There, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("states", "repository", "message"), UNSETTLED.values(), ids=UNSETTLED)
+@tabled(("states", "repository", "message"), UNSETTLED.values(), ids=UNSETTLED)
 def test_what_may_still_change_is_not_called_broken_when_time_is_up(
     states: States, repository: There, message: str
 ) -> None:
@@ -371,7 +372,7 @@ WAYS: dict[str, tuple[list[Present], Change, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("presents", "made", "message"), WAYS.values(), ids=WAYS)
+@tabled(("presents", "made", "message"), WAYS.values(), ids=WAYS)
 def test_a_push_that_would_be_in_vain_or_do_harm_is_stopped_and_no_other(
     presents: list[Present], made: Change, message: str
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.memory import Memory
 from tests.pushes import beside, repository
+from tests.tabled import tabled
 from tritonrepo.flows.events import Event
 from tritonrepo.flows.push import apply_push, plan_push
 from tritonrepo.flows.workspace import Workspace
@@ -61,7 +62,7 @@ def in_part(file: File) -> None:
 READS: list[Callable[[File], None]] = [in_pieces, in_parts, again, verified_on_the_way, in_part]
 
 
-@pytest.mark.parametrize("reads", READS)
+@tabled("reads", READS)
 def test_bytes_are_counted_once_however_the_store_reads_them(reads: Callable[[File], None]) -> None:
     class Reading(Memory):
         def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:

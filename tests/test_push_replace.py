@@ -13,6 +13,7 @@ import pytest
 
 from tests.pushes import push, repository, stored
 from tests.speaking import Said, speaking
+from tests.tabled import tabled
 from tests.test_push_plan import config, engine, told
 from tests.test_push_plan import repository as models
 from tritonrepo.cli import run
@@ -117,7 +118,7 @@ ENGINES: dict[str, tuple[Tree, Tree, Mapping[str, str], list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("want", "have", "switches", "phases"), ENGINES.values(), ids=ENGINES)
+@tabled(("want", "have", "switches", "phases"), ENGINES.values(), ids=ENGINES)
 def test_what_is_replaced_is_vllm_and_what_the_stack_says(
     want: Tree, have: Tree, switches: Mapping[str, str], phases: list[str]
 ) -> None:

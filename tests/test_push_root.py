@@ -11,6 +11,7 @@ from tests.memory import Memory
 from tests.pushes import own_files, push, repository, stored
 from tests.servers.gcs import GCSServer
 from tests.servers.s3 import S3Server
+from tests.tabled import tabled
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows.push import USUAL
@@ -111,7 +112,7 @@ UNFIT = {
 }
 
 
-@pytest.mark.parametrize(("uri", "record", "said"), UNFIT.values(), ids=UNFIT)
+@tabled(("uri", "record", "said"), UNFIT.values(), ids=UNFIT)
 def test_a_record_cannot_be_in_its_repository_or_in_another_store(uri: str, record: str, said: str) -> None:
     with pytest.raises(Stop, match=said):
         open_place(uri, record)
@@ -205,7 +206,7 @@ def test_the_root_of_a_bucket_that_has_other_repositories_is_refused() -> None:
     assert "the record of another repository is in this one: prod.tritonrepo/release.json" in told(stop)
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("there", "record", "fits"),
     {
         "a repository with a record": ("prod.tritonrepo/release.json", "prod", False),
@@ -269,7 +270,7 @@ SPELT = {
 }
 
 
-@pytest.mark.parametrize(("uri", "spelt"), SPELT.items(), ids=SPELT)
+@tabled(("uri", "spelt"), SPELT.items(), ids=SPELT)
 def test_a_place_is_named_in_one_way(uri: str, spelt: str) -> None:
     assert str(located(uri)) == str(located(spelt)) == spelt
 

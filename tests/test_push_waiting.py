@@ -13,6 +13,7 @@ from tests.ending import ending
 from tests.pushes import LEAF, hearing
 from tests.pushes import push as pushed
 from tests.speaking import Asked, Said, Speaking, index, plain, speaking
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows import watching
 from tritonrepo.flows.prepared import Seen
@@ -109,7 +110,7 @@ WAITS: dict[str, tuple[list[Index | int], bool, float, str]] = {
 }
 
 
-@pytest.mark.parametrize(("indexes", "before", "seconds", "reason"), WAITS.values(), ids=WAITS)
+@tabled(("indexes", "before", "seconds", "reason"), WAITS.values(), ids=WAITS)
 def test_a_version_that_stays_is_waited_for_until_it_is_refused_anew(
     indexes: list[Index | int],
     before: bool,  # noqa: FBT001  a table's column

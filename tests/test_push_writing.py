@@ -14,6 +14,7 @@ import pytest
 
 from tests.memory import Memory, tag_of
 from tests.pushes import hearing
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Late, Send, Tag, Write
@@ -143,7 +144,7 @@ FOUND: dict[str, tuple[dict[str, bytes], Write, str]] = {
 }
 
 
-@pytest.mark.parametrize(("there", "write", "content"), FOUND.values(), ids=FOUND)
+@tabled(("there", "write", "content"), FOUND.values(), ids=FOUND)
 def test_what_is_found_instead_is_right_only_if_it_is_what_was_sent(
     there: dict[str, bytes], write: Write, content: str
 ) -> None:
@@ -320,7 +321,7 @@ LOSSES: dict[str, tuple[Callable[[Memory], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "path"), LOSSES.values(), ids=LOSSES)
+@tabled(("change", "path"), LOSSES.values(), ids=LOSSES)
 def test_what_a_push_wrote_and_saw_is_verified_after_each_phase(change: Callable[[Memory], object], path: str) -> None:
     store = Memory(r__m__1__a=b"old", r__m__b=b"old", r__n__a=b"old")
     have = store.scan("r")

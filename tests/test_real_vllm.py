@@ -21,6 +21,7 @@ from vllm_process import in_session
 from vllm_worker import converted, engine_arguments
 
 from tests.processes import alive
+from tests.tabled import tabled
 from tests.tensors import request
 from tests.test_backend_vllm import FINAL, sent, told
 from tritonrepo.cli import run
@@ -233,7 +234,7 @@ def test_arguments_of_gpus_adapters_and_the_hub_are_left_out() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("value", "kind", "found"),
     [
         ("3", "int", 3),

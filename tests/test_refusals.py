@@ -13,6 +13,7 @@ from obstore import exceptions as bulk
 from obstore import put
 from obstore.store import MemoryStore
 
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import open_store, s3
 from tritonrepo.stores.s3_refusals import Busy, busy, conditions, explained
@@ -124,7 +125,7 @@ SAID: dict[str, tuple[Exception, str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("error", "message", "hint"), SAID.values(), ids=SAID)
+@tabled(("error", "message", "hint"), SAID.values(), ids=SAID)
 def test_a_refusal_is_one_message_with_the_next_step(error: Exception, message: str, hint: str) -> None:
     with pytest.raises(Stop) as stop, explained("s3://b/r", "read"):
         raise error
@@ -153,7 +154,7 @@ CONDITIONS: dict[str, type[Exception]] = {
 }
 
 
-@pytest.mark.parametrize(("code", "kind"), CONDITIONS.items(), ids=CONDITIONS)
+@tabled(("code", "kind"), CONDITIONS.items(), ids=CONDITIONS)
 def test_a_reply_to_a_condition_is_told_apart_from_other_refusals(code: str, kind: type[Exception]) -> None:
     with pytest.raises(kind), conditions("r/a"):
         raise refused(code)
@@ -211,13 +212,13 @@ def plain(key: str) -> bool:
     return bool(s3.PLAIN_KEY.fullmatch(key))
 
 
-@pytest.mark.parametrize("key", PLAIN)
+@tabled("key", PLAIN)
 def test_a_plain_key_is_written_in_bulk(key: str) -> None:
     assert s3.PLAIN_KEY.fullmatch(key)
     assert kept(key)
 
 
-@pytest.mark.parametrize("key", ODD)
+@tabled("key", ODD)
 def test_an_odd_key_is_not_written_in_bulk(key: str) -> None:
     assert not s3.PLAIN_KEY.fullmatch(key)
 

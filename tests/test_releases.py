@@ -15,6 +15,7 @@ import yaml
 
 from scripts.update_releases import DATA, SOURCE, data
 from tests.pages import files, judged, sections
+from tests.tabled import tabled
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span
 from tritonrepo.releases import RELEASES, newest, runnable
@@ -44,7 +45,7 @@ def test_data_and_source_agree() -> None:
         assert path.read_text("utf-8") == content, "python -m scripts.update_releases"
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("change", "said"),
     [
         (
@@ -99,7 +100,7 @@ def test_every_difference_is_asked_for() -> None:
     assert not unasked, f"no code asks release.has({' or '.join(map(repr, unasked))})"
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("fact", "without", "has"),
     [
         ("configs-by-name", "24.04", "24.05"),

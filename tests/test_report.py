@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo.cli import results as smoke_results
 from tritonrepo.diagnostics import Diagnostic, Fix, Replacement, Severity, Span, State, Unseen, Verdict
 from tritonrepo.report import json as report_json
@@ -59,7 +60,7 @@ EXCERPTS: dict[str, tuple[Span, Sequence[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("at", "lines", "excerpt"), EXCERPTS.values(), ids=EXCERPTS)
+@tabled(("at", "lines", "excerpt"), EXCERPTS.values(), ids=EXCERPTS)
 def test_a_finding_shows_its_line(at: Span, lines: Sequence[str], excerpt: list[str]) -> None:
     head, *rest = shown(found(at=at), *lines)
     assert head == f"{at}: error: a fault [a-rule]"
@@ -92,7 +93,7 @@ SUMMARIES = {
 }
 
 
-@pytest.mark.parametrize(("severities", "models", "ignored", "line"), SUMMARIES.values(), ids=SUMMARIES)
+@tabled(("severities", "models", "ignored", "line"), SUMMARIES.values(), ids=SUMMARIES)
 def test_the_closing_line_counts(severities: list[str], models: int, ignored: int, line: str) -> None:
     diagnostics = tuple(found(Severity(each)) for each in severities)
     assert text.summary(Checked(diagnostics, (Verdict("m", State.READY),) * models, ignored)) == line
@@ -162,7 +163,7 @@ PLANS: dict[str, tuple[list[Action], tuple[str, ...], str]] = {
 }
 
 
-@pytest.mark.parametrize(("actions", "kept", "lines"), PLANS.values(), ids=PLANS)
+@tabled(("actions", "kept", "lines"), PLANS.values(), ids=PLANS)
 def test_a_plan_has_a_line_for_each_action_and_counts(actions: list[Action], kept: tuple[str, ...], lines: str) -> None:
     assert plan.lines(actions, "out", kept) == lines
 
@@ -180,7 +181,7 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize(("size", "told"), SIZES.items(), ids=map(str, SIZES))
+@tabled(("size", "told"), SIZES.items(), ids=map(str, SIZES))
 def test_bytes_have_a_unit_that_people_read(size: int, told: str) -> None:
     assert plan.lines([put("m/a", size)], "out").endswith(f"out: 1 to write ({told}), 0 to delete")
 
@@ -305,7 +306,7 @@ JSON = {
 }
 
 
-@pytest.mark.parametrize(("value", "written"), JSON.values(), ids=JSON)
+@tabled(("value", "written"), JSON.values(), ids=JSON)
 def test_json_is_safe_everywhere_in_a_document(value: str, written: str) -> None:
     assert report_json.dumps(value) == written
     assert report_json.dumps({"b": [(value,)], "a": 1}) == (
@@ -431,7 +432,7 @@ NAMED = {
 }
 
 
-@pytest.mark.parametrize(("words", "names"), NAMED.values(), ids=NAMED)
+@tabled(("words", "names"), NAMED.values(), ids=NAMED)
 def test_names_are_found_by_whole_words(words: str, names: list[str]) -> None:
     assert [entry.name for entry in named(words)] == names
 

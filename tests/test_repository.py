@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo.pbtxt import parse
 from tritonrepo.repository import CONFIG_BYTES, Model, Said, read, target
 from tritonrepo.repository.versions import selected, versions
@@ -59,7 +60,7 @@ POLICIES = {
 }
 
 
-@pytest.mark.parametrize(("text", "served"), POLICIES.values(), ids=POLICIES)
+@tabled(("text", "served"), POLICIES.values(), ids=POLICIES)
 def test_a_policy_selects(text: str, served: tuple[int, ...]) -> None:
     policy = parse(text.encode(), "24.10").root.message("version_policy")
     assert selected({10, 2, 1}, policy) == served
@@ -114,7 +115,7 @@ PATHS = {
 }
 
 
-@pytest.mark.parametrize(("root", "path", "joined"), PATHS.values(), ids=PATHS)
+@tabled(("root", "path", "joined"), PATHS.values(), ids=PATHS)
 def test_the_servers_texts_join_paths(root: str, path: str, joined: str) -> None:
     assert read({"m": Directory()}, target(Said("24.10")), root).models["m"].on_server(path) == joined
 

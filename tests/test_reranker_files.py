@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.graphs import Value, node, onnx_file
+from tests.tabled import tabled
 from tests.test_rerankers import REFERENCES, expected, session
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Severity, Span, Stop
@@ -113,7 +114,7 @@ def wanted(label: str | None = None, activation: str | None = None) -> Wanted:
     return Wanted(label, activation, LABEL_AT, ACTIVATION_AT, AT)
 
 
-@pytest.mark.parametrize(("names", "said", "expected"), SCORES.values(), ids=SCORES)
+@tabled(("names", "said", "expected"), SCORES.values(), ids=SCORES)
 def test_the_score_is_what_the_models_own_files_say(
     names: list[str], said: Mapping[str, Mapping[str, Any]], expected: Relevance
 ) -> None:
@@ -188,7 +189,7 @@ UNCLEAR: dict[str, tuple[Wanted, list[str], str | None, tuple[Span, str, str]]] 
 }
 
 
-@pytest.mark.parametrize(("asked", "names", "function", "told"), UNCLEAR.values(), ids=UNCLEAR)
+@tabled(("asked", "names", "function", "told"), UNCLEAR.values(), ids=UNCLEAR)
 def test_a_score_that_is_not_clear_is_told(
     asked: Wanted, names: list[str], function: str | None, told: tuple[Span, str, str]
 ) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.memory import Memory, tag_of
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Stop
 from tritonrepo.stores.store import Stored, Tag
 from tritonrepo.sync import revision as revisions
@@ -71,7 +72,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("content", WRONG.values(), ids=WRONG)
+@tabled("content", WRONG.values(), ids=WRONG)
 def test_what_is_not_a_record_is_told_with_its_place(content: bytes) -> None:
     store = Memory()
     store.objects = {"prod.tritonrepo/release.json": content}

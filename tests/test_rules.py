@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.pages import NEEDED, OPTIONAL, REST, files, judged, loud, normal, said, sections
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt.schema import messages, model_config
 from tritonrepo.report.pages import title
@@ -21,7 +20,7 @@ from tritonrepo.tree import File, of_bytes
 INDEX = Path(__file__).parents[1] / "docs" / "rules.md"
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@tabled("rule", RULES.values(), ids=RULES)
 def test_page(rule: Rule) -> None:
     page = sections(rule.page)
     found = tuple(name for name in page if name not in OPTIONAL)
@@ -84,7 +83,7 @@ NEED_NO_CONFIG = [
 ]
 
 
-@pytest.mark.parametrize("name", NEED_NO_CONFIG)
+@tabled("name", NEED_NO_CONFIG)
 def test_what_needs_no_config_is_found_beside_a_broken_one(name: str) -> None:
     rule = RULES[name]
     page = sections(rule.page)

@@ -15,6 +15,7 @@ from boto3.session import Session
 
 from tests.fake_store import Fake, Then, Told
 from tests.proxy import Reply, Request, proxy
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import presigned, s3, s3_client, s3_parts
 from tritonrepo.stores.store import Conflict, Late, Store, Tag, Unconditional, Write
@@ -227,7 +228,7 @@ def test_what_was_to_be_overwritten_and_is_gone_is_a_conflict() -> None:
             fake.store.ticket(Write("r/a", FILE, if_match=TAG), 60)()
 
 
-@pytest.mark.parametrize(("write", "condition"), WRITES.values(), ids=WRITES)
+@tabled(("write", "condition"), WRITES.values(), ids=WRITES)
 def test_any_other_refusal_of_a_write_is_told(write: Callable[[Store], object], condition: tuple[str, str]) -> None:
     assert condition
     with (
@@ -412,7 +413,7 @@ def test_a_weak_tag_is_the_tag() -> None:
 DAMAGED = refusal(400, "BadDigest", "x")
 
 
-@pytest.mark.parametrize(("write", "condition"), WRITES.values(), ids=WRITES)
+@tabled(("write", "condition"), WRITES.values(), ids=WRITES)
 def test_a_body_that_the_store_finds_damaged_is_sent_again_and_then_told(
     write: Callable[[Store], object], condition: tuple[str, str]
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import gcs_refusals, is_remote, open_store, s3_refusals
 from tritonrepo.stores.directory import DirectoryStore
@@ -33,7 +34,7 @@ READ = {
 }
 
 
-@pytest.mark.parametrize(("uri", "address"), READ.values(), ids=READ)
+@tabled(("uri", "address"), READ.values(), ids=READ)
 def test_a_uri_leads_where_triton_goes(uri: str, address: Address) -> None:
     assert as_triton(uri) == address
 
@@ -49,7 +50,7 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize("uri", GOOD)
+@tabled("uri", GOOD)
 def test_the_form_that_is_printed_leads_there_too(uri: str) -> None:
     assert as_triton(parse(uri, {}).uri) == as_triton(uri)
 
@@ -82,7 +83,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("uri", "message"), REFUSED.values(), ids=REFUSED)
+@tabled(("uri", "message"), REFUSED.values(), ids=REFUSED)
 def test_a_uri_that_triton_would_misread_is_refused_with_the_reason(uri: str, message: str) -> None:
     with pytest.raises(Stop) as stop:
         open_store(uri)
@@ -153,7 +154,7 @@ HINTS = {
 }
 
 
-@pytest.mark.parametrize(("uri", "hint"), HINTS.values(), ids=HINTS)
+@tabled(("uri", "hint"), HINTS.values(), ids=HINTS)
 def test_a_refused_uri_comes_with_the_next_step(uri: str, hint: str) -> None:
     with pytest.raises(Stop) as stop:
         open_store(uri)
@@ -172,7 +173,7 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize(("name", "good"), NAMES.values(), ids=NAMES)
+@tabled(("name", "good"), NAMES.values(), ids=NAMES)
 def test_a_bucket_on_aws_has_a_name_of_aws(name: str, *, good: bool) -> None:
     if good:
         assert parse(f"s3://{name}/r", {}) == ("", name, "r")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import alive
+from tests.tabled import tabled
 from tests.test_server_parts import GOOD
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.packaged import facts
@@ -64,14 +65,14 @@ ROWS: dict[str, tuple[str, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("line", "expected"), ROWS.values(), ids=ROWS)
+@tabled(("line", "expected"), ROWS.values(), ids=ROWS)
 def test_a_line_of_the_log_is_shown_with_its_place_and_cause(line: str, expected: list[str]) -> None:
     said = shown(line)
     assert len(said) == len(expected)
     assert all(words in text for words, text in zip(expected, said, strict=True))
 
 
-@pytest.mark.parametrize("known", facts("harmless_log")["lines"], ids=lambda line: str(line["text"]))
+@tabled("known", facts("harmless_log")["lines"], ids=lambda line: str(line["text"]))
 def test_what_a_healthy_server_says_is_hidden_for_a_reason(known: dict[str, str]) -> None:
     assert known["reason"]
     assert known["source"]

@@ -20,6 +20,7 @@ from typing import Any
 import numpy
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server import loading, logs, ports, probe, runtime, staging
 from tritonrepo.server.client import Client, ModelState
@@ -184,7 +185,7 @@ NUMBERS = {
 }
 
 
-@pytest.mark.parametrize(("version", "numbers"), NUMBERS.values(), ids=NUMBERS)
+@tabled(("version", "numbers"), NUMBERS.values(), ids=NUMBERS)
 def test_versions_are_compared_by_their_first_two_numbers(version: str, numbers: tuple[int, int]) -> None:
     assert runtime.numbers(version) == numbers
 

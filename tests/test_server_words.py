@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tabled import tabled
 from tests.test_server_parts import GOOD
 from tritonrepo.server import launch, loading, logs, runtime
 from tritonrepo.server.client import ModelState
@@ -44,7 +45,7 @@ TELLS: dict[str, tuple[str, list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "lines"), TELLS.values(), ids=TELLS)
+@tabled(("text", "lines"), TELLS.values(), ids=TELLS)
 def test_the_lines_that_report_trouble_are_told(text: str, lines: list[str]) -> None:
     assert logs.telling(text) == lines
 
@@ -81,7 +82,7 @@ REASONS: dict[str, tuple[str, dict[str, str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "reasons"), REASONS.values(), ids=REASONS)
+@tabled(("text", "reasons"), REASONS.values(), ids=REASONS)
 def test_reasons_are_read_from_the_log(text: str, reasons: dict[str, str]) -> None:
     assert logs.reasons(text) == reasons
 
@@ -128,7 +129,7 @@ FAILS: dict[str, tuple[list[ModelState], str, list[tuple[str, str, str]]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("states", "log", "found"), FAILS.values(), ids=FAILS)
+@tabled(("states", "log", "found"), FAILS.values(), ids=FAILS)
 def test_a_model_that_is_not_served_is_told_with_its_reason(
     states: list[ModelState], log: str, found: list[tuple[str, str, str]]
 ) -> None:
@@ -194,7 +195,7 @@ WORDS: dict[str, tuple[str, str, list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("reason", "message", "hint"), WORDS.values(), ids=WORDS)
+@tabled(("reason", "message", "hint"), WORDS.values(), ids=WORDS)
 def test_a_reason_is_told_in_one_line_and_the_rest_below(reason: str, message: str, hint: list[str]) -> None:
     assert loading.words("m", reason, []) == (f"the server did not load {message}", "\n".join(hint))
 

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from tests.documents import blocks, commands
+from tests.tabled import tabled
 from tests.test_bad_inputs import here, state, told
 from tritonrepo.cli import run
 from tritonrepo.cli.targets import aim
@@ -210,7 +211,7 @@ OWNERS = {
 }
 
 
-@pytest.mark.parametrize(("owner", "user", "home", "used"), OWNERS.values(), ids=OWNERS)
+@tabled(("owner", "user", "home", "used"), OWNERS.values(), ids=OWNERS)
 def test_settings_of_another_user_are_not_used(owner: int, user: int, home: int, used: bool) -> None:  # noqa: FBT001
     assert trusts(owner, user, home) is used
 
@@ -378,7 +379,7 @@ GLOBS = {
 }
 
 
-@pytest.mark.parametrize(("glob", "path", "does"), GLOBS.values(), ids=GLOBS)
+@tabled(("glob", "path", "does"), GLOBS.values(), ids=GLOBS)
 def test_a_glob_matches(glob: str, path: str, does: bool) -> None:  # noqa: FBT001
     assert matches(glob, path) is does
 

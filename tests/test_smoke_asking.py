@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.speaking import Asked, Said, Speaking, arrays, inferred, plain, speaking
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Severity, Span, Stop
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
@@ -399,7 +400,7 @@ CARRIED: dict[str, tuple[list[Tensor], bool]] = {
 }
 
 
-@pytest.mark.parametrize(("inputs", "carried"), CARRIED.values(), ids=CARRIED)
+@tabled(("inputs", "carried"), CARRIED.values(), ids=CARRIED)
 def test_http_streams_carry_lists_of_one_dimension(inputs: list[Tensor], *, carried: bool) -> None:
     assert streams_over_http(Request("m", "1", tuple(inputs))) is carried
 

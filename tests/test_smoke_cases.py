@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.parts import PARTS
 from tritonrepo.repository import read, target
@@ -53,7 +54,7 @@ SHAPES: dict[str, tuple[int, list[int], tuple[object, ...], tuple[int, ...]]] = 
 }
 
 
-@pytest.mark.parametrize(("batch", "dims", "values", "shape"), SHAPES.values(), ids=SHAPES)
+@tabled(("batch", "dims", "values", "shape"), SHAPES.values(), ids=SHAPES)
 def test_values_are_given_in_the_shape_of_the_config(
     batch: int, dims: list[int], values: tuple[object, ...], shape: tuple[int, ...]
 ) -> None:
@@ -131,7 +132,7 @@ GENERATED: dict[str, tuple[Served, list[tuple[str, list[tuple[int, ...]], int]]]
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("on", "wanted"), GENERATED.values(), ids=GENERATED)
+@tabled(("on", "wanted"), GENERATED.values(), ids=GENERATED)
 def test_a_model_is_asked_alone_with_all_inputs_and_in_batches(
     on: Served, wanted: list[tuple[str, list[tuple[int, ...]], int]]
 ) -> None:
@@ -217,7 +218,7 @@ VALUES: dict[str, tuple[int, list[int], object, tuple[int, ...]]] = {
 }
 
 
-@pytest.mark.parametrize(("batch", "dims", "value", "shape"), VALUES.values(), ids=VALUES)
+@tabled(("batch", "dims", "value", "shape"), VALUES.values(), ids=VALUES)
 def test_a_declared_value_takes_the_shape_of_its_input(
     batch: int, dims: list[int], value: object, shape: tuple[int, ...]
 ) -> None:
@@ -239,7 +240,7 @@ UNFIT: dict[str, tuple[int, Mapping[str, object], Mapping[str, Expectation], str
 }
 
 
-@pytest.mark.parametrize(("batch", "inputs", "expect", "message", "hint"), UNFIT.values(), ids=UNFIT)
+@tabled(("batch", "inputs", "expect", "message", "hint"), UNFIT.values(), ids=UNFIT)
 def test_a_declared_case_that_does_not_fit_is_told_at_its_place(
     batch: int, inputs: Mapping[str, object], expect: Mapping[str, Expectation], message: str, hint: str
 ) -> None:
@@ -316,7 +317,7 @@ ECHOES: dict[str, tuple[Served, int]] = {
 }
 
 
-@pytest.mark.parametrize(("on", "count"), ECHOES.values(), ids=ECHOES)
+@tabled(("on", "count"), ECHOES.values(), ids=ECHOES)
 def test_prompts_are_repeated_at_once_by_what_can(on: Served, count: int) -> None:
     crowds = [*echoes(on, "query")]
     assert [len(crowd.cases) for crowd in crowds] == [count] * bool(count)
@@ -382,7 +383,7 @@ PIPELINES: dict[str, tuple[dict[str, str | Entry], tuple[str, bool] | None]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("files", "found"), PIPELINES.values(), ids=PIPELINES)
+@tabled(("files", "found"), PIPELINES.values(), ids=PIPELINES)
 def test_an_ensemble_from_a_query_to_an_index_is_a_pipeline(
     files: dict[str, str | Entry], found: tuple[str, bool] | None
 ) -> None:
@@ -416,7 +417,7 @@ APART = {
 }
 
 
-@pytest.mark.parametrize(("said", "apart"), APART.values(), ids=APART)
+@tabled(("said", "apart"), APART.values(), ids=APART)
 def test_the_settings_of_an_embedder_say_whether_it_reads_queries_otherwise(said: str, *, apart: bool) -> None:
     assert links.apart(models(e={"config.pbtxt": "", "1/settings.json": said})["e"]) is apart
 
@@ -447,7 +448,7 @@ COUNTS: dict[str, tuple[str, str, int | None]] = {
 }
 
 
-@pytest.mark.parametrize(("config", "settings", "count"), COUNTS.values(), ids=COUNTS)
+@tabled(("config", "settings", "count"), COUNTS.values(), ids=COUNTS)
 def test_how_many_passages_a_search_finds(config: str, settings: str, count: int | None) -> None:
     here = models(r={"config.pbtxt": config, "1/settings.json": settings})
     assert links.count(here["r"], "1") == count
@@ -613,7 +614,7 @@ DIFFERENT: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "message"), DIFFERENT.values(), ids=DIFFERENT)
+@tabled(("change", "message"), DIFFERENT.values(), ids=DIFFERENT)
 def test_only_what_the_core_does_not_fill_in_is_drift(change: dict[str, Any], message: str) -> None:
     here = models(m={"config.pbtxt": OURS, "1/model.py": ""})["m"]
     result = drift.config(here, of_config(THEIRS | change, "1", AT))
@@ -666,7 +667,7 @@ VERSIONS: dict[str, tuple[str, list[str], str]] = {
 }
 
 
-@pytest.mark.parametrize(("ours", "theirs", "message"), VERSIONS.values(), ids=VERSIONS)
+@tabled(("ours", "theirs", "message"), VERSIONS.values(), ids=VERSIONS)
 def test_exactly_the_versions_that_the_repository_selects_must_serve(
     ours: str, theirs: list[str], message: str
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.server.tensors import Tensor, of_values
 from tritonrepo.smoke.case import RULES, Case, Check, Crowd, Flaw, Outcome, Reply, Result, found
@@ -115,7 +116,7 @@ FORMS: dict[str, tuple[Served, int, Reply, list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("served", "rows", "came", "messages"), FORMS.values(), ids=FORMS)
+@tabled(("served", "rows", "came", "messages"), FORMS.values(), ids=FORMS)
 def test_a_reply_has_what_its_config_promises(served: Served, rows: int, came: Reply, messages: list[str]) -> None:
     assert [flaw.message for flaw in well_formed(served, rows)(came)] == messages
 
@@ -132,7 +133,7 @@ LENIENT: dict[str, tuple[Served, int, Reply, list[bool]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("served", "rows", "came", "minor"), LENIENT.values(), ids=LENIENT)
+@tabled(("served", "rows", "came", "minor"), LENIENT.values(), ids=LENIENT)
 def test_a_lost_last_dimension_of_one_is_a_warning_where_nothing_else_is_known(
     served: Served, rows: int, came: Reply, minor: list[bool]
 ) -> None:
@@ -168,7 +169,7 @@ AGREE: dict[str, tuple[Reply, Reply, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("one", "other", "message"), AGREE.values(), ids=AGREE)
+@tabled(("one", "other", "message"), AGREE.values(), ids=AGREE)
 def test_replies_over_two_protocols_agree_within_a_thousandth(one: Reply, other: Reply, message: str) -> None:
     flaws = list(differences(one, other))
     assert [flaw.message.startswith(f"output {message}") for flaw in flaws] == [True] * bool(message)
@@ -192,7 +193,7 @@ EXCERPTS = {
 }
 
 
-@pytest.mark.parametrize(("values", "text"), EXCERPTS.values(), ids=EXCERPTS)
+@tabled(("values", "text"), EXCERPTS.values(), ids=EXCERPTS)
 def test_values_are_shown_shortened(values: np.ndarray[Any, Any], text: str) -> None:
     assert excerpt(values) == text
 
@@ -215,7 +216,7 @@ OUTCOMES: dict[str, tuple[list[Severity], str, Outcome]] = {
 }
 
 
-@pytest.mark.parametrize(("severities", "unchecked", "outcome"), OUTCOMES.values(), ids=OUTCOMES)
+@tabled(("severities", "unchecked", "outcome"), OUTCOMES.values(), ids=OUTCOMES)
 def test_a_result_is_as_bad_as_its_worst_diagnostic(
     severities: list[Severity], unchecked: str, outcome: Outcome
 ) -> None:
@@ -223,7 +224,7 @@ def test_a_result_is_as_bad_as_its_worst_diagnostic(
     assert Result("m", "1", Check.FILES, diagnostics=diagnostics, unchecked=unchecked).outcome is outcome
 
 
-@pytest.mark.parametrize("check", RULES)
+@tabled("check", RULES)
 def test_a_failed_check_is_reported_under_its_own_name(check: Check) -> None:
     flaw = Flaw("bad", "Mend it.", "good")
     assert found(check, S.WARNING, AT, flaw, "m") == Diagnostic(f"smoke-{check}", S.WARNING, AT, "bad", "Mend it.", "m")
@@ -257,7 +258,7 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize(("batch", "passages", "whats", "at_once"), SIZES.values(), ids=SIZES)
+@tabled(("batch", "passages", "whats", "at_once"), SIZES.values(), ids=SIZES)
 def test_an_embedder_is_asked_for_one_passage_a_batch_and_many_at_once(
     batch: int, passages: int, whats: list[str], at_once: int
 ) -> None:
@@ -330,7 +331,7 @@ VECTORS: dict[str, tuple[object, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("vectors", "message"), VECTORS.values(), ids=VECTORS)
+@tabled(("vectors", "message"), VECTORS.values(), ids=VECTORS)
 def test_each_vector_of_a_batch_must_be_the_stored_one(vectors: object, message: str) -> None:
     flaws = judged(batch_of_two(), vectors)
     assert [flaw.message for flaw in flaws] == [message] * bool(message)
@@ -374,7 +375,7 @@ METADATA: dict[str, tuple[list[str], str]] = {
 }
 
 
-@pytest.mark.parametrize(("said", "message"), METADATA.values(), ids=METADATA)
+@tabled(("said", "message"), METADATA.values(), ids=METADATA)
 def test_the_metadata_of_a_passage_is_that_of_the_index(said: list[str], message: str) -> None:
     known = replace(index([[1, 0], [0.5, 0]]), metadata=({"a": "é", "b": [2]}, {}))
     search, earlier = Search(known, "embedding", 2, by_text=False), retriever()
@@ -401,7 +402,7 @@ SCORES: dict[str, tuple[list[float], str]] = {
 }
 
 
-@pytest.mark.parametrize(("scores", "message"), SCORES.values(), ids=SCORES)
+@tabled(("scores", "message"), SCORES.values(), ids=SCORES)
 def test_a_score_may_be_off_by_a_thousandth_of_both_vectors_lengths(scores: list[float], message: str) -> None:
     asked = [*searches(retriever(), Search(index(LONG), "embedding", 2, by_text=False))]
     case = next(case for case in asked if isinstance(case, Case) and case.what == '"p0"')
@@ -456,7 +457,7 @@ ASKED: dict[str, tuple[int, int, bool, list[str], int]] = {
 }
 
 
-@pytest.mark.parametrize(("batch", "passages", "by_text", "whats", "at_once"), ASKED.values(), ids=ASKED)
+@tabled(("batch", "passages", "by_text", "whats", "at_once"), ASKED.values(), ids=ASKED)
 def test_a_search_is_asked_one_by_one_in_a_batch_and_at_once(
     batch: int, passages: int, whats: list[str], at_once: int, *, by_text: bool
 ) -> None:
@@ -486,7 +487,7 @@ SAMPLES = {
 }
 
 
-@pytest.mark.parametrize(("passages", "count", "rows"), SAMPLES.values(), ids=SAMPLES)
+@tabled(("passages", "count", "rows"), SAMPLES.values(), ids=SAMPLES)
 def test_a_sample_is_spread_over_the_index(passages: int, count: int, rows: list[int]) -> None:
     assert index(np.ones((passages, 2))).sample(count) == rows
 

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from tests.tabled import tabled
 from tests.test_spec import GOOD
 from tritonrepo import spec
 from tritonrepo.cli import run
@@ -72,7 +73,7 @@ SMOKE_FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "message"), SMOKE_FAULTS.values(), ids=SMOKE_FAULTS)
+@tabled(("text", "message"), SMOKE_FAULTS.values(), ids=SMOKE_FAULTS)
 def test_a_wrong_case_is_told_with_its_place(text: str, message: str) -> None:
     with pytest.raises(Stop) as stop:
         spec.read([("a.yaml", (GOOD + text).encode())], {}, PARTS)
@@ -115,7 +116,7 @@ EXPECTATIONS: dict[str, tuple[Expectation, Tensor, str]] = {
 }
 
 
-@pytest.mark.parametrize(("expectation", "tensor", "message"), EXPECTATIONS.values(), ids=EXPECTATIONS)
+@tabled(("expectation", "tensor", "message"), EXPECTATIONS.values(), ids=EXPECTATIONS)
 def test_an_expectation_is_judged(expectation: Expectation, tensor: Tensor, message: str) -> None:
     faults = list(meets({"o": expectation})(Reply(({"o": tensor},))))
     assert [fault.message.startswith(message) for fault in faults] == ([True] if message else [])
@@ -171,7 +172,7 @@ DRIFTS: dict[str, tuple[dict[str, object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "message"), DRIFTS.values(), ids=DRIFTS)
+@tabled(("change", "message"), DRIFTS.values(), ids=DRIFTS)
 def test_drift_is_what_the_core_did_not_fill_in(change: dict[str, object], message: str) -> None:
     model = expected.of(read({"m/config.pbtxt": of_text(REPOSITORY), "m/1/model.py": of_text("")}, target()), "r")["m"]
     result = drift.config(model, of_config(SERVED | change, "1", WHERE))
@@ -187,7 +188,7 @@ POLICIES = {
 }
 
 
-@pytest.mark.parametrize(("policy", "versions"), POLICIES.values(), ids=POLICIES)
+@tabled(("policy", "versions"), POLICIES.values(), ids=POLICIES)
 def test_the_versions_that_a_repository_names(policy: str, versions: tuple[str, ...]) -> None:
     tree = {"m/config.pbtxt": of_text(policy)} | {f"m/{n}/model.py": of_text("") for n in ("1", "2", "10", "old")}
     assert expected.of(read(tree, target()), "r")["m"].versions == versions
@@ -210,7 +211,7 @@ STATES = {
 }
 
 
-@pytest.mark.parametrize(("state", "said"), STATES.values(), ids=STATES)
+@tabled(("state", "said"), STATES.values(), ids=STATES)
 def test_a_version_is_at_fault_only_where_it_should_serve(state: ModelState, said: list[str]) -> None:
     results = [*survey(Client(Endpoint("http://127.0.0.1:1")), [state], frozenset())]
     messages = [d.message for result in results if isinstance(result, Result) for d in result.diagnostics]
@@ -258,7 +259,7 @@ INDEXES = {
 }
 
 
-@pytest.mark.parametrize(("vectors", "passages", "message"), INDEXES.values(), ids=INDEXES)
+@tabled(("vectors", "passages", "message"), INDEXES.values(), ids=INDEXES)
 def test_a_broken_index_is_told(vectors: bytes, passages: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load(of_bytes(vectors), of_text(passages))
@@ -340,7 +341,7 @@ def judged(config: dict[str, object], search: Search, answer: dict[str, Tensor])
     return [fault.message for fault in about.judge(Reply((answer,)))]
 
 
-@pytest.mark.parametrize(("rows", "scores", "message"), FOUND.values(), ids=FOUND)
+@tabled(("rows", "scores", "message"), FOUND.values(), ids=FOUND)
 def test_a_search_is_judged_by_the_stored_index(rows: list[str], scores: list[float], message: str) -> None:
     said = judged(FINDS, Search(stored(), "embedding", 3, by_text=False), found(rows, scores))
     assert [one.removeprefix('a search for passage "a" returned ').startswith(message) for one in said] == [
@@ -374,7 +375,7 @@ COUNTS: dict[str, tuple[int | None, list[str], list[float], str]] = {
 }
 
 
-@pytest.mark.parametrize(("count", "rows", "scores", "message"), COUNTS.values(), ids=COUNTS)
+@tabled(("count", "rows", "scores", "message"), COUNTS.values(), ids=COUNTS)
 def test_a_search_gives_no_more_than_there_is(
     count: int | None, rows: list[str], scores: list[float], message: str
 ) -> None:
@@ -441,7 +442,7 @@ SAYS = {
 }
 
 
-@pytest.mark.parametrize(("config", "settings", "count"), SAYS.values(), ids=SAYS)
+@tabled(("config", "settings", "count"), SAYS.values(), ids=SAYS)
 def test_how_many_passages_a_retriever_finds(config: str, settings: str | None, count: int | None) -> None:
     tree = {"r/config.pbtxt": of_text(config), "r/1/model.py": of_text("")}
     tree |= {} if settings is None else {"r/1/settings.json": of_text(settings)}
@@ -495,7 +496,7 @@ READS: dict[str, tuple[dict[str, Entry], Outcome, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "outcome", "message"), READS.values(), ids=READS)
+@tabled(("change", "outcome", "message"), READS.values(), ids=READS)
 def test_the_files_that_a_server_reads_are_compared(change: dict[str, Entry], outcome: Outcome, message: str) -> None:
     result = files.compared(model(RIGHT), model(RIGHT | change), of_config({"name": "m"}, "1", WHERE), "s3://b/p")
     assert result.outcome is outcome
@@ -552,7 +553,7 @@ def test_a_version_too_many_is_told() -> None:
 DATATYPES = ["BOOL", "INT8", "UINT64", "FP16", "BF16", "FP64", "BYTES"]
 
 
-@pytest.mark.parametrize("datatype", DATATYPES)
+@tabled("datatype", DATATYPES)
 def test_a_tensor_goes_and_comes_in_binary(datatype: str) -> None:
     tensor = of_values("t", datatype, ["1", "22"] if datatype == "BYTES" else [1, 0], [1, 2])
     body, length = packed(Request("m", "1", (tensor, tensor._replace(name="u"))))
@@ -588,7 +589,7 @@ PAIRS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("one", "other", "message"), PAIRS.values(), ids=PAIRS)
+@tabled(("one", "other", "message"), PAIRS.values(), ids=PAIRS)
 def test_two_protocols_agree_or_not(one: Tensor, other: Tensor, message: str) -> None:
     faults = list(differences(Reply(({one.name: one},)), Reply(({other.name: other},))))
     assert [fault.message.startswith(message) for fault in faults[:1]] == ([True] if message else [])
@@ -662,7 +663,7 @@ DRIPS: dict[str, tuple[bytes, bytes, float, Callable[[Client], object]]] = {
 }
 
 
-@pytest.mark.parametrize(("head", "drop", "pause_s", "ask"), DRIPS.values(), ids=DRIPS)
+@tabled(("head", "drop", "pause_s", "ask"), DRIPS.values(), ids=DRIPS)
 def test_an_answer_that_only_drips_ends_at_its_deadline(
     head: bytes, drop: bytes, pause_s: float, ask: Callable[[Client], object]
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, models
 
+from tests.tabled import tabled
 from tests.tensors import outputs, request, written
 from tests.test_smoke_parts import WHERE
 from tritonrepo.generate.steps.prompt import TritonPythonModel
@@ -245,7 +246,7 @@ UNKNOWN: dict[str, tuple[object, str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("settings", "message", "reason"), UNKNOWN.values(), ids=UNKNOWN)
+@tabled(("settings", "message", "reason"), UNKNOWN.values(), ids=UNKNOWN)
 def test_without_a_reference_the_best_passage_is_looked_for_and_the_rest_is_said(
     settings: object, message: str, reason: str
 ) -> None:
@@ -274,7 +275,7 @@ PASSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "message"), PASSED.values(), ids=PASSED)
+@tabled(("change", "message"), PASSED.values(), ids=PASSED)
 def test_what_a_request_says_of_its_answer_must_be_passed_on(change: dict[str, Any], message: str) -> None:
     kinds = {"sampling_parameters": "STRING", "stream": "BOOL"}
     inputs = [{"name": name, "data_type": f"TYPE_{kind}", "dims": [1]} for name, kind in kinds.items()]

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.speaking import Asked, Said, arrays, index, inferred, plain, speaking
+from tests.tabled import tabled
 from tests.test_metrics import ONE, TWO
 from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.server.client import Client
@@ -174,7 +175,7 @@ HARDWARE: dict[str, tuple[Serving, str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("serving", "outcome", "said"), HARDWARE.values(), ids=HARDWARE)
+@tabled(("serving", "outcome", "said"), HARDWARE.values(), ids=HARDWARE)
 def test_where_a_model_ran_is_told_from_the_metrics(serving: Serving, outcome: str, said: str) -> None:
     serving.joins, serving.sharing = False, 1
     found = results(serving)

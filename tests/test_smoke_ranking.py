@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Span
 from tritonrepo.repository import read, target
 from tritonrepo.server.tensors import Request, of_values
@@ -179,7 +180,7 @@ WRONG: dict[str, tuple[Change, str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "message"), WRONG.values(), ids=WRONG)
+@tabled(("change", "message"), WRONG.values(), ids=WRONG)
 def test_a_wrong_list_is_told(change: Change, message: str) -> None:
     case = asked()[0]
     assert isinstance(case, Case)
@@ -319,7 +320,7 @@ SEARCHED: dict[str, tuple[Sequence[str], Sequence[float], str]] = {
 }
 
 
-@pytest.mark.parametrize(("ids", "scores", "message"), SEARCHED.values(), ids=SEARCHED)
+@tabled(("ids", "scores", "message"), SEARCHED.values(), ids=SEARCHED)
 def test_what_a_reranked_search_cannot_return_is_told(
     ids: Sequence[str], scores: Sequence[float], message: str
 ) -> None:

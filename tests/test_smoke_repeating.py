@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Span
 from tritonrepo.server.endpoint import Endpoint, Tls
 from tritonrepo.server.tensors import Request, Tensor, of_values
@@ -91,7 +91,7 @@ CANNOT: dict[str, tuple[Case, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("sends", "says"), CANNOT.values(), ids=CANNOT)
+@tabled(("sends", "says"), CANNOT.values(), ids=CANNOT)
 def test_what_json_cannot_carry_is_said(sends: Case, says: str) -> None:
     line = repeated(Endpoint("h:1"), sends, Protocol.HTTP)
     assert line.startswith("To repeat it, add `--only m`: ")

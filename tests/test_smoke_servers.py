@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from tests.speaking import Asked, Said, plain, speaking
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Span
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
@@ -74,7 +73,7 @@ SEEN: dict[str, tuple[Sequence[Counts], Counts, str, list[tuple[str, str]]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("http", "grpc", "version", "outcomes"), SEEN.values(), ids=SEEN)
+@tabled(("http", "grpc", "version", "outcomes"), SEEN.values(), ids=SEEN)
 def test_another_server_is_seen_by_its_counts(
     http: Sequence[Counts], grpc: Counts, version: str, outcomes: list[tuple[str, str]]
 ) -> None:
@@ -86,9 +85,7 @@ def test_another_server_is_seen_by_its_counts(
         assert f"gRPC: h:1, triton {version}" in each.diagnostics[0].hint
 
 
-@pytest.mark.parametrize(
-    "said", [plain({}), plain([]), plain({"model_stats": [{}]}), plain({}, 404), Said(b"[" * 9999)]
-)
+@tabled("said", [plain({}), plain([]), plain({"model_stats": [{}]}), plain({}, 404), Said(b"[" * 9999)])
 def test_what_counts_nothing_says_nothing(said: Said) -> None:
     rpc: Any = Rpc(ONE, "2")
     with speaking(lambda _: said) as server:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo import spec
 from tritonrepo.diagnostics import Stop
 from tritonrepo.parts import PARTS
@@ -110,7 +111,7 @@ WANTED: dict[str, tuple[Expectation, Reply, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("expectation", "came", "message"), WANTED.values(), ids=WANTED)
+@tabled(("expectation", "came", "message"), WANTED.values(), ids=WANTED)
 def test_an_expectation_says_what_came_and_what_was_wanted(expectation: Expectation, came: Reply, message: str) -> None:
     said = [flaw.message for flaw in meets({"o": expectation})(came)]
     assert [said[0].startswith(message)] if message else said == []
@@ -130,7 +131,7 @@ FITS: dict[str, tuple[list[str], dict[str, Any], dict[str, str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("values", "asked", "said"), FITS.values(), ids=FITS)
+@tabled(("values", "asked", "said"), FITS.values(), ids=FITS)
 def test_texts_are_compared_with_a_pattern_and_a_schema(
     values: list[str], asked: dict[str, Any], said: dict[str, str]
 ) -> None:

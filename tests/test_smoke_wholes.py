@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Span
 from tritonrepo.server.tensors import of_values
 from tritonrepo.smoke import answers, wholes
@@ -44,7 +43,7 @@ COMPARED: dict[str, tuple[list[str], str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("pieces", "whole", "message"), COMPARED.values(), ids=COMPARED)
+@tabled(("pieces", "whole", "message"), COMPARED.values(), ids=COMPARED)
 def test_a_stream_is_compared_with_the_answer_in_one_piece(pieces: list[str], whole: str, message: str) -> None:
     streamed, other = cases(*NAMES)
     assert not [*other.judge(reply(whole))]  # the stream itself was wrong, and was reported

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import EXAMPLE
+from tests.tabled import tabled
 from tritonrepo import spec
 from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.parts import PARTS
@@ -123,7 +124,7 @@ def test_no_bytes_raise_anything_but_a_diagnostic(content: bytes) -> None:
 KEPT = {"on": "on", "yes": "yes", "no": "no", "24.10": "24.10", "0x1F": "0x1F", "1_000": "1_000", "12:30": "12:30"}
 
 
-@pytest.mark.parametrize(("text", "value"), KEPT.items(), ids=KEPT)
+@tabled(("text", "value"), KEPT.items(), ids=KEPT)
 def test_plain_text_stays_as_it_was_typed(text: str, value: str) -> None:
     assert read(changed("name: s", f"name: {text}")).name == value
 
@@ -142,7 +143,7 @@ PLAIN = {
 }
 
 
-@pytest.mark.parametrize(("text", "value"), PLAIN.items(), ids=PLAIN)
+@tabled(("text", "value"), PLAIN.items(), ids=PLAIN)
 def test_arguments_are_read_as_yaml_1_2(text: str, value: object) -> None:
     generator = read(changed("dtype: auto", f"x: {text}")).models["g"]
     assert isinstance(generator, Generator)
@@ -173,7 +174,7 @@ VARIABLES = {
 }
 
 
-@pytest.mark.parametrize(("text", "variables", "value"), VARIABLES.values(), ids=VARIABLES)
+@tabled(("text", "variables", "value"), VARIABLES.values(), ids=VARIABLES)
 def test_variables(text: str, variables: dict[str, str], value: str) -> None:
     assert read(changed("name: s", f"name: {text}"), **variables).name == value
 
@@ -216,7 +217,7 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize(("text", "source"), SOURCES.values(), ids=SOURCES)
+@tabled(("text", "source"), SOURCES.values(), ids=SOURCES)
 def test_sources(text: str, source: object) -> None:
     assert parse_source(text) == source
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.tabled import tabled
 from tests.test_spec import GOOD, changed, read, said
 from tests.test_stack_values import faults
 from tritonrepo import spec
@@ -28,7 +29,7 @@ models:
 NAMES = ["r", "R", "9r", "r.b", "r-b", "r_b", "r" * 255, "tritonrepo.json.r", "tritonrepo"]
 
 
-@pytest.mark.parametrize("name", NAMES, ids=lambda name: name[:20])
+@tabled("name", NAMES, ids=lambda name: name[:20])
 def test_letters_digits_and_some_marks_are_a_name(name: str) -> None:
     assert read(search(name)).models.keys() == {"e", name}
 
@@ -65,7 +66,7 @@ INDEXES = {
 }
 
 
-@pytest.mark.parametrize(("index", "documents", "embedder", "count"), INDEXES.values(), ids=INDEXES)
+@tabled(("index", "documents", "embedder", "count"), INDEXES.values(), ids=INDEXES)
 def test_an_index_has_a_directory_of_its_own(index: str, documents: str, embedder: str, count: int) -> None:
     text = changed("  r: ", OTHER + TWO.format(index, documents, embedder)).replace("[e, r, g]", "[e, r2, g]")
     if count:
@@ -170,7 +171,7 @@ MISSPELT = {
 }
 
 
-@pytest.mark.parametrize(("name", "meant"), MISSPELT.items(), ids=MISSPELT)
+@tabled(("name", "meant"), MISSPELT.items(), ids=MISSPELT)
 def test_a_sampling_parameter_is_refused_only_if_it_is_surely_misspelt(name: str, meant: str | None) -> None:
     text = changed("role: generator,", f"role: generator, sampling: {{{name}: 1}},")
     if meant is None:
@@ -200,13 +201,13 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("words", EXPECTED.values(), ids=EXPECTED)
+@tabled("words", EXPECTED.values(), ids=EXPECTED)
 def test_an_expectation_says_something_that_can_be_compared(words: str) -> None:
     text = f"{GOOD}smoke: [{{model: e, inputs: {{}}, expect: {{o: {{{words}}}}}}}]\n"
     assert read(text).smoke[0].expect.keys() == {"o"}
 
 
-@pytest.mark.parametrize("model", ["e", "e_model", "r", "g", "g_prompt", "p"])
+@tabled("model", ["e", "e_model", "r", "g", "g_prompt", "p"])
 def test_each_model_that_is_built_and_each_pipeline_can_be_asked(model: str) -> None:
     assert (
         read(f"{GOOD}smoke: [{{model: {model}, inputs: {{}}, expect: {{o: {{first: x}}}}}}]\n").smoke[0].model == model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo import spec
 from tritonrepo.diagnostics import Diagnostic, Stop
 from tritonrepo.fixes import after, applied
@@ -105,7 +106,7 @@ LEFT = {
 }
 
 
-@pytest.mark.parametrize(("right", "wrong"), LEFT.values(), ids=LEFT)
+@tabled(("right", "wrong"), LEFT.values(), ids=LEFT)
 def test_what_may_be_anything_is_left(right: str, wrong: str) -> None:
     assert right in STACK
     bad = STACK.replace(right, wrong, 1)

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.tabled import tabled
 from tests.test_spec import GOOD, changed, read, said
 from tritonrepo.diagnostics import Severity, Span, Stop
 from tritonrepo.parts.embedder import Embedder
@@ -54,7 +55,7 @@ TIMES = {
 }
 
 
-@pytest.mark.parametrize(("text", "microseconds"), TIMES.items(), ids=TIMES)
+@tabled(("text", "microseconds"), TIMES.items(), ids=TIMES)
 def test_a_time_is_a_number_of_microseconds(text: str, microseconds: int) -> None:
     found = read(changed("1.5ms", text)).models["e"]
     assert isinstance(found, Embedder)
@@ -77,7 +78,7 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize(("text", "size"), SIZES.items(), ids=SIZES)
+@tabled(("text", "size"), SIZES.items(), ids=SIZES)
 def test_a_size_is_a_number_of_bytes(text: str, size: int) -> None:
     assert read(changed("gpus: 0", f"gpus: 0, gpu_memory: {text}")).target.gpu_memory == size
 
@@ -99,7 +100,7 @@ BOUNDS = {
 }
 
 
-@pytest.mark.parametrize(("old", "new", "name", "least"), BOUNDS.values(), ids=BOUNDS)
+@tabled(("old", "new", "name", "least"), BOUNDS.values(), ids=BOUNDS)
 def test_the_least_number_is_taken_and_the_next_smaller_one_is_not(old: str, new: str, name: str, least: int) -> None:
     read(changed(old, new.format(least)))
     message = said(changed(old, new.format(least - 1)))
@@ -115,7 +116,7 @@ def test_a_window_of_minus_one_is_the_engines_own_choice_and_minus_two_is_none()
 INTEGERS = {"3": 3, "+3": 3, "010": 10, "0x1F": 31, "0o17": 15, "9" * 100: int("9" * 100)}
 
 
-@pytest.mark.parametrize(("text", "number"), INTEGERS.items(), ids=lambda value: str(value)[:5])
+@tabled(("text", "number"), INTEGERS.items(), ids=lambda value: str(value)[:5])
 def test_integers_are_those_of_yaml_1_2(text: str, number: int) -> None:
     assert read(changed("gpus: 0", f"gpus: {text}")).target.gpus == number
 
@@ -128,7 +129,7 @@ def test_a_number_has_at_most_a_hundred_digits() -> None:
 FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 
-@pytest.mark.parametrize(("text", "flag"), FLAGS.items(), ids=FLAGS)
+@tabled(("text", "flag"), FLAGS.items(), ids=FLAGS)
 def test_a_flag_is_true_or_false(text: str, flag: bool) -> None:  # noqa: FBT001
     assert embedder(f"normalize: {text}").normalize is flag
 
@@ -210,7 +211,7 @@ UNUSUAL = {
 }
 
 
-@pytest.mark.parametrize(("text", "variables", "value"), UNUSUAL.values(), ids=UNUSUAL)
+@tabled(("text", "variables", "value"), UNUSUAL.values(), ids=UNUSUAL)
 def test_variables_in_unusual_places(text: str, variables: dict[str, str], value: str) -> None:
     assert read(changed("name: s", f"name: 'n{text}'"), **variables).name == f"n{value}"
 
@@ -303,7 +304,7 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize(("text", "path", "place"), ENDS.values(), ids=ENDS)
+@tabled(("text", "path", "place"), ENDS.values(), ids=ENDS)
 def test_a_node_has_a_start_and_an_end(text: str, path: list[str], place: tuple[int, int, int, int]) -> None:
     assert ends(text, *path) == place
 
@@ -319,7 +320,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize(("text", "kind"), KINDS.items(), ids=[text or "nothing" for text in KINDS])
+@tabled(("text", "kind"), KINDS.items(), ids=[text or "nothing" for text in KINDS])
 def test_plain_text_has_the_kind_of_yaml_1_2(text: str, kind: str) -> None:
     (_, node) = parse(f"a: {text}\n".encode(), "a").keys["a"]
     assert isinstance(node, Scalar)
@@ -393,7 +394,7 @@ UNREAD = {
 }
 
 
-@pytest.mark.parametrize(("text", "message"), UNREAD.values(), ids=UNREAD)
+@tabled(("text", "message"), UNREAD.values(), ids=UNREAD)
 def test_what_yaml_allows_and_a_stack_does_not(text: str | bytes, message: str | None) -> None:
     if message is None:
         assert parse(text if isinstance(text, bytes) else text.encode(), "a").keys.keys() == {"a"}

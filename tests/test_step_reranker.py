@@ -13,6 +13,7 @@ import pytest
 import triton_python_backend_utils as pb_utils
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from tests.tabled import tabled
 from tests.tensors import Broken, outputs, refusal, request, written
 from tritonrepo.generate.steps import reranker
 from tritonrepo.generate.steps.reranker import TritonPythonModel, relevance
@@ -285,7 +286,7 @@ SCORES: dict[str, tuple[list[float], str, int, float]] = {
 }
 
 
-@pytest.mark.parametrize(("logits", "score", "label", "expected"), SCORES.values(), ids=SCORES)
+@tabled(("logits", "score", "label", "expected"), SCORES.values(), ids=SCORES)
 def test_logits_become_a_score(logits: list[float], score: str, label: int, expected: float) -> None:
     assert relevance(np.array(logits, np.float32), score, label) == pytest.approx(expected, abs=1e-12)
 

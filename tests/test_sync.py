@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Stop
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.sync import record as records
@@ -100,7 +101,7 @@ def test_a_build_writes_files_then_configs_and_deletes_last() -> None:
 CONFIGS = {"m/config.pbtxt": True, "m/1/config.pbtxt": False, "config.pbtxt": False, "m/config.pbtxt.bak": False}
 
 
-@pytest.mark.parametrize(("path", "right"), [*CONFIGS.items(), ("m/myconfig.pbtxt", False)])
+@tabled(("path", "right"), [*CONFIGS.items(), ("m/myconfig.pbtxt", False)])
 def test_a_models_config_is_directly_in_its_directory(path: str, right: bool) -> None:  # noqa: FBT001  a table's column
     assert is_config(path) is right
 
@@ -295,7 +296,7 @@ WRONG_RECORDS = {
 }
 
 
-@pytest.mark.parametrize("content", WRONG_RECORDS.values(), ids=WRONG_RECORDS)
+@tabled("content", WRONG_RECORDS.values(), ids=WRONG_RECORDS)
 def test_a_wrong_record_is_told(content: bytes) -> None:
     with pytest.raises(Stop, match=r"^r/tritonrepo.json: fatal: the (file is not|build record has schema 9)"):
         records.load({NAME: of_bytes(content)}, "r")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import EXAMPLE
 from tests.ending import ending
+from tests.tabled import tabled
 from tests.test_export import llama_metadata, write_gguf
 from tests.test_own_stacks import ANSWER, own
 from tritonrepo.cli import run
@@ -238,7 +239,7 @@ ENDS: dict[str, tuple[str, Said]] = {
 }
 
 
-@pytest.mark.parametrize(("script", "said"), ENDS.values(), ids=ENDS)
+@tabled(("script", "said"), ENDS.values(), ids=ENDS)
 def test_the_end_of_a_trial_is_its_result(script: str, said: Said) -> None:
     order = '{"names": ["a"], "read": true, "written": "x"}'
     found = template._said([sys.executable, "-I", "-S", "-c", script], order)  # noqa: SLF001  the end of any process
@@ -274,7 +275,7 @@ JUDGED: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("text", "expected"), JUDGED.values(), ids=JUDGED)
+@tabled(("text", "expected"), JUDGED.values(), ids=JUDGED)
 def test_a_trial_says_what_a_template_uses_and_writes(text: str, expected: dict[str, Any]) -> None:
     found = trial.judged(text, {"q": "Q"}, 10)
     assert {name: found.get(name) for name in expected} == expected

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tabled import tabled
 from tritonrepo.repository import read, target
 from tritonrepo.rules import judge
 from tritonrepo.stores.directory import DirectoryStore
@@ -81,7 +82,7 @@ def told(tree: Tree) -> dict[str, Entry | bytes]:
     return {path: entry.content() if isinstance(entry, File) else entry for path, entry in tree.items()}
 
 
-@pytest.mark.parametrize(("base", "buffers", "expected"), CASES.values(), ids=CASES)
+@tabled(("base", "buffers", "expected"), CASES.values(), ids=CASES)
 def test_buffers_lie_over_a_tree(base: Tree, buffers: Buffers, expected: dict[str, Entry | bytes]) -> None:
     assert list(told(overlay(base, buffers)).items()) == list(expected.items())
 
@@ -162,7 +163,7 @@ READS = {
 }
 
 
-@pytest.mark.parametrize(("length", "size", "reads"), READS.values(), ids=READS)
+@tabled(("length", "size", "reads"), READS.values(), ids=READS)
 def test_a_file_is_read_to_its_end_in_few_pieces(length: int, size: int, reads: list[tuple[int, int]]) -> None:
     content = bytes(number % 251 for number in range(length))
     file, asked = reading(content, size)
@@ -204,7 +205,7 @@ DIRECTORIES: dict[str, tuple[Entry | None, bool]] = {
 }
 
 
-@pytest.mark.parametrize(("entry", "expected"), DIRECTORIES.values(), ids=DIRECTORIES)
+@tabled(("entry", "expected"), DIRECTORIES.values(), ids=DIRECTORIES)
 def test_an_entry_is_a_directory_or_not(entry: Entry | None, *, expected: bool) -> None:
     assert is_directory(entry) is expected
 

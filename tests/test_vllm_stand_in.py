@@ -19,6 +19,7 @@ from vllm_sampling import SamplingParameters, read_sampling
 from vllm_script import ScriptEngine
 from vllm_text import Transcript
 
+from tests.tabled import tabled
 from tests.tensors import outputs, refusal, request
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
@@ -171,7 +172,7 @@ BOUNDS: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "message"), BOUNDS.values(), ids=BOUNDS)
+@tabled(("given", "message"), BOUNDS.values(), ids=BOUNDS)
 def test_sampling_parameters_have_vllms_bounds(given: dict[str, Any], message: str) -> None:
     if message:
         with pytest.raises(ValueError, match="but got exception: ") as error:
@@ -192,7 +193,7 @@ WITHOUT_EFFECT: dict[str, list[object]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WITHOUT_EFFECT)
+@tabled("name", WITHOUT_EFFECT)
 def test_what_the_stand_in_cannot_do_is_refused_unless_it_asks_for_nothing(name: str) -> None:
     for value in WITHOUT_EFFECT[name]:
         assert read_sampling(json.dumps({name: value}), 5) == SamplingParameters()
@@ -237,7 +238,7 @@ LEFT: dict[str, tuple[dict[str, Any], set[int]]] = {
 }
 
 
-@pytest.mark.parametrize(("given", "left"), LEFT.values(), ids=LEFT)
+@tabled(("given", "left"), LEFT.values(), ids=LEFT)
 def test_tokens_are_drawn_from_what_is_left(given: dict[str, Any], left: set[int]) -> None:
     assert drawn(HALF, **given) == left
 
@@ -270,7 +271,7 @@ PENALTIES: dict[str, tuple[dict[str, Any], list[int], list[int], list[float]]] =
 }
 
 
-@pytest.mark.parametrize(("given", "prompt", "answer", "logits"), PENALTIES.values(), ids=PENALTIES)
+@tabled(("given", "prompt", "answer", "logits"), PENALTIES.values(), ids=PENALTIES)
 def test_penalties_change_the_logits(
     given: dict[str, Any], prompt: list[int], answer: list[int], logits: list[float]
 ) -> None:
@@ -323,7 +324,7 @@ HELD: dict[str, tuple[list[str], list[str], bool, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("stop", "words", "include", "pieces"), HELD.values(), ids=HELD)
+@tabled(("stop", "words", "include", "pieces"), HELD.values(), ids=HELD)
 def test_text_is_held_back_as_long_as_it_may_be_a_stop(
     stop: list[str], words: list[str], pieces: list[str], *, include: bool
 ) -> None:
@@ -360,7 +361,7 @@ PREPENDED: dict[str, tuple[dict[str, bool], bytes]] = {
 }
 
 
-@pytest.mark.parametrize(("flags", "text"), PREPENDED.values(), ids=PREPENDED)
+@tabled(("flags", "text"), PREPENDED.values(), ids=PREPENDED)
 def test_the_prompt_comes_first_unless_it_is_streamed_or_left_out(flags: dict[str, bool], text: bytes) -> None:
     made, asked = answer(**flags)
     made.add(Delta("t", "stop", None, None))
@@ -376,7 +377,7 @@ EXTRAS: dict[str, tuple[str, list[object]]] = {
 }
 
 
-@pytest.mark.parametrize("name", EXTRAS)
+@tabled("name", EXTRAS)
 def test_an_output_is_sent_only_if_its_flag_is_set(name: str) -> None:
     flag, value = EXTRAS[name]
     for flags, extra in (({flag: True}, {name: value}), ({flag: False}, {}), ({}, {})):

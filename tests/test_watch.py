@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.processes import killed
+from tests.tabled import tabled
 from tests.test_server import CODE, CONFIG, ENSEMBLE, model
 from tritonrepo.diagnostics import Diagnostic, Stop, failure
 from tritonrepo.flows import reloading
@@ -265,7 +266,7 @@ def test_what_a_stack_names_elsewhere_is_looked_at_too(tmp_path: Path) -> None:
 PATTERNS: dict[str, str] = {"./docs/*.md": "./docs", "a/b": "a/b", "/*": "/", "a/[xy]/b": "a", "**/x": "/"}
 
 
-@pytest.mark.parametrize(("text", "part"), PATTERNS.items())
+@tabled(("text", "part"), PATTERNS.items())
 def test_a_pattern_is_looked_at_from_its_first_directory_on(text: str, part: str) -> None:
     assert fixed(text) == part
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.pages import judged
+from tests.tabled import tabled
 from tritonrepo.fixes import after, applied
 from tritonrepo.tree import Entry, File, Tree, of_bytes, of_text
 
@@ -167,7 +168,7 @@ VLLM = {
 }
 
 
-@pytest.mark.parametrize("case", VLLM.values(), ids=VLLM)
+@tabled("case", VLLM.values(), ids=VLLM)
 def test_a_config_of_vllm_is_fixed_as_it_is_written(case: Fixed) -> None:
     head = 'backend: "vllm"\n'
     tree, safe = mended(llm(head + case.config), case.rule, case.options)
@@ -190,7 +191,7 @@ GROUPS = {
 }
 
 
-@pytest.mark.parametrize(("group", "becomes", "safe"), GROUPS.values(), ids=GROUPS)
+@tabled(("group", "becomes", "safe"), GROUPS.values(), ids=GROUPS)
 def test_an_engine_on_several_gpus_gets_kind_model(group: str, becomes: str, safe: bool) -> None:  # noqa: FBT001
     tree, said = mended(llm(f'backend: "vllm"\n{group}', TWO), "vllm-kind-gpu-multi-gpu", GPUS)
     assert (text(tree, "m/config.pbtxt"), said) == (f'backend: "vllm"\n{becomes}', [safe])
@@ -303,7 +304,7 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize(("name", "files", "left", "safe"), NAMES.values(), ids=NAMES)
+@tabled(("name", "files", "left", "safe"), NAMES.values(), ids=NAMES)
 def test_a_file_of_python_is_renamed(name: str, files: dict[str, str], left: list[str], safe: list[bool]) -> None:
     config = f'backend: "python"\ndefault_model_filename: "{name}"\nversion_policy {{ all {{ }} }}\n{IO}'
     bad: dict[str, Entry] = {"m/config.pbtxt": of_text(config)}
@@ -384,7 +385,7 @@ ARGUMENTS = {
 }
 
 
-@pytest.mark.parametrize(("rule", "given", "becomes", "safe", "options"), ARGUMENTS.values(), ids=ARGUMENTS)
+@tabled(("rule", "given", "becomes", "safe", "options"), ARGUMENTS.values(), ids=ARGUMENTS)
 def test_a_model_json_is_fixed_as_it_is_written(
     rule: str, given: str, becomes: str, safe: list[bool], options: str
 ) -> None:

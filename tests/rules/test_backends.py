@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.pages import DATA, judged, loud
+from tests.tabled import tabled
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import State
 from tritonrepo.llm.gpus import gpu
@@ -91,7 +92,7 @@ JSON_HINTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "hint"), JSON_HINTS.values(), ids=JSON_HINTS)
+@tabled(("text", "hint"), JSON_HINTS.values(), ids=JSON_HINTS)
 def test_what_is_no_json_is_told_as_what_it_is(text: str, hint: str) -> None:
     case = Case(VLLM, {"1/model.json": text})
     found = judged(tree(case)).diagnostics
@@ -107,7 +108,7 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize(("key", "release", "hint"), SETTINGS.values(), ids=SETTINGS)
+@tabled(("key", "release", "hint"), SETTINGS.values(), ids=SETTINGS)
 def test_a_setting_of_something_else_is_told_where_it_goes(key: str, release: str, hint: str) -> None:
     case = Case(VLLM, {"1/model.json": json.dumps({"model": "m", key: 1})})
     (found,) = [
@@ -245,7 +246,7 @@ ADAPTERS: dict[str, tuple[str, str | None, str, str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("text", "beside", "rule", "reason", "options"), ADAPTERS.values(), ids=ADAPTERS)
+@tabled(("text", "beside", "rule", "reason", "options"), ADAPTERS.values(), ids=ADAPTERS)
 def test_adapters(text: str, beside: str | None, rule: str, reason: str, options: str) -> None:
     files = {"m/config.pbtxt": of_text(VLLM), "m/1/model.json": of_text(text)}
     files |= {"m/1/multi_lora.json": of_text(beside)} if beside is not None else {}
@@ -337,7 +338,7 @@ ARGUMENTS: dict[str, tuple[str | bytes, str, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", [*FILES.values(), *CONTRACT.values()], ids=[*FILES, *CONTRACT])
+@tabled("case", [*FILES.values(), *CONTRACT.values()], ids=[*FILES, *CONTRACT])
 def test_verdict_and_words(case: Case) -> None:
     name = "m.vllm" if "backend" not in case.config else "m"
     files = {path.replace("m/", f"{name}/", 1): e for path, e in tree(case).items()}
@@ -347,7 +348,7 @@ def test_verdict_and_words(case: Case) -> None:
     assert loud(files, case.options) == (case.spoken if case.spoken is not None else {case.rule} - {""})
 
 
-@pytest.mark.parametrize(("text", "rule", "reason", "options"), ARGUMENTS.values(), ids=ARGUMENTS)
+@tabled(("text", "rule", "reason", "options"), ARGUMENTS.values(), ids=ARGUMENTS)
 def test_model_json(text: str | bytes, rule: str, reason: str, options: str) -> None:
     (verdict,) = judged(tree(Case(VLLM, {"1/model.json": text})), options).verdicts
     assert verdict.rule == rule
@@ -396,7 +397,7 @@ REMOVED = {
 }
 
 
-@pytest.mark.parametrize(("release", "key", "value", "hint"), REMOVED.values(), ids=REMOVED)
+@tabled(("release", "key", "value", "hint"), REMOVED.values(), ids=REMOVED)
 def test_the_replacement_of_a_removed_argument(release: str, key: str, value: str, hint: str) -> None:
     text = f'{{"model": "m", "{key}": {value}}}'
     (found,) = judged(tree(Case(VLLM, {"1/model.json": text})), f"--release {release}").diagnostics
@@ -466,7 +467,7 @@ GPUS = {
 }
 
 
-@pytest.mark.parametrize(("given", "release", "rule"), GPUS.values(), ids=GPUS)
+@tabled(("given", "release", "rule"), GPUS.values(), ids=GPUS)
 def test_an_instance_has_one_gpu(given: str, release: str, rule: str) -> None:
     case = Case('backend: "vllm"\n', {"1/model.json": f'{{"model": "m", {given}}}'})
     found = judged(tree(case), f"--gpus 2 --release {release} --image vllm-python-py3")
@@ -515,7 +516,7 @@ CAPABILITIES = {
 }
 
 
-@pytest.mark.parametrize(("name", "capability"), CAPABILITIES.items(), ids=CAPABILITIES)
+@tabled(("name", "capability"), CAPABILITIES.items(), ids=CAPABILITIES)
 def test_a_gpu_is_known_by_the_names_that_drivers_and_people_use(name: str, capability: str | None) -> None:
     found = gpu(name)
     assert (found and found.capability) == capability
@@ -535,7 +536,7 @@ OLD = {
 }
 
 
-@pytest.mark.parametrize(("config", "options", "rule"), OLD.values(), ids=OLD)
+@tabled(("config", "options", "rule"), OLD.values(), ids=OLD)
 def test_a_gpu_that_is_too_old_for_the_release(config: str, options: str, rule: str) -> None:
     tree = {"m/config.pbtxt": of_text(config), "m/1/xgboost.model": of_text(""), "m/1/model.py": of_text("")}
     found = [each.rule for each in judged(tree, options).diagnostics if "gpu" in each.rule]
@@ -551,7 +552,7 @@ HALF = {
 }
 
 
-@pytest.mark.parametrize(("dtype", "name", "rule"), HALF.values(), ids=HALF)
+@tabled(("dtype", "name", "rule"), HALF.values(), ids=HALF)
 def test_bfloat16_needs_ampere(dtype: str, name: str, rule: str) -> None:
     tree = {
         "m/config.pbtxt": of_text('backend: "vllm"\n'),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.pages import REST, judged
+from tests.tabled import tabled
 from tritonrepo.tree import of_text
 
 CONFIG = f'backend: "identity"\n{REST}'
@@ -25,7 +26,7 @@ SAID: dict[str, tuple[str, Sequence[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("uri", "paths", "rules"), SAID.values(), ids=SAID)
+@tabled(("uri", "paths", "rules"), SAID.values(), ids=SAID)
 def test_what_is_said_of_names(uri: str, paths: Sequence[str], rules: list[str]) -> None:
     files = {"m/config.pbtxt": of_text(CONFIG), **{path: of_text("") for path in paths}}
     found = judged(files, uri).diagnostics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.pages import REST, judged
+from tests.tabled import tabled
 from tritonrepo.tree import Entry, of_bytes, of_text
 
 PLAN = f'platform: "tensorrt_plan"\n{REST}'
@@ -98,7 +99,7 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize(("config", "options", "rules"), SAID.values(), ids=SAID)
+@tabled(("config", "options", "rules"), SAID.values(), ids=SAID)
 def test_what_is_said_of_a_config(config: str, options: str, rules: list[str]) -> None:
     files: dict[str, Entry] = {f"m/1/{name}": of_bytes(content) for name, content in FILES.items()}
     found = judged({"m/config.pbtxt": of_text(config), **files}, options).diagnostics

@@ -10,6 +10,7 @@ import pytest
 
 from tests.mending import mended
 from tests.pages import judged, loud
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Create
 from tritonrepo.rules import RULES
 from tritonrepo.rules.ensembles.steps import listed
@@ -385,7 +386,7 @@ DECOUPLING = {
 }
 
 
-@pytest.mark.parametrize(
+@tabled(
     "case",
     [*FLOW.values(), *MEMBERS.values(), *TENSORS.values(), *DECOUPLING.values()],
     ids=[*FLOW, *MEMBERS, *TENSORS, *DECOUPLING],
@@ -500,7 +501,7 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize(("files", "expected"), CALLS.values(), ids=CALLS)
+@tabled(("files", "expected"), CALLS.values(), ids=CALLS)
 def test_calls(files: Mapping[str, str], expected: set[str]) -> None:
     steps = {"a/1/model.py": PYTHON, "b/1/model.py": PYTHON}
     assert (
@@ -2029,7 +2030,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("case", "expected"), WORDS.values(), ids=WORDS)
+@tabled(("case", "expected"), WORDS.values(), ids=WORDS)
 def test_each_word(case: Case, expected: Sequence[str]) -> None:
     found = judged(tree(case), case.options)
     lines = [line for d in found.diagnostics if d.rule in FAMILY for line in str(d).splitlines()]
@@ -2067,7 +2068,7 @@ ENCODERS = {
 }
 
 
-@pytest.mark.parametrize(("configs", "hint"), ENCODERS.values(), ids=ENCODERS)
+@tabled(("configs", "hint"), ENCODERS.values(), ids=ENCODERS)
 def test_an_encoder_that_no_text_can_reach(configs: Mapping[str, str], hint: str | None) -> None:
     files = {f"{name}/config.pbtxt": of_text(text) for name, text in configs.items()}
     files["llm/1/model.json"] = of_text('{"model": "m"}')
@@ -2183,7 +2184,7 @@ FIXES = {
 }
 
 
-@pytest.mark.parametrize(("rule", "bad", "good", "safe"), FIXES.values(), ids=FIXES)
+@tabled(("rule", "bad", "good", "safe"), FIXES.values(), ids=FIXES)
 def test_a_fix_keeps_the_rest_of_an_ensemble(rule: str, bad: str, good: str, safe: str) -> None:
     assert mended(rule, bad, beside={"m/1": Directory(), **CALLEE}) == (safe, good)
 
@@ -2228,7 +2229,7 @@ VERSIONS = {
 }
 
 
-@pytest.mark.parametrize(("policy", "beside", "made"), VERSIONS.values(), ids=VERSIONS)
+@tabled(("policy", "beside", "made"), VERSIONS.values(), ids=VERSIONS)
 def test_a_version_directory_is_created(policy: str, beside: Mapping[str, Entry], made: list[str]) -> None:
     tree = {"m/config.pbtxt": of_text(HEAD + policy + ONE), **beside, **CALLEE}
     fixes = [d.fix for d in judged(tree).diagnostics if d.rule == "ensemble-no-version-directory"]

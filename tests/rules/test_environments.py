@@ -8,11 +8,11 @@ import tarfile
 import zipfile
 from typing import NamedTuple
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.pages import judged
+from tests.tabled import tabled
 from tritonrepo.rules.layout.archives import packed
 from tritonrepo.rules.layout.tars import READ
 from tritonrepo.tree import of_bytes
@@ -73,7 +73,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@tabled("case", CASES.values(), ids=CASES)
 def test_what_is_said_about_a_packed_environment(case: Case) -> None:
     files = {"m/config.pbtxt": CONFIG.encode(), "m/1/model.py": SOURCE, "m/e.tar.gz": case.content}
     found = judged({path: of_bytes(content) for path, content in files.items()})

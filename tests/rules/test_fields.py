@@ -9,6 +9,7 @@ import pytest
 
 from tests.archives import PACKAGE, archive
 from tests.pages import judged
+from tests.tabled import tabled
 from tritonrepo.rules import RULES
 from tritonrepo.rules.fields.warmup_requests import REQUEST
 from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_bytes, of_text
@@ -615,7 +616,7 @@ BYTES = {
 ALL = {**PLATFORMS, **LIBRARIES, **TENSORS, **BATCHES, **WARMUPS, **OTHERS, **BYTES}
 
 
-@pytest.mark.parametrize("case", ALL.values(), ids=ALL)
+@tabled("case", ALL.values(), ids=ALL)
 def test_verdict(case: Case) -> None:
     (verdict,) = judged(tree(case), case.options).verdicts
     assert verdict.rule == case.rule
@@ -1261,7 +1262,7 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize(("case", "rule", "said"), SAID.values(), ids=SAID)
+@tabled(("case", "rule", "said"), SAID.values(), ids=SAID)
 def test_all_that_is_said(case: Case, rule: str, said: Sequence[str]) -> None:
     found = judged(tree(case), case.options)
     loud = [d for d in found.diagnostics if RULES[d.rule].severity != "info"]
@@ -1269,7 +1270,7 @@ def test_all_that_is_said(case: Case, rule: str, said: Sequence[str]) -> None:
     assert found.verdicts[0].rule == rule
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("backend", "source", "options", "said"),
     [
         ("identity", "", "", True),
@@ -1296,7 +1297,7 @@ WIDTHS = {
 }
 
 
-@pytest.mark.parametrize(("name", "size"), [(name, size) for size, names in WIDTHS.items() for name in names])
+@tabled(("name", "size"), [(name, size) for size, names in WIDTHS.items() for name in names])
 def test_a_file_has_the_bytes_of_its_type(name: str, size: int) -> None:
     config = warm(given(f'data_type: TYPE_{name} dims: 3 input_data_file: "in"'), inputs=IN.replace("FP32", name))
     config = config.replace("[ 4 ]", "[ -1 ]", 1)
@@ -1305,13 +1306,13 @@ def test_a_file_has_the_bytes_of_its_type(name: str, size: int) -> None:
         assert judged(tree(Case(config, files=files))).verdicts[0].rule == rule
 
 
-@pytest.mark.parametrize("name", ["trt", "TRT", "ort", "tf", "py", "onnx", "torch", "tf_graph"])
+@tabled("name", ["trt", "TRT", "ort", "tf", "py", "onnx", "torch", "tf_graph"])
 def test_a_short_name_of_a_backend_is_known_for_what_it_means(name: str) -> None:
     (verdict,) = judged(tree(Case(f'backend: "{name}"\n{IO}'))).verdicts
     assert verdict.rule == "backend-not-available"
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("platform", "hint"),
     [
         ("onnx", 'Use `backend: "onnxruntime"` instead.'),
@@ -1389,7 +1390,7 @@ MAYBE_BATCHES = {
 }
 
 
-@pytest.mark.parametrize(("files", "speaks"), MAYBE_BATCHES.values(), ids=MAYBE_BATCHES)
+@tabled(("files", "speaks"), MAYBE_BATCHES.values(), ids=MAYBE_BATCHES)
 def test_a_missing_batch_size_is_told_where_the_dims_seem_to_have_a_batch(
     files: dict[str, Entry],
     speaks: bool,  # noqa: FBT001  a row of the table

@@ -9,6 +9,7 @@ import pytest
 
 from tests.mending import mended
 from tests.pages import judged
+from tests.tabled import tabled
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, State
 from tritonrepo.repository import Said
@@ -154,7 +155,7 @@ def token(case: Case, found: Diagnostic) -> str:
     return case.groups[found.at.column - 1 :].split(maxsplit=1)[0] if found.at.line == 4 else str(found.at)
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+@tabled("case", CASES, ids=[case.name for case in CASES])
 def test_the_servers_verdict_is_predicted(case: Case) -> None:
     files: dict[str, Entry] = {
         "m/config.pbtxt": of_text(case.head + IO + case.groups),
@@ -330,7 +331,7 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize(("head", "groups", "options", "said"), WORDS.values(), ids=WORDS)
+@tabled(("head", "groups", "options", "said"), WORDS.values(), ids=WORDS)
 def test_messages_and_hints(head: str, groups: str, options: str, said: list[str]) -> None:
     text = f"{head.strip()}\n{IO}instance_group {{ {groups} }}\n"
     found = judged({"m/config.pbtxt": of_text(text), "m/1/weights": of_text("")}, options).diagnostics
@@ -407,7 +408,7 @@ FIXES = {
 }
 
 
-@pytest.mark.parametrize(("rule", "bad", "good", "safe"), FIXES.values(), ids=FIXES)
+@tabled(("rule", "bad", "good", "safe"), FIXES.values(), ids=FIXES)
 def test_a_fix_keeps_the_rest_of_the_group(rule: str, bad: str, good: str, safe: str) -> None:
     head = f"{IDENTITY}{IO}instance_group "
     assert mended(rule, head + bad) == (safe, head + good)

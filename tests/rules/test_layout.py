@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.pages import DATA, judged
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Span, State
 from tritonrepo.repository import Said, read, target
 from tritonrepo.rules import RULES, judge
@@ -1218,7 +1219,7 @@ def place(at: Span) -> str:
     return f"{at.line}:{at.column}" if at.line else at.path
 
 
-@pytest.mark.parametrize("case", [*VERSIONS, *POLICIES, *BACKENDS, *LABELS], ids=lambda case: case.name)
+@tabled("case", [*VERSIONS, *POLICIES, *BACKENDS, *LABELS], ids=lambda case: case.name)
 def test_a_model(case: Case) -> None:
     found = judged(tree(case), case.options)
     loud = [d for d in found.diagnostics if d.rule in FAMILY and RULES[d.rule].severity != "info"]
@@ -1230,7 +1231,7 @@ def test_a_model(case: Case) -> None:
         assert verdict.rule not in FAMILY
 
 
-@pytest.mark.parametrize("case", WORDS, ids=lambda case: case.name)
+@tabled("case", WORDS, ids=lambda case: case.name)
 def test_every_message_about_a_model(case: Case) -> None:
     found = judged(tree(case), case.options)
     assert [line for d in found.diagnostics if d.rule in FAMILY for line in str(d).splitlines()] == list(case.said)
@@ -1342,7 +1343,7 @@ UNREAD = {
 HALF = 'input { name: "I" data_type: TYPE_FP32 dims: [ 1 ] }\noutput { name: "O" data_type: TYPE_FP32 dims: [ 1 ] }\n'
 
 
-@pytest.mark.parametrize(("files", "unread"), UNREAD.values(), ids=UNREAD)
+@tabled(("files", "unread"), UNREAD.values(), ids=UNREAD)
 def test_files_that_look_like_configs(files: Mapping[str, str], unread: list[str]) -> None:
     for backend, expected in (("pytorch", unread), ("python", [])):
         found = {path: of_text(text) for path, text in files.items()}

@@ -6,9 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import pytest
-
 from tests.pages import judged
+from tests.tabled import tabled
 from tritonrepo.tree import Entry, of_bytes, of_text
 
 MODEL = 'backend: "vllm"\ninstance_group { kind: KIND_MODEL }\n'
@@ -176,7 +175,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@tabled("case", CASES.values(), ids=CASES)
 def test_what_is_said_of_memory(case: Case) -> None:
     found = {each.rule for each in judged(tree(case), case.options).diagnostics}
     assert found & RULES == case.spoken
@@ -185,7 +184,7 @@ def test_what_is_said_of_memory(case: Case) -> None:
 ODD: tuple[Any, ...] = (None, True, -1, 0, 1.5, 10**30, "8192", [], {}, float("inf"))
 
 
-@pytest.mark.parametrize(
+@tabled(
     "key",
     [
         *["model", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "tensor_parallel_size", "quantization"],
@@ -220,7 +219,7 @@ CONTENTS = {
 }
 
 
-@pytest.mark.parametrize(("content", "spoken"), CONTENTS.values(), ids=CONTENTS)
+@tabled(("content", "spoken"), CONTENTS.values(), ids=CONTENTS)
 def test_a_config_of_weights_in_the_repository(content: str, spoken: set[str]) -> None:
     files: dict[str, Entry] = {"llm/1/weights/config.json": of_text(content)}
     case = Case({"llm": (MODEL, {"model": "/models/llm/1/weights"})}, L4, spoken, files)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import pytest
-
 from tests.pages import judged
+from tests.tabled import tabled
 from tritonrepo.fixes import after, applied
 from tritonrepo.tree import Entry, File, of_text
 
@@ -216,7 +215,7 @@ PLATFORMS = {
 }
 
 
-@pytest.mark.parametrize("case", (every := ALL | PLATFORMS).values(), ids=every)
+@tabled("case", (every := ALL | PLATFORMS).values(), ids=every)
 def test_a_config_is_mended(case: Case) -> None:
     found = [each for each in judged(tree(case), case.options).diagnostics if each.rule == case.rule]
     fixes = [each.fix for each in found if each.fix is not None]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import pytest
-
 from tests.pages import judged
+from tests.tabled import tabled
 from tritonrepo.fixes import after, applied
 from tritonrepo.tree import Directory, Entry, File, Unreadable, of_text
 
@@ -206,7 +205,7 @@ ALL = {
 }
 
 
-@pytest.mark.parametrize("case", ALL.values(), ids=ALL)
+@tabled("case", ALL.values(), ids=ALL)
 def test_a_layout_is_mended(case: Case) -> None:
     found = [each for each in judged(tree(case)).diagnostics if each.rule == case.rule]
     fixes = [each.fix for each in found if each.fix is not None]

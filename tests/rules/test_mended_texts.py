@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import pytest
-
+from tests.tabled import tabled
 from tritonrepo.pbtxt import editor, parse
 
 
@@ -176,7 +175,7 @@ def test_no_two_cases_have_the_same_name() -> None:
     assert len(ALL) == sum(map(len, (COLONS, COMMAS, COMMENTS, WORDS, LITERALS, FIELDS)))
 
 
-@pytest.mark.parametrize("case", ALL.values(), ids=ALL)
+@tabled("case", ALL.values(), ids=ALL)
 def test_a_text_is_mended(case: Case) -> None:
     becomes, safe = mended(case.text.encode(), case.rule)
     assert becomes.decode() == (case.text if case.becomes is None else case.becomes)
@@ -195,7 +194,7 @@ MARKS = {
 }
 
 
-@pytest.mark.parametrize(("text", "becomes"), MARKS.values(), ids=MARKS)
+@tabled(("text", "becomes"), MARKS.values(), ids=MARKS)
 def test_a_byte_order_mark_is_removed(text: bytes, becomes: bytes | None) -> None:
     found, safe = mended(text, "byte-order-mark")
     assert found == (text if becomes is None else becomes)
@@ -234,7 +233,7 @@ JSON = {
 }
 
 
-@pytest.mark.parametrize(("text", "becomes"), JSON.values(), ids=JSON)
+@tabled(("text", "becomes"), JSON.values(), ids=JSON)
 def test_json_is_converted_if_it_is_exact(text: str, becomes: str | None) -> None:
     found, safe = mended(text.encode(), "json-config")
     assert found.decode() == (text if becomes is None else becomes)

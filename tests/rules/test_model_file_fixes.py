@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import pytest
-
 from tests.pages import judged
 from tests.rules.test_backend_fixes import IO, mended, text
+from tests.tabled import tabled
 from tritonrepo.tree import Directory, Entry, of_text
 
 TORCH, SAVED = f'platform: "pytorch_libtorch" {IO}', f'platform: "tensorflow_savedmodel" {IO}'
@@ -76,7 +75,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@tabled("case", CASES.values(), ids=CASES)
 def test_a_file_is_found_again(case: Found) -> None:
     files = {f"m/{path}": Directory() if path.isdecimal() else of_text("x") for path in case.files.split()}
     bad: dict[str, Entry] = {"m/config.pbtxt": of_text(case.config), **files}

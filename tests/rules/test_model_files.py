@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import pytest
-
 from tests.archives import CHECKPOINT, EXPORTED, OLD_PACKAGE, PACKAGE, TORCHSCRIPT, archive
 from tests.pages import REST, judged
+from tests.tabled import tabled
 from tritonrepo.tree import Directory, Entry, Link, of_bytes, of_text
 
 
@@ -170,7 +169,7 @@ def tree(case: Case) -> dict[str, Entry]:
     return {"m/config.pbtxt": of_text(case.config), **files}
 
 
-@pytest.mark.parametrize("case", MISSING.values(), ids=MISSING)
+@tabled("case", MISSING.values(), ids=MISSING)
 def test_a_missing_file_is_reported_with_what_is_there_instead(case: Case) -> None:
     found = [
         each
@@ -229,7 +228,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG.values(), ids=WRONG)
+@tabled("case", WRONG.values(), ids=WRONG)
 def test_a_file_of_another_kind_is_reported_with_what_it_is(case: Case) -> None:
     found = [each for each in judged(tree(case), case.options).diagnostics if each.rule in {LOAD, ENGINE, PLACEHOLDER}]
     assert [(each.rule, each.hint) for each in found] == ([(case.rule, case.hint)] if case.rule else [])

@@ -11,6 +11,7 @@ import pytest
 from tests.mending import mended
 from tests.onnx_models import DIRECTORY, MODELS, embedder, same, scaled, started
 from tests.pages import judged, loud
+from tests.tabled import tabled
 from tritonrepo.diagnostics import State
 from tritonrepo.releases import RELEASES
 from tritonrepo.tree import Entry, of_bytes, of_text
@@ -233,12 +234,12 @@ COMPLETED = {
     "a broken graph is not compared": Case(BATCH + IO, (b"\x08\x08",)),
 }
 TABLES: Mapping[str, Mapping[str, Case]] = {"shapes": SHAPES, "counts": COUNTS, "completed": COMPLETED}
-ROWS = [pytest.param(case, id=f"{table}: {name}") for table, cases in TABLES.items() for name, case in cases.items()]
+ROWS = {f"{table}: {name}": case for table, cases in TABLES.items() for name, case in cases.items()}
 OURS = ("onnx-", "ragged-")
 FILE_RULES = ("onnx-model", "onnx-file", "onnx-not", "onnx-empty")
 
 
-@pytest.mark.parametrize("case", ROWS)
+@tabled("case", ROWS.values(), ids=ROWS)
 def test_verdict_and_what_speaks(case: Case) -> None:
     found = judged(tree(case), case.options)
     (verdict,) = found.verdicts
@@ -287,7 +288,7 @@ def test_accelerators_by_release(config: str, since: str, rule: str) -> None:
     assert not {name for name in loud(tree(Case(config)), f"--release {earlier}") if name.startswith(OURS)}
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("name", "value", "state"),
     [
         ("trt_min_subgraph_size", "2147483647", State.READY),
@@ -302,7 +303,7 @@ def test_a_number_that_does_not_fit_ends_the_server(name: str, value: str, state
     assert (verdict.rule, verdict.verdict) == ("onnx-trt-parameter-overflow" if state is State.CRASH else "", state)
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("name", "value", "rule"),
     [
         ("execution_mode", "4x", "onnx-execution-mode"),
@@ -341,7 +342,7 @@ INPUTS = {
 }
 
 
-@pytest.mark.parametrize(("config", "graph", "rule"), INPUTS.values(), ids=INPUTS)
+@tabled(("config", "graph", "rule"), INPUTS.values(), ids=INPUTS)
 def test_what_is_listed_is_judged_if_only_outputs_are_completed(config: str, graph: bytes, rule: str) -> None:
     heard = loud(tree(Case(config, (graph,)))) - RAISED
     assert heard == ({rule} if rule else set())
@@ -366,7 +367,7 @@ def test_a_message_names_the_version() -> None:
     assert any("in the graph of version 2" in each.message for each in found)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@tabled("name", MODELS)
 def test_the_models_of_the_pages_are_those_of_the_tests(name: str) -> None:
     file = DIRECTORY / f"{name}.onnx"
     assert onnx.load(file, load_external_data=False) == onnx.load_from_string(MODELS[name]())
@@ -456,7 +457,7 @@ FIXES = {
 }
 
 
-@pytest.mark.parametrize(("rule", "bad", "good", "safe"), FIXES.values(), ids=FIXES)
+@tabled(("rule", "bad", "good", "safe"), FIXES.values(), ids=FIXES)
 def test_a_fix_follows_the_graph(rule: str, bad: str, good: str, safe: str) -> None:
     head, options = 'backend: "onnxruntime"\n', "--no-auto-complete" if "without" in rule else ""
     assert mended(rule, head + bad, options, {"m/1/model.onnx": of_bytes(FOUR)}) == (safe, head + (good or bad))
@@ -481,7 +482,7 @@ SWITCHES = {
 }
 
 
-@pytest.mark.parametrize(("written", "becomes", "safe"), [(k, *v) for k, v in SWITCHES.items()], ids=SWITCHES)
+@tabled(("written", "becomes", "safe"), [(k, *v) for k, v in SWITCHES.items()], ids=SWITCHES)
 def test_a_switch_gets_a_word_that_the_backend_reads(written: str, becomes: str, safe: str) -> None:
     start = f'backend: "onnxruntime"\n{WHOLE}parameters: <key: "enable_mem_arena", value: {{string_value: '
     beside = {"m/1/model.onnx": of_bytes(FOUR)}

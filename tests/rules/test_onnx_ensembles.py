@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.onnx_models import same
 from tests.pages import judged
 from tests.rules.test_ensembles import ensemble, port, step
+from tests.tabled import tabled
 from tritonrepo.tree import Directory, Entry, File, of_bytes, of_text
 
 EMPTY = 'backend: "onnxruntime"\n'
@@ -50,7 +49,7 @@ ON_ONNX: dict[str, tuple[str, str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("config", "callee", "reason"), ON_ONNX.values(), ids=ON_ONNX)
+@tabled(("config", "callee", "reason"), ON_ONNX.values(), ids=ON_ONNX)
 def test_an_onnx_model_is_compared_as_its_graph_completes_it(config: str, callee: str, reason: str) -> None:
     content = of_bytes(same(["batch", 4]))
     files: dict[str, Entry] = {

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import onnx
-import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from tests.pages import judged
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Move
 from tritonrepo.fixes import after, applied
 from tritonrepo.tree import Directory, Entry, File, Link, Unreadable, of_bytes, of_text
@@ -386,7 +386,7 @@ def tree(case: Case) -> dict[str, Entry]:
     return found | {f"m/{path}": entry for path, entry in case.beside.items()}
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@tabled("case", CASES.values(), ids=CASES)
 def test_verdict_and_words(case: Case) -> None:
     found = judged(tree(case), f"--release {case.release}")
     verdict = found.verdicts[0]
@@ -412,7 +412,7 @@ TYPES = {
 }
 
 
-@pytest.mark.parametrize(("content", "rule"), TYPES.values(), ids=TYPES)
+@tabled(("content", "rule"), TYPES.values(), ids=TYPES)
 def test_types_of_inputs_and_outputs(content: bytes, rule: str) -> None:
     found = judged(tree(Case(content))).diagnostics
     assert {d.rule for d in found} & {NO_TENSOR, NO_TYPE, BF16, UNTYPED} == ({rule} if rule else set())
@@ -424,7 +424,7 @@ def test_bf16_is_a_type_since_26_03() -> None:
     assert [BF16 in each for each in spoken] == [True, False]
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("case", "hint"),
     [
         (Case(WHOLE[:60]), "Copy the whole file again."),
@@ -482,7 +482,7 @@ ABSENT = {
 }
 
 
-@pytest.mark.parametrize(("config", "paths", "safe", "becomes"), ABSENT.values(), ids=ABSENT)
+@tabled(("config", "paths", "safe", "becomes"), ABSENT.values(), ids=ABSENT)
 def test_a_missing_file_is_found_elsewhere(config: str, paths: list[str], safe: str, becomes: str | list[Move]) -> None:
     files = {f"m/{path}": of_bytes(model()) for path in paths}
     tree: dict[str, Entry] = {"m/config.pbtxt": of_text(f'backend: "onnxruntime"\n{IO}{config}'), **files}

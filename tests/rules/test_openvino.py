@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.pages import judged, server
+from tests.tabled import tabled
 from tritonrepo import repository
 from tritonrepo.repository.openvino import DEEPEST, Input, graph
 from tritonrepo.rules import judge
@@ -81,7 +82,7 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize(("config", "text", "options", "rules"), SAID.values(), ids=SAID)
+@tabled(("config", "text", "options", "rules"), SAID.values(), ids=SAID)
 def test_what_is_said_of_a_model(config: str, text: str, options: str, rules: list[str]) -> None:
     files: dict[str, Entry] = {"m/config.pbtxt": of_text(config), "m/1/model.xml": of_text(text)}
     found = judged(files, options).diagnostics
@@ -115,7 +116,7 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("name", VALUES)
+@tabled("name", VALUES)
 def test_values_of_parameters(name: str) -> None:
     good, bad = VALUES[name]
     for value in (*good, *bad):

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.pages import judged, loud
+from tests.tabled import tabled
 from tritonrepo.rules import RULES
 from tritonrepo.tree import Entry, Link, of_bytes, of_text
 
@@ -563,7 +564,7 @@ TABLES = {"looked up": LOOKED_UP, "files": FILES, "read": READ, "called": CALLED
 ALL = {f"{table}: {name}": case for table, cases in TABLES.items() for name, case in cases.items()}
 
 
-@pytest.mark.parametrize("case", ALL.values(), ids=ALL)
+@tabled("case", ALL.values(), ids=ALL)
 def test_what_decides(case: Case) -> None:
     for options, rule in (("", case.rule), (STRICT, case.strict)):
         (verdict,) = judged(tree(case), options).verdicts
@@ -925,7 +926,7 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize(("case", "said"), SAID.values(), ids=SAID)
+@tabled(("case", "said"), SAID.values(), ids=SAID)
 def test_all_that_is_said(case: Case, said: Sequence[str]) -> None:
     found = [d for d in judged(tree(case), case.options).diagnostics if RULES[d.rule].severity != "info"]
     assert [line for d in found for line in (*str(d).split("\n"), d.server_reason)] == list(said)
@@ -948,7 +949,7 @@ EXECUTE = {
 }
 
 
-@pytest.mark.parametrize(("text", "warned"), EXECUTE.values(), ids=EXECUTE)
+@tabled(("text", "warned"), EXECUTE.values(), ids=EXECUTE)
 def test_a_class_without_execute_gets_a_warning(text: str, *, warned: bool) -> None:
     assert loud(tree(Case(source(text)))) == ({"python-no-execute"} if warned else set())
 
@@ -977,7 +978,7 @@ VERSIONS = {
 }
 
 
-@pytest.mark.parametrize(("text", "release", "more", "refused"), VERSIONS.values(), ids=VERSIONS)
+@tabled(("text", "release", "more", "refused"), VERSIONS.values(), ids=VERSIONS)
 def test_syntax_is_that_of_the_images_python(text: str, release: str, more: str, *, refused: bool) -> None:
     found = judged(tree(Case(source(text, more=more))), f"--release {release}").verdicts[0]
     assert found.rule == ("python-syntax-error" if refused else "")
@@ -1004,7 +1005,7 @@ SHARED: dict[str, tuple[dict[str, str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("more", "missing"), SHARED.values(), ids=SHARED)
+@tabled(("more", "missing"), SHARED.values(), ids=SHARED)
 def test_what_a_served_version_shares_is_there(more: dict[str, str], missing: list[str]) -> None:
     files = {"config.pbtxt": config(POLICY), **{f"{version}/model.py": CLASS for version in "123"}, **more}
     found = [each for each in judged(tree(Case(files))).diagnostics if each.rule == "shared-directory-missing"]
@@ -1026,7 +1027,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@tabled("text", HOSTILE.values(), ids=HOSTILE)
 def test_a_source_that_is_made_to_break_a_parser_breaks_nothing(text: str | bytes | Entry) -> None:
     judged(tree(Case({"config.pbtxt": config(), "1/model.py": text})))
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.pages import judged, server
 from tests.rules.test_environments import CONFIG
+from tests.tabled import tabled
 from tritonrepo import repository
 from tritonrepo.diagnostics import Unseen
 from tritonrepo.repository import Said, target
@@ -198,7 +199,7 @@ BROKEN = (
 )
 
 
-@pytest.mark.parametrize("said", BROKEN)
+@tabled("said", BROKEN)
 def test_a_header_that_is_broken_ends_the_list(said: str) -> None:
     header = tarfile.TarInfo("h")
     header.type, header.size = tarfile.XHDTYPE, len(said)

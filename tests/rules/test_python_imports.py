@@ -8,6 +8,7 @@ import pytest
 
 from tests.pages import judged
 from tests.rules.test_python import CLASS, STRICT, Case, named, source, tree
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Said, target
 from tritonrepo.rules.python.importing import MOST_FAILURES
@@ -113,7 +114,7 @@ SAYS = {
 }
 
 
-@pytest.mark.parametrize("says", SAYS.values(), ids=SAYS)
+@tabled("says", SAYS.values(), ids=SAYS)
 def test_what_is_said_about_imports(says: Says) -> None:
     for options in (says.case.options, f"{says.case.options} {STRICT}"):
         found_in = judged(tree(says.case), options)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.pages import judged
 from tests.rules.test_python import CLASS, Case, source, tree
+from tests.tabled import tabled
 from tritonrepo.rules.python.later import later
 from tritonrepo.rules.python.script import Script
 
@@ -59,7 +60,7 @@ FINE = {
 }
 
 
-@pytest.mark.parametrize(("text", "what", "words"), F_STRINGS.values(), ids=F_STRINGS)
+@tabled(("text", "what", "words"), F_STRINGS.values(), ids=F_STRINGS)
 def test_an_f_string_of_later_pythons(text: str, what: str, words: str) -> None:
     found = judged(tree(Case(source(f"{CLASS}y = ({text})\n"))), "--release 24.10")
     (said,) = [each for each in found.diagnostics if each.rule == "python-syntax-error"]
@@ -68,7 +69,7 @@ def test_an_f_string_of_later_pythons(text: str, what: str, words: str) -> None:
     assert not judged(tree(Case(source(CLASS + "y = 1\n"))), "--release 24.10").verdicts[0].rule
 
 
-@pytest.mark.parametrize("text", FINE.values(), ids=FINE)
+@tabled("text", FINE.values(), ids=FINE)
 def test_an_f_string_that_3_10_takes(text: str) -> None:
     for more in ("", """, f"{'#'}\""""):  # which must be looked at
         assert later(Script("1/model.py", f"y = ({text}{more})\n".encode(), (3, 10))) is None
@@ -99,7 +100,7 @@ def test_a_star_of_later_pythons(text: str, what: str, column: int) -> None:
     )
 
 
-@pytest.mark.parametrize("text", NO_STARS)
+@tabled("text", NO_STARS)
 def test_a_star_that_3_10_takes_or_nothing_takes(text: str) -> None:
     assert later(Script("1/model.py", f"{text}\n".encode(), (3, 10))) is None
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.pages import judged
 from tests.rules.test_python import Case, source, tree
+from tests.tabled import tabled
 
 RULE = "python-decoupled-return"
 DECOUPLED = "model_transaction_policy { decoupled: true }\n"
@@ -25,7 +24,7 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize(("lines", "warned"), ROWS.values(), ids=ROWS)
+@tabled(("lines", "warned"), ROWS.values(), ids=ROWS)
 def test_what_execute_returns(lines: list[str], *, warned: bool) -> None:
     body = "".join(f"        {line}\n" for line in lines)
     text = f"class TritonPythonModel:\n    def execute(self, requests):\n{body}"

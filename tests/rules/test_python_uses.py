@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import pytest
-
 from tests.pages import judged
+from tests.tabled import tabled
 from tritonrepo.tree import of_text
 
 IO = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\noutput { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }\n'
@@ -154,7 +153,7 @@ SAYS = {
 }
 
 
-@pytest.mark.parametrize("says", SAYS.values(), ids=SAYS)
+@tabled("says", SAYS.values(), ids=SAYS)
 def test_what_is_said_about_names(says: Says) -> None:
     model = {"m/config.pbtxt": f'backend: "python"\n{says.config}', "m/1/model.py": says.text}
     found = judged({path: of_text(text) for path, text in {**model, **says.more}.items()})

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.archives import PACKAGE, TORCHSCRIPT, archive
 from tests.pages import judged
+from tests.tabled import tabled
 from tritonrepo.tree import of_bytes, of_text
 
 HEAD = 'platform: "pytorch_libtorch"\n'
@@ -65,7 +64,7 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize(("config", "rules"), SAID.values(), ids=SAID)
+@tabled(("config", "rules"), SAID.values(), ids=SAID)
 def test_what_is_said_of_a_config(config: str, rules: list[str]) -> None:
     files = {"m/1/model.pt": archive(*TORCHSCRIPT), "m/1/model.py": b"", "m/config.pbtxt": config.encode()}
     found = judged({path: of_bytes(content) for path, content in files.items()}).diagnostics

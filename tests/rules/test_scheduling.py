@@ -9,6 +9,7 @@ import pytest
 
 from tests.mending import mended
 from tests.pages import judged
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Diagnostic, State
 from tritonrepo.rules import RULES
 from tritonrepo.tree import Directory, Entry, of_bytes, of_text
@@ -302,7 +303,7 @@ STATES = [
 CASES = [*DYNAMIC, *CONTROLS, *STRATEGIES, *STATES]
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+@tabled("case", CASES, ids=[case.name for case in CASES])
 def test_the_servers_verdict_is_predicted(case: Case) -> None:
     check(case)
 
@@ -316,7 +317,7 @@ SIZES = {
 WIDTHS = [(f"TYPE_{name}", size) for size, names in SIZES.items() for name in names]
 
 
-@pytest.mark.parametrize(("data_type", "size"), WIDTHS, ids=[name for name, _ in WIDTHS])
+@tabled(("data_type", "size"), WIDTHS, ids=[name for name, _ in WIDTHS])
 def test_a_file_has_the_bytes_of_its_type(data_type: str, size: int) -> None:
     for dims, short in ((16 // size, False), (16 // size + 1, True)):
         block = sequence(state(initial('data_file: "f"', f"{dims}", data_type), f"{dims}", data_type))
@@ -421,6 +422,6 @@ FIXES = {
 }
 
 
-@pytest.mark.parametrize(("rule", "bad", "good", "safe"), FIXES.values(), ids=FIXES)
+@tabled(("rule", "bad", "good", "safe"), FIXES.values(), ids=FIXES)
 def test_a_fix_keeps_the_rest_of_the_config(rule: str, bad: str, good: str, safe: str) -> None:
     assert mended(rule, HEAD + bad) == (safe, HEAD + good)

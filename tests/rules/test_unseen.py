@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.pages import REST, server
+from tests.tabled import tabled
 from tests.test_json import checked
 from tritonrepo import repository
 from tritonrepo.cli import run
@@ -32,7 +33,7 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize(("head", "file", "options", "what"), ROWS.values(), ids=ROWS)
+@tabled(("head", "file", "options", "what"), ROWS.values(), ids=ROWS)
 def test_what_is_left(head: str, file: str, options: str, what: str) -> None:
     files = {"m/config.pbtxt": of_text(f"{head}\n{REST}"), f"m/1/{file}": of_bytes(PYTHON.encode())}
     read = repository.read(files, server(f"{options} --gpus 1"))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.pages import judged
+from tests.tabled import tabled
 from tritonrepo.diagnostics import Diagnostic, Severity
 from tritonrepo.releases import RELEASES
 from tritonrepo.tree import Entry, of_bytes, of_text
@@ -44,7 +45,7 @@ def errors(value: object, options: str = "", **more: Any) -> list[str]:  # noqa:
     return [each.rule for each in found(value, options, **more) if each.severity is Severity.ERROR]
 
 
-@pytest.mark.parametrize("release", [name for name, release in RELEASES.items() if release.vllm])
+@tabled("release", [name for name, release in RELEASES.items() if release.vllm])
 def test_each_key_is_refused_in_the_releases_that_lack_it_and_taken_in_the_others(release: str) -> None:
     versions = DATA["versions"]
     builds = [versions.index(name) for name in RELEASES[release].vllm_builds]
@@ -120,7 +121,7 @@ RIGHT = {
 }
 
 
-@pytest.mark.parametrize(("value", "rule", "options"), WRONG.values(), ids=WRONG)
+@tabled(("value", "rule", "options"), WRONG.values(), ids=WRONG)
 def test_a_value_that_vllm_refuses_is_found_at_its_key(value: dict[str, Any], rule: str, options: str) -> None:
     said = [each for each in found({"model": "m"} | value, options) if each.severity is Severity.ERROR]
     assert [each.rule for each in said if "vllm-lora-file" not in each.rule] == [rule]
@@ -128,7 +129,7 @@ def test_a_value_that_vllm_refuses_is_found_at_its_key(value: dict[str, Any], ru
     assert json.dumps({"model": "m"} | value)[at - 1 :].startswith(tuple(f'"{key}"' for key in value))
 
 
-@pytest.mark.parametrize(("value", "options"), RIGHT.values(), ids=RIGHT)
+@tabled(("value", "options"), RIGHT.values(), ids=RIGHT)
 def test_a_value_that_vllm_takes_is_no_error(value: dict[str, Any], options: str) -> None:
     said = errors({"model": "m"} | value, options)
     assert not [rule for rule in said if rule.startswith("vllm") and "engine-arg" not in rule]
@@ -155,7 +156,7 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize("release", ["24.01", "24.05", "24.10", "25.06", "25.11", "26.08"])
+@tabled("release", ["24.01", "24.05", "24.10", "25.06", "25.11", "26.08"])
 def test_a_value_of_any_type_is_survived(release: str) -> None:
     for value in VALUES:
         found(dict.fromkeys(KEYS, value), f"--release {release} --gpus 2")
@@ -170,7 +171,7 @@ def beside(config: object, **more: str) -> dict[str, str | bytes]:
     return {"1/weights/config.json": text, "1/weights/model.safetensors": "x", **more}
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("change", "value", "rules"),
     [
         ({}, {"max_model_len": 2048}, []),
@@ -202,12 +203,12 @@ def test_the_config_json_in_the_repository_counts(change: object, value: object,
     assert errors({"model": OWN} | value, files=beside(CONFIG | change)) == rules
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "1", '"x"', b"\xff", "[" * 100_000, '{"architectures": [1]}'])
+@tabled("text", ["", "{", "[]", "1", '"x"', b"\xff", "[" * 100_000, '{"architectures": [1]}'])
 def test_a_config_json_that_says_nothing_is_no_fault(text: str | bytes) -> None:
     assert not errors({"model": OWN, "tensor_parallel_size": 3, "max_model_len": 1 << 40}, files=beside(text))
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("name", "files", "rule"),
     [
         (OWN, {"1/weights/config.json": "{}"}, "vllm-model-dir-incomplete"),
@@ -263,14 +264,14 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize(("config", "release", "value", "warned"), SETTINGS.values(), ids=SETTINGS)
+@tabled(("config", "release", "value", "warned"), SETTINGS.values(), ids=SETTINGS)
 def test_metrics_are_reported_for_the_value_of_the_release(config: str, release: str, value: str, warned: bool) -> None:  # noqa: FBT001
     config += f'parameters {{ key: "REPORT_CUSTOM_METRICS" value {{ string_value: "{value}" }} }}\n'
     said = {each.rule for each in found({"model": "m"}, f"--release {release}", config)}
     assert ("vllm-custom-metrics-value" in said) is warned
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("group", "value", "warned"),
     [
         ("count: 2 kind: KIND_MODEL", {}, True),
@@ -285,7 +286,7 @@ def test_several_engines_need_their_parts_of_the_memory(group: str, value: dict[
     assert ("vllm-instance-count" in {each.rule for each in said}) is warned
 
 
-@pytest.mark.parametrize(
+@tabled(
     ("name", "warned"),
     [
         *(("./x", True), ("../x", True), ("a/b/c", True), (".", True)),
@@ -317,7 +318,7 @@ def test_the_values_of_every_vllm_are_known() -> None:
     }
 
 
-@pytest.mark.parametrize("value", [*VALUES, None, "x" * 100_000, {"rope_type": "linear", "factor": 1e308}])
+@tabled("value", [*VALUES, None, "x" * 100_000, {"rope_type": "linear", "factor": 1e308}])
 def test_a_config_json_of_any_values_is_survived(value: object) -> None:
     keys = (*CONFIG, "rope_scaling", "quantization_config", "text_config", "model_max_length", "rope_parameters")
     for key in keys:
