@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from tritonrepo.diagnostics import Span
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
@@ -101,6 +102,17 @@ class Pod:
         """Its containers, without those that only run at the start."""
         yield from (each for each in items(self.node, "spec.containers") if isinstance(each, Keys))
 
+    @property
+    def every(self) -> Iterator[Keys]:
+        """Its containers, first those that run at the start; a sidecar is one of these, with a restartPolicy."""
+        yield from (each for each in items(self.node, "spec.initContainers") if isinstance(each, Keys))
+        yield from self.containers
+
+    @property
+    def volumes(self) -> Iterator[Keys]:
+        """Its volumes."""
+        yield from (each for each in items(self.node, "spec.volumes") if isinstance(each, Keys))
+
 
 TEMPLATES = {
     "Deployment": ("spec.template",),
@@ -125,7 +137,7 @@ def pods(of: Object) -> Iterator[Pod]:
             yield Pod(of, found)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Manifests:
     """All objects that are checked together, in the order of the files.
 
@@ -138,6 +150,23 @@ class Manifests:
     def of(self, *kinds: str) -> Iterator[Object]:
         """Yield the objects of these kinds."""
         yield from (each for each in self.objects if each.kind in kinds)
+
+    @cached_property
+    def pods(self) -> tuple[Pod, ...]:
+        """The pods that all objects make."""
+        return tuple(pod for each in self.objects for pod in pods(each))
+
+    def first(self, of: Object) -> Object:
+        """Return the first object of the kind, name and namespace that an object has: itself, or one before it."""
+        return self._first.get(_identity(of), of)
+
+    @cached_property
+    def _first(self) -> Mapping[tuple[str, ...], Object]:
+        return {_identity(each): each for each in reversed(self.objects)}
+
+
+def _identity(of: Object) -> tuple[str, ...]:
+    return of.api.rpartition("/")[0], of.kind, of.namespace, of.name
 
 
 def objects(documents: Iterable[Keys]) -> Iterator[Object]:

@@ -4,6 +4,24 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from tritonrepo.rules.manifests import fields, selectors
+from tritonrepo.rules.manifests import (
+    environment,
+    fields,
+    ports,
+    probes,
+    references,
+    resources,
+    selectors,
+    volumes,
+)
 
-MODULES: tuple[ModuleType, ...] = (fields, selectors)
+MODULES: tuple[ModuleType, ...] = (
+    fields,
+    selectors,
+    references,
+    volumes,
+    ports,
+    environment,
+    resources,
+    probes,
+)

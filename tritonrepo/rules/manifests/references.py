@@ -1,0 +1,160 @@
+"""What objects name or select among the others: pods, Services and workloads that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Severity, Span, closest
+from tritonrepo.manifests.objects import Manifests, Object, find, mapping, place, text
+from tritonrepo.manifests.pods import key_at, number
+from tritonrepo.manifests.selecting import is_beside, is_empty, selects
+from tritonrepo.rules.registry import Finding, manifest_rule
+from tritonrepo.spec.nodes import Keys, Node
+
+SELECTORS = {
+    "Service": "spec.selector",
+    "PodDisruptionBudget": "spec.selector",
+    "NetworkPolicy": "spec.podSelector",
+    "PodMonitor": "spec.selector",
+    "ServiceMonitor": "spec.selector",
+}
+TARGETS = {"HorizontalPodAutoscaler": "Deployment", "ScaledObject": "Deployment", "VerticalPodAutoscaler": "Deployment"}
+"""Autoscalers, and what they scale if they do not say its kind. Source: KEDA, apis/keda/v1alpha1, ScaleTarget."""
+
+
+class Labelled(NamedTuple):
+    """Something that can be selected: labels, and the object that has them or makes what has them."""
+
+    labels: Mapping[str, str]
+    of: Object
+
+
+def _candidates(of: Object, found: Manifests) -> Sequence[Labelled]:
+    if of.kind == "ServiceMonitor":
+        return [Labelled(mapping(each.node, "metadata.labels"), each) for each in found.of("Service")]
+    return [Labelled(pod.labels, pod.owner) for pod in found.pods]
+
+
+def _chosen(of: Object, labels: Mapping[str, str]) -> bool:
+    selector = find(of.node, SELECTORS[of.kind])
+    return (
+        mapping(of.node, "spec.selector").items() <= labels.items()
+        if of.kind == "Service"
+        else selects(selector, labels)
+    )
+
+
+def _says(of: Object) -> bool:
+    """Return whether an object selects some, not all or none."""
+    selector = find(of.node, SELECTORS[of.kind])
+    return bool(mapping(of.node, "spec.selector")) if of.kind == "Service" else not is_empty(selector)
+
+
+@manifest_rule("selects-nothing", Severity.WARNING, *SELECTORS)
+def selects_nothing(of: Object, found: Manifests) -> Iterator[Finding]:
+    """A selector should select something that the files define."""
+    everywhere = find(of.node, "spec.namespaceSelector") is not None
+    there = _candidates(of, found)
+    beside = [each for each in there if everywhere or is_beside(of, each.of)]
+    if not found.whole or not _says(of) or any(_chosen(of, each.labels) for each in beside):
+        return
+    what = "Service" if of.kind == "ServiceMonitor" else "pod"
+    path = SELECTORS[of.kind]
+    other = next((each for each in there if _chosen(of, each.labels)), None)
+    if other is not None:
+        message = f"{of} selects no {what} in namespace {of.namespace}; {other.of} is in namespace {other.of.namespace}"
+        yield Finding(_selector_at(of, path), message, hint="Use the same namespace in both.")
+    elif beside:
+        message = f"{of} selects no {what} that the files define"
+        yield Finding(_selector_at(of, path), message, hint=_label_hint(of, beside))
+
+
+def _selector_at(of: Object, path: str) -> Span:
+    """Return where the first label of a selector is written."""
+    for each in (f"{path}.matchLabels", path):
+        labels = find(of.node, each)
+        if isinstance(labels, Keys) and labels.keys:
+            return next(iter(labels.keys.values()))[0]
+    return place(of.node, path)
+
+
+def _wanted(of: Object) -> Mapping[str, str]:
+    path = SELECTORS[of.kind]
+    return mapping(of.node, path if of.kind == "Service" else f"{path}.matchLabels")
+
+
+def _label_hint(of: Object, beside: Sequence[Labelled]) -> str:
+    """Return the hint with the labels of what was most likely meant: what has most of them."""
+    wanted = _wanted(of).items()
+    near = max(beside, key=lambda each: len(wanted & each.labels.items()))
+    labels = ", ".join(f"{name}: {value}" for name, value in near.labels.items())
+    return f"{near.of} has {labels}." if labels else f"{near.of} has no labels."
+
+
+def _target(of: Object) -> tuple[Node | None, str, str]:
+    """Return what an autoscaler scales: where it says so, the kind, and the name."""
+    path = "spec.targetRef" if of.kind == "VerticalPodAutoscaler" else "spec.scaleTargetRef"
+    node = find(of.node, path)
+    return node, text(node, "kind") or TARGETS[of.kind], text(node, "name")
+
+
+@manifest_rule("scale-target-missing", Severity.WARNING, *TARGETS)
+def scale_target_missing(of: Object, found: Manifests) -> Iterator[Finding]:
+    """An autoscaler should scale a workload that the files define."""
+    node, kind, name = _target(of)
+    there = [*found.of(kind)]
+    beside = [each for each in there if is_beside(of, each)]
+    if not found.whole or not name or not isinstance(node, Keys) or any(each.name == name for each in beside):
+        return
+    other = next((each for each in there if each.name == name), None)
+    if other is not None:
+        message = f"{of} is in namespace {of.namespace}, but {other} in namespace {other.namespace}"
+        yield Finding(key_at(node, "name"), message, hint="Use the same namespace in both.")
+    elif beside:
+        message = f"{of} scales {kind} {name}, which the files do not define"
+        yield Finding(key_at(node, "name"), message, hint=closest(name, [each.name for each in beside]))
+
+
+@manifest_rule("replicas-with-autoscaler", Severity.INFO, "Deployment", "StatefulSet")
+def replicas_with_autoscaler(of: Object, found: Manifests) -> Iterator[Finding]:
+    """Each time the manifest is applied, replicas undoes what the autoscaler has set."""
+    if find(of.node, "spec.replicas") is None:
+        return
+    for each in found.of(*TARGETS):
+        _, kind, name = _target(each)
+        if (kind, name) == (of.kind, of.name) and is_beside(of, each) and each.kind != "VerticalPodAutoscaler":
+            message = f"{of} sets replicas, which {each} changes as well"
+            hint = "Remove replicas: each apply would set it again, whatever the load is."
+            yield Finding(place(of.node, "spec.replicas"), message, hint=hint)
+
+
+@manifest_rule("autoscaler-bounds", Severity.ERROR, "HorizontalPodAutoscaler")
+def autoscaler_bounds(of: Object, _: Manifests) -> Iterator[Finding]:
+    """The lower bound of an autoscaler cannot be above the upper one."""
+    least, most = number(of.node, "spec.minReplicas", 1), number(of.node, "spec.maxReplicas", 1)
+    if most < max(least, 1):
+        message = f"{of} has at least {least} replicas and at most {most}"
+        reason = "must be greater than or equal to `minReplicas`"
+        yield Finding(place(of.node, "spec.maxReplicas"), message, hint="Raise maxReplicas.", reason=reason)
+
+
+@manifest_rule("keda-metric-name", Severity.WARNING, "ScaledObject", "ScaledJob")
+def keda_metric_name(of: Object, _: Manifests) -> Iterator[Finding]:
+    """A trigger of KEDA should not have a metricName, which newer versions do not have."""
+    triggers = find(of.node, "spec.triggers")
+    for each in getattr(triggers, "items", ()):
+        if text(each, "type") == "prometheus" and text(each, "metadata.metricName"):
+            message = "KEDA has not read metricName since 2.12"
+            metadata = find(each, "metadata")
+            at = place(metadata, "metricName") if isinstance(metadata, Keys) else of.at
+            yield Finding(at, message, hint="Remove it; set `name` of the trigger to refer to its metric.")
+
+
+@manifest_rule("object-twice", Severity.WARNING)
+def object_twice(of: Object, found: Manifests) -> Iterator[Finding]:
+    """The files should define an object once."""
+    first = found.first(of)
+    if first.node is not of.node and of.name:
+        message = f"{of} is defined twice, and the one that is applied last counts"
+        yield Finding(key_at(of.node, "metadata.name"), message, hint=f"The other one is at {first.at}.")
