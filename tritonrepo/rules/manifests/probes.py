@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.manifests.objects import Manifests, Object, find, items, place, pods, text
 from tritonrepo.manifests.pods import DIGITS, PROBES, key_at, number, title
+from tritonrepo.manifests.servers import servers
 from tritonrepo.rules.manifests.resources import uses_gpus
 from tritonrepo.rules.registry import Finding, manifest_rule
 from tritonrepo.spec.nodes import Keys, Scalar
@@ -15,9 +16,6 @@ HANDLERS = ("httpGet", "tcpSocket", "grpc", "exec")
 PERIOD, TIMEOUT, FAILURES, GRACE, DEADLINE = 10, 1, 3, 30, 600
 """Defaults, the first three and the deadline in seconds. Source: Kubernetes, pkg/apis/core/v1/defaults.go and
 pkg/apis/apps/v1/defaults.go."""
-
-LONG_S = 60
-"""A readiness probe that waits this long at the start covers a load, which a startup probe is for."""
 
 NUMBERS = ("periodSeconds", "timeoutSeconds", "failureThreshold", "successThreshold", "initialDelaySeconds")
 
@@ -77,35 +75,15 @@ def timeout_above_period(of: Object, _: Manifests) -> Iterator[Finding]:
 def liveness_without_startup(of: Object, _: Manifests) -> Iterator[Finding]:
     """A container with GPUs that has a liveness probe should have a startup probe."""
     for container, name, probe in _probes(of):
-        if name == "livenessProbe" and find(container, "startupProbe") is None and uses_gpus(container):
+        if name != "livenessProbe" or any(servers(of)):
+            continue  # startup-too-short knows how long these servers take
+        if find(container, "startupProbe") is None and uses_gpus(container):
             budget = _budget_s(probe)
             message = (
                 f"{title(container)} is killed if it does not answer {budget} s after its start, and again after that"
             )
             hint = "Add a startupProbe whose periodSeconds × failureThreshold covers the load of the models."
             yield Finding(place(container, name), message, hint=hint)
-
-
-@manifest_rule("readiness-without-startup", Severity.WARNING)
-def readiness_without_startup(of: Object, _: Manifests) -> Iterator[Finding]:
-    """A load should be covered by a startup probe, not by the initial delay of the readiness probe."""
-    for container, name, probe in _probes(of):
-        delay = number(probe, "initialDelaySeconds", 0)
-        if name == "readinessProbe" and find(container, "startupProbe") is None and delay >= LONG_S:
-            message = f"{title(container)} gets no request for {delay} s after each start, ready or not"
-            hint = "Add a startupProbe, and remove initialDelaySeconds."
-            yield Finding(key_at(probe, "initialDelaySeconds"), message, hint=hint)
-
-
-@manifest_rule("readiness-missing", Severity.WARNING, "Deployment", "StatefulSet", "DaemonSet")
-def readiness_missing(of: Object, _: Manifests) -> Iterator[Finding]:
-    """A container with GPUs should have a readiness probe."""
-    for pod in pods(of):
-        for container in pod.containers:
-            if uses_gpus(container) and find(container, "readinessProbe") is None:
-                message = f"{title(container)} has no readiness probe, so it gets requests while it loads its models"
-                hint = "Add a readinessProbe, and a startupProbe that covers the load."
-                yield Finding(place(container, "name"), message, hint=hint)
 
 
 def _startup_s(of: Object) -> int:
@@ -128,7 +106,7 @@ def deadline_below_startup(of: Object, _: Manifests) -> Iterator[Finding]:
 @manifest_rule("grace-below-pre-stop", Severity.WARNING)
 def grace_below_pre_stop(of: Object, _: Manifests) -> Iterator[Finding]:
     """The grace period should be longer than the preStop hook takes."""
-    for pod in pods(of):
+    for pod in pods(of) if not any(servers(of)) else ():  # grace-too-short knows how long they need
         grace = number(pod.node, "spec.terminationGracePeriodSeconds", GRACE)
         for container in pod.containers:
             hook = _sleep_s(container)
