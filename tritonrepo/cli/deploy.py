@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.deploy_k8s import k8s
 from tritonrepo.cli.deploying import Kinds, control, service_options
 from tritonrepo.cli.writing import Given, Writing, deployed_options, writing_options
 from tritonrepo.deploy.service import Ports
@@ -27,8 +28,11 @@ Examples:
 def command() -> None:
     """Write the files that run a stack or a repository on a GPU server.
 
-    The kind of server is the subcommand: `docker` writes a Compose file.
+    The kind of server is the subcommand: `docker` writes a Compose file, and `k8s` manifests for Kubernetes.
     """
+
+
+command.add_command(k8s)
 
 
 @command.command("docker", epilog=EPILOG, short_help="Write a Compose file, and a Dockerfile if the image is built.")

@@ -94,12 +94,12 @@ def _elements(dims: Sequence[int]) -> Iterator[int]:
 
 def start(found: Repository, engines: Sequence[Engine], *, bucket: bool) -> Sum:
     """Return the seconds that the server may take until it serves, twice as many as the steps need."""
-    size = sum(_size(model) for model in found.models.values())
+    size = sum(read(model) for model in found.models.values())
     processes = sum(copies(model) for model in found.models.values() if model.backend in PYTHON_BASED)
     terms = [Term(SERVER_S, "CUDA and the server itself")]
     if bucket:
-        copied = sum(_copied(model) for model in found.models.values())
-        terms.append(Term(_s(copied, DOWNLOAD), f"{amount(copied)} from the bucket at {amount(DOWNLOAD)}/s"))
+        fetched = sum(copied(model) for model in found.models.values())
+        terms.append(Term(_s(fetched, DOWNLOAD), f"{amount(fetched)} from the bucket at {amount(DOWNLOAD)}/s"))
     terms.append(Term(_s(size, DISK), f"{amount(size)} of models from the disk at {amount(DISK)}/s"))
     if processes:
         terms.append(Term(processes * PROCESS_S, f"processes of Python models, {processes} of {PROCESS_S} s"))
@@ -123,13 +123,13 @@ def _engine(each: Engine) -> Iterator[Term]:
     yield Term(COMPILE_S, f"{inline(each.name)}: vLLM compiles and captures CUDA graphs")
 
 
-def _size(model: Model) -> int:
+def read(model: Model) -> int:
     """Return the bytes of the files of a model that a server reads: those of its served versions."""
     heads = tuple(f"{model.directory_of(version)}/" for version in model.served)
     return sum(each.size for path, each in model.entries.items() if path.startswith(heads) and isinstance(each, File))
 
 
-def _copied(model: Model) -> int:
+def copied(model: Model) -> int:
     """Return the bytes that a server copies from a bucket: a version is copied with the whole model.
 
     Source: core, src/backend_model.cc, TritonModel::Create, which localizes the model's directory for each version.

@@ -64,7 +64,7 @@ def service(source: Source, out: Path, wanted: DeployOptions) -> tuple[Service, 
     made = Service(
         name=name,
         release=target.release,
-        runs=_runs(source, name),
+        runs=runs(source, name, HEADER),
         arch=target.arch,
         gpus=Gpus(max(0, target.gpus), ids),
         reads=reads,
@@ -78,11 +78,14 @@ def service(source: Source, out: Path, wanted: DeployOptions) -> tuple[Service, 
         again=wanted.again or shlex.join(["tritonrepo", "deploy", "docker", source.where, "-o", str(out)]),
         variables=wanted.variables,
     )
-    return made, (*source.warnings, *_refused(source), *warnings, *_unreachable(source))
+    return made, (*source.warnings, *refused(source), *warnings, *unreachable(source))
 
 
-def _runs(source: Source, name: str) -> Runs:
-    """Return the image: the user's own, the one image of a release that has every backend, or one that is built."""
+def runs(source: Source, name: str, header: str) -> Runs:
+    """Return the image: the user's own, the one image of a release that has every backend, or one that is built.
+
+    Raise Stop if no image has every backend; `header` is the first line of a Dockerfile.
+    """
     target = source.target
     release = target.release
     if target.own:
@@ -109,7 +112,7 @@ def _runs(source: Source, name: str) -> Runs:
         first = min(name for name, each in RELEASES.items() if "ensemble" in each.images.get(found.base, ()))
         message = f"the server in image {found.base} of Triton {release.name} does not run ensembles"
         raise _stop(source, message, f"Use Triton {first} or later.")
-    return _of_triton(found, name, needed)
+    return _of_triton(found, name, needed, header)
 
 
 def _elsewhere(source: Source, absent: frozenset[str]) -> str:
@@ -126,13 +129,13 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
-def _of_triton(found: Image, name: str, needed: frozenset[str]) -> Runs:
+def _of_triton(found: Image, name: str, needed: frozenset[str], header: str) -> Runs:
     backends = f"the backends that the models use: {', '.join(sorted(needed)) or 'none'}"
     version = f"Triton {found.release} (server {RELEASES[found.release].server_version})"
     if not found.copies:
         return Runs(found.name, f"{version}. This image has {backends}.")
     why = f"{version}. No image has all {backends}; the Dockerfile copies what {found.base} lacks."
-    return Runs(f"{name}:{found.release}", why, found.written(HEADER))
+    return Runs(f"{name}:{found.release}", why, found.written(header))
 
 
 def _stop(source: Source, message: str, hint: str) -> Stop:
@@ -165,34 +168,35 @@ def _mounts(
     given = {str(path.absolute()): "A directory that models read, as --mount says." for path in wanted.mounts}
     missing = list[Diagnostic]()
     for name, path in outside(source.found, found):
-        here = _within(path, MODELS) and path.removeprefix(MODELS).strip("/").partition("/")[0] in source.found.models
-        if here or any(_within(path, each) for each in given):
+        here = within(path, MODELS) and path.removeprefix(MODELS).strip("/").partition("/")[0] in source.found.models
+        if here or any(within(path, each) for each in given):
             continue
-        if source.own and not _taken(path):
+        if source.own and not taken(path):
             given[path] = f"Model {name} reads it, as the stack says."
         else:
             missing.append(_outside(f"{source.where.rstrip('/')}/{name}", name, path))
-    if taken := [path for path in given if _taken(path)]:
+    if blocked := [path for path in given if taken(path)]:
         message = "the container has something else at this path, so that no directory of the host can be there"
-        raise fatal("deploy-mount", taken[0], message, "Move the directory, or link it at another path.")
+        raise fatal("deploy-mount", blocked[0], message, "Move the directory, or link it at another path.")
     return tuple(Mount(path, path, why) for path, why in sorted(given.items())), missing
 
 
 def _outside(at: str, name: str, path: str) -> Diagnostic:
     message = f'model "{name}" reads {path}, which the container does not have'
     hint = f"If the host has it and the server may read it, add `--mount {shlex.quote(path)}`."
-    if _taken(path):
+    if taken(path):
         hint = f"Name another path in the model: the container has something else at {path}."
     return Diagnostic("deploy-path", Severity.WARNING, Span(at), message, hint)
 
 
-def _within(path: str, directory: str) -> bool:
+def within(path: str, directory: str) -> bool:
+    """Return whether a path is a directory, or below it."""
     return f"{path}/".startswith(f"{directory}/")
 
 
-def _taken(path: str) -> bool:
-    """Whether a path belongs to the container itself."""
-    return any(_within(path, each) or _within(each, path.rstrip("/")) for each in TAKEN)
+def taken(path: str) -> bool:
+    """Return whether a path belongs to the container itself."""
+    return any(within(path, each) or within(each, path.rstrip("/")) for each in TAKEN)
 
 
 def _checked(reads: Reads) -> None:
@@ -203,7 +207,7 @@ def _checked(reads: Reads) -> None:
             raise fatal("deploy-name", path, message, "Rename it, or use a link with another name.")
 
 
-def _refused(source: Source) -> Iterator[Diagnostic]:
+def refused(source: Source) -> Iterator[Diagnostic]:
     """Yield a warning about the models that the server would not load."""
     verdicts = judge(source.found).verdicts
     refused = [each.model for each in verdicts if each.verdict not in {State.READY, State.NOT_JUDGED}]
@@ -214,7 +218,7 @@ def _refused(source: Source) -> Iterator[Diagnostic]:
         yield Diagnostic("deploy-refused", Severity.WARNING, Span(source.where), message, hint)
 
 
-def _unreachable(source: Source) -> Iterator[Diagnostic]:
+def unreachable(source: Source) -> Iterator[Diagnostic]:
     """Yield a warning if the store is at an address that means the container itself."""
     host = urlsplit(source.uri.partition("://")[2]).hostname if source.uri.count("://") > 1 else None
     if host in HERE:

@@ -88,7 +88,7 @@ def plan_pull(  # noqa: PLR0913  as many as the command has options
         record: Where the record of the repository is, if it is not next to it.
     """
     out = places.named(RULE, directory, PULL, "Use `tritonrepo push DIR URI` to write to a bucket.")
-    source = _source(uri, record, everything=everything)
+    source = pulled(uri, record, everything=everything)
     _checked(source, out)
     store = DirectoryStore(out.absolute().parent, work.links, work.cache.digests)
     there = places.content(store, out, PULL)
@@ -115,7 +115,8 @@ def _digests(tree: Mapping[str, File]) -> dict[str, str]:
     return {path: file.known_sha256 for path, file in tree.items() if file.known_sha256}
 
 
-def _source(text: str, record: str | None, *, everything: bool) -> Source:
+def pulled(text: str, record: str | None = None, *, everything: bool = False) -> Source:
+    """Return what is at a URI now or, for `URI@N`, what was there as revision N; raise Stop if it is not complete."""
     uri, number = addressed(text)
     store, prefix = open_store(uri)
     if not prefix and number is None and record is None:

@@ -76,7 +76,7 @@ def _egress(made: Workload) -> Iterator[object]:
     yield noted({"ports": dns}, "Names of hosts.")
     for reach in made.reaches:
         block = [{"ipBlock": {"cidr": reach.block}}] if reach.block else None
-        yield noted({"to": block, "ports": [{"port": reach.port}]}, reach.why)
+        yield noted({"to": block, "ports": [{"port": reach.port}] if reach.port else None}, reach.why)
 
 
 def monitor(made: Workload) -> dict[str, object]:

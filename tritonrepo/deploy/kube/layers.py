@@ -12,6 +12,8 @@ from tritonrepo.tree import Tree, of_text
 
 Objects = Sequence[Mapping[str, object]]
 NAME = "kustomization.yaml"
+WRITTEN = "Written by tritonrepo deploy; base/kustomization.yaml has the command."
+IMAGES = "Production. An image can be pinned here: images: [{name: …, digest: sha256:…}]"
 APPLIED = "Apply an overlay, not the base: kubectl apply -k overlays/prod"
 API = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
 
@@ -32,21 +34,17 @@ class Layers(NamedTuple):
 
 def tree(made: Workload, layers: Layers, again: str) -> Tree:
     """Return the files; `again` is the command that writes them again."""
-    head = (f"Written by `{again}`.", "To change it, change the stack or the options and run that again.")
-    files = {f"base/{name}": text(each, _head(head, name)) for name, each in layers.base.items()}
-    files |= {f"overlays/prod/{name}": text(each, _head(head, name)) for name, each in layers.prod.items()}
-    files[f"base/{NAME}"] = text([{**API, "resources": [*layers.base]}], [*head, APPLIED])
-    files[f"overlays/dev/{NAME}"] = text([_dev(made, layers)], [*head, "One replica, for trying it out."])
-    files[f"overlays/prod/{NAME}"] = text([_prod(made, layers)], [*head, "Production."])
+    head = [f"Written by `{again}`.", "To change it, change the stack or the options and run that again.", APPLIED]
+    files = {f"base/{name}": text(each, [WRITTEN]) for name, each in layers.base.items()}
+    files |= {f"overlays/prod/{name}": text(each, [WRITTEN]) for name, each in layers.prod.items()}
+    files[f"base/{NAME}"] = text([{**API, "resources": [*layers.base]}], head)
+    files[f"overlays/dev/{NAME}"] = text([_dev(made, layers)], [WRITTEN, "One replica, for trying it out."])
+    files[f"overlays/prod/{NAME}"] = text([_prod(made, layers)], [WRITTEN, IMAGES])
     if layers.example:
         filled = "Names of Secrets and of their keys, without values: no overlay applies this file. Create the Secrets"
         files["secrets.example.yaml"] = text(layers.example, [f"{filled} by your own means, never in version control."])
     files |= layers.others
     return {path: of_text(files[path]) for path in sorted(files)}
-
-
-def _head(head: tuple[str, ...], name: str) -> tuple[str, ...]:
-    return head if name.startswith("deployment") else head[:1]
 
 
 def _dev(made: Workload, layers: Layers) -> dict[str, object]:

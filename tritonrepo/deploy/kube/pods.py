@@ -7,7 +7,7 @@ from itertools import chain
 
 from tritonrepo.deploy.kube.workload import Probe, Volume, Workload, quantity
 from tritonrepo.deploy.manifests import noted
-from tritonrepo.deploy.sums import GIB, Sum
+from tritonrepo.deploy.sums import GIB, Sum, Term
 from tritonrepo.diagnostics import counted
 
 EVERY_S = 10
@@ -45,7 +45,7 @@ def template(made: Workload) -> dict[str, object]:
 def spec(made: Workload) -> dict[str, object]:
     """Return what a pod is made of."""
     placing = made.placing
-    links = "Without this, each Service in the namespace adds variables that a server can take for its own settings."
+    links = "Without it, Services of the namespace add variables such as VLLM_PORT, which a server takes for its own."
     return {
         "serviceAccountName": noted(placing.account, "The identity of the pods in the cloud.")
         if placing.account
@@ -86,12 +86,10 @@ def container(made: Workload) -> dict[str, object]:
 def resources(made: Workload) -> dict[str, object]:
     """Return requests and limits, each with its sum."""
     needs = made.needs
-    memory = Sum((*needs.memory.terms, *needs.shared.terms), GIB, needs.memory.factor)
+    shm = Term(needs.shared.total, "shared memory, the limit of the volume shm")
+    memory = Sum((*needs.memory.terms, shm), GIB)
     gpus = str(needs.gpus) if needs.gpus else None
-    same = (
-        "Memory, with shared memory in it. The limit is the same: pods that use more than they request are the first"
-        " to be evicted."
-    )
+    same = "The limit of memory is the same: pods that use more than they request are the first to be evicted."
     return {
         "requests": {
             "cpu": noted(

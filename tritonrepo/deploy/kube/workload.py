@@ -113,7 +113,7 @@ class Scaling(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """A port that pods connect to, and why. `block` is a range of addresses, "" for any."""
+    """A port that pods connect to, 0 for all, and why. `block` is a range of addresses, "" for any."""
 
     port: int
     why: str

@@ -1,0 +1,75 @@
+"""`tritonrepo deploy k8s`: manifests of Kubernetes for a server with a repository."""
+
+from __future__ import annotations
+
+import click
+
+from tritonrepo.cli import EXIT_CODES
+from tritonrepo.cli.kubernetes import manifest_options
+from tritonrepo.cli.writing import Given, Writing, deployed_options, writing_options
+from tritonrepo.deploy.kube.wanted import Wanted
+from tritonrepo.deploy.service import Control
+from tritonrepo.flows.containers import POLL_S
+from tritonrepo.flows.kubernetes import KubeOptions, plan_k8s
+
+EPILOG = f"""\b
+Examples:
+  tritonrepo deploy k8s examples/models/rag --uri s3://models/rag-1
+  tritonrepo deploy k8s s3://models/prod --namespace serving --autoscale 2:6
+  tritonrepo deploy k8s s3://models/prod@7 --service-account model-reader
+  tritonrepo deploy k8s model_repository --uri pvc://models/rag --check
+
+{EXIT_CODES}"""
+
+
+@click.command(
+    "k8s", epilog=EPILOG, short_help="Write manifests for Kubernetes: a base, and overlays for dev and prod."
+)
+@deployed_options
+@click.option("--uri", metavar="URI", default="", help="Where pods read a stack or directory: s3://, gs:// or pvc://.")
+@click.option("--immutable", is_flag=True, help="Load models once, as is usual unless a URI is deployed.")
+@click.option("--pushable", is_flag=True, help="Serve what is pushed, as is usual for a URI.")
+@click.option(
+    "--poll",
+    type=click.IntRange(1),
+    metavar="SECONDS",
+    help=f"Look for pushes every SECONDS seconds.  [default: {POLL_S}]",
+)
+@click.option("--explicit", is_flag=True, help="Change models only when a client requests it of each pod.")
+@manifest_options
+@writing_options("deploy/k8s")
+def k8s(
+    *,
+    given: Given,
+    writing: Writing,
+    wanted: Wanted,
+    uri: str,
+    immutable: bool,
+    pushable: bool,
+    poll: int | None,
+    explicit: bool,
+) -> int:
+    """Write manifests for Kubernetes that serve a stack or a repository, with the reason for each value.
+
+    A directory for kustomize is written: a base, and the overlays dev, with one replica, and prod. Pods read the
+    models from a bucket or a claim: a URI that is deployed itself, or the one of --uri. What is at a URI is served as
+    it is pushed; URI@N is one revision, and like a stack or a directory, it is loaded once and never changes.
+
+    secrets.example.yaml names the Secret that the pods need; its values belong nowhere else. A Dockerfile is written if
+    no image has all backends. Files that were changed by hand after they were written are listed and kept.
+    """
+    if immutable and (pushable or poll or explicit):
+        raise click.UsageError("--immutable cannot be combined with --pushable, --poll or --explicit")
+    if poll and explicit:
+        raise click.UsageError("--poll and --explicit cannot be combined: Triton has one model control mode")
+    mode = None
+    if immutable:
+        mode = Control()
+    elif explicit:
+        mode = Control("explicit")
+    elif poll or pushable:
+        mode = Control("poll", poll or POLL_S)
+    options = KubeOptions(wanted, uri, mode, given.repository, writing.again)
+    return writing.done(
+        plan_k8s(given.where, writing.out, given.work, options, given.target, overwrite=writing.overwrite)
+    )
