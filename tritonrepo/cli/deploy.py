@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.deploy_engines import vllm
 from tritonrepo.cli.deploy_k8s import k8s
 from tritonrepo.cli.deploying import Kinds, control, service_options
 from tritonrepo.cli.writing import Given, Writing, deployed_options, writing_options
@@ -66,3 +67,6 @@ def docker(
     wanted = DeployOptions(ports, gpu_ids, mode, given.repository, mounts, variables, writing.again)
     overwrite = writing.overwrite
     return writing.done(plan_deploy(given.where, writing.out, given.work, wanted, given.target, overwrite=overwrite))
+
+
+command.add_command(vllm)

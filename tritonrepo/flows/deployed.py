@@ -15,6 +15,7 @@ from tritonrepo.flows.target import completes, of_record, of_stack, record_of
 from tritonrepo.flows.validate import Aim
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import NOTHING, Repository, Said, Target
+from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import is_remote, open_store
 
 EMPTY = "deploy-empty"
@@ -24,6 +25,7 @@ class Source(NamedTuple):
     """The models, a name for them, and where a server reads them: `uri` is "" for a directory.
 
     `complete`: their configs are complete. `own`: they are declared in a stack, whose paths the user has chosen.
+    `stack` is None for a repository.
     """
 
     where: str
@@ -34,6 +36,7 @@ class Source(NamedTuple):
     uri: str = ""
     directory: Path | None = None
     warnings: tuple[Diagnostic, ...] = ()
+    stack: Stack | None = None
 
     @property
     def target(self) -> Target:
@@ -65,7 +68,16 @@ def _stack(where: Path | str | Sequence[Path | str], built: Path, work: Workspac
         build = f"`tritonrepo build -f {at} -o {built}`"
         warnings.append(Diagnostic("deploy-not-built", Severity.WARNING, Span(str(built)), message, f"Run {build}."))
     found = repository.read(draft.tree, target)
-    return Source(at, loaded.stack.name, found, draft.complete, own=True, directory=built, warnings=tuple(warnings))
+    return Source(
+        at,
+        loaded.stack.name,
+        found,
+        draft.complete,
+        own=True,
+        directory=built,
+        warnings=tuple(warnings),
+        stack=loaded.stack,
+    )
 
 
 def _repository(where: str, work: Workspace, aim: Aim) -> Source:

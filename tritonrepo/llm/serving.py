@@ -14,6 +14,10 @@ from tritonrepo.packaged import facts
 VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}(?:\.post[0-9]{1,4}|\.[0-9]{1,4})?")
 
 
+BEARER = "hf_token"
+SAID = "Remove it, and set HF_TOKEN in the environment of the server."
+
+
 class Option(NamedTuple):
     """An option of `vllm serve`: its name, and its form, as data/vllm_flags.json describes them."""
 
@@ -57,9 +61,9 @@ def around(version: str) -> tuple[str, ...]:
 
 def serves(option: str, version: str) -> bool:
     """Return whether this version certainly has an option, given without dashes in front."""
-    table = {**facts("vllm_flags")["server"], option.replace("-", "_"): None}
-    rows = facts("vllm_flags")["engine"].get(option.replace("-", "_"), table.get(option))
-    return all(_at(rows or (), each) is not None for each in around(version))
+    known = facts("vllm_flags")
+    rows = known["engine"].get(option.replace("-", "_")) or known["server"].get(option, ())
+    return all(_at(rows, each) is not None for each in around(version))
 
 
 def option(key: str, version: str) -> tuple[Option | None, bool]:
@@ -76,6 +80,9 @@ def line(arguments: Mapping[str, Any], version: str) -> Line:
     words, wrong = dict[str, tuple[str, ...]](), list[Wrong]()
     for key, value in arguments.items():
         if value is None:
+            continue
+        if key == BEARER and isinstance(value, str):
+            wrong.append(Wrong(key, f"{key} would be a token that everybody can read in a command line", SAID))
             continue
         found, certain = option(key, version)
         name, given = (key, value) if found is not None else _now(key, value)
@@ -179,7 +186,7 @@ def _object(found: Option, value: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 def _boolean(found: Option, *, value: bool) -> tuple[str, ...] | None:
     if found.form == "value":  # --hf-token without a value: the token that the machine has
-        return (found.flag,) if value and found.flag == "--hf-token" else None
+        return (found.flag,) if value and found.flag == f"--{BEARER.replace('_', '-')}" else None
     name = found.flag.removeprefix("--")
     written = {
         "boolean": (found.flag if value else f"--no-{name}",),

@@ -1,0 +1,183 @@
+"""`tritonrepo deploy vllm`: a generator of a repository as the manifests of a vLLM server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.crds import faults
+from tests.test_kube import built
+from tritonrepo.deploy.kube.wanted import Wanted
+from tritonrepo.deploy.serving.wanted import Choices
+from tritonrepo.diagnostics import Stop
+from tritonrepo.flows.deploy_vllm import VllmOptions, plan_vllm
+from tritonrepo.flows.deployment import Deployment, apply_deploy
+from tritonrepo.flows.workspace import Workspace
+
+MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+NEWEST = VllmOptions(version="0.32.0")
+
+
+def repository(tmp_path: Path, adapters: dict[str, str] | None = None, **arguments: object) -> Path:
+    made = tmp_path / "model_repository"
+    version = made / "llm" / "1"
+    version.mkdir(parents=True, exist_ok=True)
+    (made / "llm" / "config.pbtxt").write_text('backend: "vllm"\n')
+    (version / "model.json").write_text(json.dumps({"model": MODEL, **arguments}))
+    if adapters is not None:
+        (version / "multi_lora.json").write_text(json.dumps(adapters))
+    return made
+
+
+def planned(tmp_path: Path, made: Path, wanted: VllmOptions = NEWEST) -> Deployment:
+    return plan_vllm(made, tmp_path / "out", Workspace(), wanted)
+
+
+def written(tmp_path: Path, made: Path, wanted: VllmOptions = NEWEST) -> dict[str, Any]:
+    """Return the objects of production by kind."""
+    apply_deploy(planned(tmp_path, made, wanted))
+    return {each["kind"]: each for each in built(tmp_path / "out" / "overlays" / "prod")}
+
+
+def container(found: dict[str, Any]) -> Any:  # noqa: ANN401  YAML
+    (only,) = found["spec"]["template"]["spec"]["containers"]
+    return only
+
+
+def test_the_engine_arguments_are_options_and_what_production_needs_is_added(tmp_path: Path) -> None:
+    made = repository(
+        tmp_path, max_model_len=8192, tensor_parallel_size=2, enable_prefix_caching=False, max_num_seqs=32
+    )
+    found = written(tmp_path, made)
+    one = container(found["Deployment"])
+    assert (one["command"], one["image"]) == (["vllm", "serve"], "vllm/vllm-openai:v0.32.0")
+    assert one["args"] == [
+        MODEL,
+        "--served-model-name=llm",
+        "--max-model-len=8192",
+        "--tensor-parallel-size=2",
+        "--no-enable-prefix-caching",
+        "--max-num-seqs=32",
+        "--gpu-memory-utilization=0.9",
+        "--max-num-queued-reqs=64",
+        "--shutdown-timeout=60",
+        "--disable-access-log-for-endpoints=/health,/metrics,/v1/models",
+    ]
+    assert one["resources"]["limits"]["nvidia.com/gpu"] == "2"
+    pod = found["Deployment"]["spec"]["template"]["spec"]
+    assert not pod["enableServiceLinks"]
+    assert pod["terminationGracePeriodSeconds"] > 60
+    shm = next(each for each in pod["volumes"] if each["name"] == "shm")
+    assert shm["emptyDir"] == {"medium": "Memory", "sizeLimit": "2Gi"}
+    assert found["Service"]["spec"]["ports"] == [{"name": "http", "port": 8000, "targetPort": "http"}]
+    assert {"PodDisruptionBudget", "NetworkPolicy", "PersistentVolumeClaim"} <= found.keys()
+    assert "HorizontalPodAutoscaler" not in found
+
+
+def test_an_older_version_has_no_option_that_it_does_not_know(tmp_path: Path) -> None:
+    found = written(tmp_path, repository(tmp_path), VllmOptions(version="0.15.1"))
+    assert container(found["Deployment"])["args"] == [MODEL, "--served-model-name=llm", "--gpu-memory-utilization=0.9"]
+
+
+def test_readiness_asks_for_the_models_with_the_key_if_one_is_needed(tmp_path: Path) -> None:
+    made = repository(tmp_path)
+    asked = container(written(tmp_path, made)["Deployment"])
+    assert asked["readinessProbe"]["exec"]["command"][:2] == ["python3", "-c"]
+    compile(asked["readinessProbe"]["exec"]["command"][2], "probe", "exec")
+    keys = {each["name"]: each.get("valueFrom", {}).get("secretKeyRef") for each in asked["env"]}
+    assert keys["VLLM_API_KEY"] == {"name": "llm", "key": "VLLM_API_KEY"}
+    assert keys["HF_TOKEN"] == {"name": "llm", "key": "HF_TOKEN", "optional": True}
+    example = yaml.safe_load((tmp_path / "out" / "secrets.example.yaml").read_text())
+    assert example["stringData"] == {"VLLM_API_KEY": "", "HF_TOKEN": ""}
+
+    keyless = VllmOptions(version="0.32.0", choices=Choices(keyless=True))
+    one = container(written(tmp_path, made, keyless)["Deployment"])
+    assert one["readinessProbe"]["httpGet"] == {"path": "/v1/models", "port": "http"}
+    assert "VLLM_API_KEY" not in {each["name"] for each in one["env"]}
+
+
+def test_adapters_and_paths_are_served_from_claims(tmp_path: Path) -> None:
+    made = repository(tmp_path, {"support": "/mnt/lora/support", "$(HOME)": "org/adapter"}, model="/mnt/llama")
+    deployment = planned(tmp_path, made)
+    assert [(each.rule, each.message) for each in deployment.warnings] == [
+        ("deploy-path", "the generator reads /mnt/llama, which the container does not have"),
+        ("deploy-path", "the generator reads /mnt/lora/support, which the container does not have"),
+    ]
+    kube = Wanted(replicas=1, volumes=(("weights", "/mnt"),))
+    wanted = VllmOptions(version="0.32.0", choices=Choices(kube))
+    assert planned(tmp_path, made, wanted).warnings == ()
+    found = written(tmp_path, made, wanted)
+    one = container(found["Deployment"])
+    assert one["args"][-4:] == ["--enable-lora", "--lora-modules", "support=/mnt/lora/support", "$$(HOME)=org/adapter"]
+    assert one["volumeMounts"][-1] == {"name": "read-1", "mountPath": "/mnt", "readOnly": True}
+    assert "PersistentVolumeClaim" not in found
+
+
+def test_replicas_are_counted_by_the_requests_that_wait(tmp_path: Path) -> None:
+    kube = Wanted(replicas=1, scale=(1, 4), keda="http://prometheus:9090", monitor=True)
+    found = written(tmp_path, repository(tmp_path), VllmOptions(choices=Choices(kube), version="0.32.0"))
+    (trigger,) = found["ScaledObject"]["spec"]["triggers"]
+    assert trigger["metadata"]["query"] == 'sum(vllm:num_requests_waiting{model_name="llm"})'
+    assert "replicas" not in found["Deployment"]["spec"]
+    assert found["PersistentVolumeClaim"]["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert found["PodMonitor"]["spec"]["podMetricsEndpoints"][0]["port"] == "http"
+
+
+def test_an_engine_on_several_nodes_is_a_group_whose_leader_serves(tmp_path: Path) -> None:
+    made = repository(tmp_path, tensor_parallel_size=8, pipeline_parallel_size=2)
+    found = written(tmp_path, made)
+    group = found["LeaderWorkerSet"]
+    assert [*faults(group)] == []
+    template = group["spec"]["leaderWorkerTemplate"]
+    assert template["size"] == 2
+    leader, worker = ({"spec": {"template": template[name]}} for name in ("leaderTemplate", "workerTemplate"))
+    assert container(leader)["args"][-3:] == ["--nnodes=2", "--master-addr=$(LWS_LEADER_ADDRESS)", "--node-rank=0"]
+    assert container(worker)["args"][-2:] == ["--node-rank=$(LWS_WORKER_INDEX)", "--headless"]
+    assert container(leader)["resources"]["limits"]["nvidia.com/gpu"] == "8"
+    assert "exec" in container(leader)["readinessProbe"]
+    assert "readinessProbe" not in container(worker)
+    labels = template["workerTemplate"]["metadata"]["labels"]
+    assert not found["Service"]["spec"]["selector"].items() <= labels.items()
+    assert found["Service"]["spec"]["selector"].items() <= template["leaderTemplate"]["metadata"]["labels"].items()
+    assert found["PersistentVolumeClaim"]["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+REFUSED: tuple[tuple[dict[str, Any], VllmOptions, str, str], ...] = (
+    ({"max_model_length": 1}, NEWEST, 'no option for "max_model_length"', "model.json"),
+    ({"hf_token": "hf_secret"}, NEWEST, "hf_token", "model.json"),
+    ({"model": "--trust-remote-code"}, NEWEST, "would be an option of vLLM", "model.json"),
+    ({"model": ""}, NEWEST, "names no model", "model.json"),
+    ({}, VllmOptions(version="latest"), '"latest" is no version of vLLM', "latest"),
+    ({}, VllmOptions(version="0.4.0"), '"0.4.0" is no version of vLLM', "0.4.0"),
+    ({}, VllmOptions(model="nobody"), '"nobody" is no generator', "model_repository"),
+    ({}, VllmOptions(choices=Choices(name="vllm")), "VLLM_PORT", "vllm"),
+    ({"tensor_parallel_size": 16}, VllmOptions(version="0.10.2"), "only with Ray", "model.json"),
+)
+
+
+def test_what_vllm_could_not_serve_is_refused(tmp_path: Path) -> None:
+    for arguments, wanted, said, at in REFUSED:
+        with pytest.raises(Stop) as stop:
+            planned(tmp_path, repository(tmp_path, **arguments), wanted)
+        (diagnostic,) = stop.value.diagnostics
+        assert said in diagnostic.message, arguments
+        assert str(diagnostic.at.path).endswith(at), arguments
+        assert "hf_secret" not in str(diagnostic)
+
+
+def test_the_version_is_that_of_the_release_and_another_one_is_doubted(tmp_path: Path) -> None:
+    made = repository(tmp_path)
+    text = written(tmp_path, made, VllmOptions())
+    assert container(text["Deployment"])["image"] == "vllm/vllm-openai:v0.27.1"
+    (doubt,) = planned(tmp_path, made, VllmOptions(version="0.30.0")).warnings
+    assert "were not read; those of 0.27.1 and 0.32.0" in doubt.message
+
+
+def test_writing_twice_changes_nothing(tmp_path: Path) -> None:
+    made = repository(tmp_path)
+    apply_deploy(planned(tmp_path, made))
+    assert not planned(tmp_path, made).plan

@@ -1,0 +1,1 @@
+"""Generators in servers of their own on Kubernetes: vLLM and NIM."""

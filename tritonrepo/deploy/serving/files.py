@@ -1,0 +1,59 @@
+"""The files of a generator's server: what is around its pods, by kustomize layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from tritonrepo.deploy.generators import Generator
+from tritonrepo.deploy.kube import around
+from tritonrepo.deploy.kube.layers import Layers, Objects, tree
+from tritonrepo.deploy.kube.scaling import autoscaler
+from tritonrepo.deploy.kube.workload import Workload
+from tritonrepo.deploy.manifests import noted
+from tritonrepo.deploy.serving import wanted as serving
+from tritonrepo.deploy.serving.wanted import Choices
+from tritonrepo.tree import Tree
+
+
+def of_one_pod(one: Generator, made: Workload, choices: Choices, keys: Mapping[str, str]) -> Tree:
+    """Return the files of a server whose replicas are single pods; `keys` are those of its Secret, and their use."""
+    base: dict[str, Objects] = {"deployment.yaml": [around.deployment(made)], "service.yaml": around.services(made)}
+    prod = production(made, choices, "apps/v1/Deployment")
+    return tree(made, layers(made, choices, keys, (base | claims(one, made, choices), prod)), choices.again)
+
+
+def layers(
+    made: Workload,
+    choices: Choices,
+    keys: Mapping[str, str],
+    files: tuple[Mapping[str, Objects], Mapping[str, Objects]],
+    kind: str = "Deployment",
+) -> Layers:
+    """Return the files of the base and of production by layer; `kind` is the kind that has the replicas."""
+    base, prod = files
+    return Layers(base, prod, [*_secrets(made, choices, keys)], choices.kube.namespace, kind)
+
+
+def production(made: Workload, choices: Choices, kind: str) -> dict[str, Objects]:
+    """Return what only production has; `kind` is the kind of what is scaled, with its API."""
+    found: dict[str, Objects] = {"budget.yaml": [around.budget(made)], "network.yaml": [around.network(made)]}
+    if made.scaling is not None:
+        found["autoscaler.yaml"] = [autoscaler(made, made.scaling, kind)]
+    return found | ({"monitor.yaml": [around.monitor(made)]} if choices.kube.monitor else {})
+
+
+def claims(one: Generator, made: Workload, choices: Choices) -> dict[str, Objects]:
+    """Return the claim of the volume with the weights, unless the user has one."""
+    if choices.kube.cache or "cache" not in {each.name for each in made.volumes}:
+        return {}
+    why = "Room for the weights."
+    return {
+        "claim.yaml": [around.kept(made, f"{made.name}-cache", serving.weights(one), choices.kube.storage_class, why)]
+    }
+
+
+def _secrets(made: Workload, choices: Choices, keys: Mapping[str, str]) -> Iterator[Mapping[str, object]]:
+    if keys:
+        data = {key: noted("", why) for key, why in keys.items()}
+        name = choices.kube.secret or made.name
+        yield {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
