@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.deploy_engines import vllm
+from tritonrepo.cli.deploy_engines import nim, vllm
 from tritonrepo.cli.deploy_k8s import k8s
 from tritonrepo.cli.deploying import Kinds, control, service_options
 from tritonrepo.cli.writing import Given, Writing, deployed_options, writing_options
@@ -69,4 +69,5 @@ def docker(
     return writing.done(plan_deploy(given.where, writing.out, given.work, wanted, given.target, overwrite=overwrite))
 
 
-command.add_command(vllm)
+for engine in (vllm, nim):
+    command.add_command(engine)

@@ -7,10 +7,11 @@ import click
 from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.deploying import Matching
 from tritonrepo.cli.engine_options import engine_options, generated_options
-from tritonrepo.cli.kubernetes import IMAGE
+from tritonrepo.cli.kubernetes import IMAGE, VALUE
 from tritonrepo.cli.writing import Given, Writing, writing_options
 from tritonrepo.deploy.kube.wanted import Wanted
 from tritonrepo.deploy.serving.wanted import Choices
+from tritonrepo.flows.deploy_nim import NimOptions, plan_nim
 from tritonrepo.flows.deploy_vllm import VllmOptions, plan_vllm
 
 VLLM_EPILOG = f"""\b
@@ -21,6 +22,18 @@ Examples:
   tritonrepo deploy vllm --check
 
 {EXIT_CODES}"""
+
+NIM_EPILOG = f"""\b
+Examples:
+  tritonrepo deploy nim examples/models/vllm-llama --image nvcr.io/nim/meta/llama-3.1-70b-instruct:1.12.0
+  tritonrepo deploy nim examples/models/rag --image nvcr.io/nim/nvidia/model-free-nim:2.1.6 --operator
+  tritonrepo deploy nim --image nvcr.io/nim/meta/llama-3.1-8b-instruct:1.12.0 --pull-secret ngc --check
+
+{EXIT_CODES}"""
+
+PER_NODE = click.option(
+    "--gpus-per-node", "per_node", type=click.IntRange(1, 64), metavar="N", default=8, help="GPUs of a node."
+)
 
 
 @click.command("vllm", epilog=VLLM_EPILOG, short_help="Write manifests of a vLLM server for a generator.")
@@ -41,14 +54,7 @@ Examples:
     help="Image of your own with this version.  [default: vllm/vllm-openai:vVERSION]",
 )
 @click.option("--no-api-key", "keyless", is_flag=True, help="Answer requests without a key.")
-@click.option(
-    "--gpus-per-node",
-    "per_node",
-    type=click.IntRange(1, 64),
-    metavar="N",
-    default=8,
-    help="GPUs of a node; an engine with more becomes a LeaderWorkerSet.",
-)
+@PER_NODE
 @writing_options("deploy/vllm")
 def vllm(
     *,
@@ -72,3 +78,40 @@ def vllm(
     wanted = VllmOptions(model, version, choices, given.repository)
     overwrite = writing.overwrite
     return writing.done(plan_vllm(given.where, writing.out, given.work, wanted, given.target, overwrite=overwrite))
+
+
+@click.command("nim", epilog=NIM_EPILOG, short_help="Write manifests of an NVIDIA NIM for a generator.")
+@generated_options
+@engine_options
+@click.option("--image", "served_image", metavar="NAME", required=True, help="Image with its version.")
+@click.option(
+    "--profile",
+    type=Matching(VALUE, "the ID of a profile"),
+    metavar="ID",
+    help="Profile, as list-model-profiles in the container names it.  [default: NIM selects one by the GPUs]",
+)
+@click.option("--operator", "operated", is_flag=True, help="Write a NIMCache and a NIMService for the NIM Operator.")
+@PER_NODE
+@writing_options("deploy/nim")
+def nim(
+    *,
+    given: Given,
+    writing: Writing,
+    kube: Wanted,
+    model: str,
+    name: str | None,
+    served_image: str,
+    profile: str | None,
+    operated: bool,
+    per_node: int,
+) -> int:
+    """Write kustomize manifests that serve a generator by NVIDIA NIM on Kubernetes.
+
+    The engine arguments of the stack or of model.json are passed to NIM where its version takes them; the others are
+    listed. An image with a model of its own serves that one; nvcr.io/nim/nvidia/model-free-nim serves any. The NGC key
+    and the pull secret are only needed where the version needs them. Values of Secrets are never written.
+    """
+    choices = Choices(kube, name or "", per_node=per_node, again=writing.again)
+    wanted = NimOptions(served_image, model, profile or "", operated, choices, given.repository)
+    overwrite = writing.overwrite
+    return writing.done(plan_nim(given.where, writing.out, given.work, wanted, given.target, overwrite=overwrite))

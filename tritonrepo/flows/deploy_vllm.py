@@ -18,7 +18,7 @@ from tritonrepo.flows import deployment
 from tritonrepo.flows.deploy import apart
 from tritonrepo.flows.deployed import source
 from tritonrepo.flows.deployment import Deployment, plan_files
-from tritonrepo.flows.generating import Chosen, chosen, judged, misdirected, service_name, unreachable
+from tritonrepo.flows.generating import Chosen, chosen, judged, misdirected, refused, service_name, unreachable
 from tritonrepo.flows.stack import reading
 from tritonrepo.flows.validate import Aim, declared
 from tritonrepo.flows.workspace import Workspace
@@ -126,13 +126,17 @@ def _name(one: Generator, choices: Choices) -> str:
 
 
 def _loadable(given: Chosen) -> None:
+    """Raise Stop if the words of the command line would not be what they are meant to be."""
     one = given.one
     if not one.source:
         message = "the generator names no model, so vLLM would have nothing to load"
-        raise fatal("deploy-generator", one.where, message, "Set model in model.json.")
+        raise refused(given, "deploy-generator", message, "Set model in model.json.")
     if one.source.startswith("-"):
         message = f'"{one.source}" would be an option of vLLM, not a model'
-        raise fatal("deploy-generator", one.where, message, "Name a model of the Hub, or an absolute path.")
+        raise refused(given, "deploy-generator", message, "Name a model of the Hub, or an absolute path.")
+    if any(name.startswith("-") for name in one.adapters):
+        message = "the name of an adapter begins with a dash, so vLLM would take it for an option"
+        raise refused(given, "deploy-generator", message, "Choose another name.")
 
 
 def _files(given: Chosen, names: Named, image: Image, choices: Choices) -> Tree:
@@ -146,5 +150,5 @@ def _files(given: Chosen, names: Named, image: Image, choices: Choices) -> Tree:
         many = f"{counted(one.gpus, 'GPU')} are more than the {choices.per_node} of a node"
         message = f"{many}, and vLLM {image.version} goes over several nodes only with Ray"
         hint = f"Use vLLM {SEVERAL} or later with --vllm, or fewer GPUs."
-        raise fatal("deploy-nodes", one.where, message, hint)
+        raise refused(given, "deploy-nodes", message, hint, "tensor_parallel_size")
     return nodes.of_several_pods(one, nodes.on_nodes(made, pods.nodes), pods.nodes, choices, keys)

@@ -84,6 +84,11 @@ def _endpoint(name: str, model: Any) -> Generator:  # noqa: ANN401  the dataclas
     )
 
 
+def refused(given: Chosen, rule: str, message: str, hint: str, key: str = "") -> Stop:
+    """Return the Stop for a generator that cannot be served, at one of its engine arguments or at its own place."""
+    return Stop([Diagnostic(rule, Severity.FATAL, given.at(key), message, hint)])
+
+
 def judged(given: Chosen, wrong: Sequence[Wrong]) -> tuple[Diagnostic, ...]:
     """Return warnings about engine arguments; raise Stop with all that the server certainly does not take."""
     said = [

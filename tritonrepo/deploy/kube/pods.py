@@ -69,7 +69,7 @@ def container(made: Workload) -> dict[str, object]:
         "name": made.kind,
         "image": made.image,
         "command": made.command,
-        "args": made.args,
+        "args": made.args or None,
         "env": made.env or None,
         "ports": [{"name": port.name, "containerPort": port.number} for port in made.ports],
         "resources": resources(made),

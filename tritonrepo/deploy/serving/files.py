@@ -39,7 +39,20 @@ def production(made: Workload, choices: Choices, kind: str) -> dict[str, Objects
     found: dict[str, Objects] = {"budget.yaml": [around.budget(made)], "network.yaml": [around.network(made)]}
     if made.scaling is not None:
         found["autoscaler.yaml"] = [autoscaler(made, made.scaling, kind)]
-    return found | ({"monitor.yaml": [around.monitor(made)]} if choices.kube.monitor else {})
+    return found | ({"monitor.yaml": [_monitor(made)]} if choices.kube.monitor else {})
+
+
+METRICS = {"nim": "/v1/metrics"}
+"""Where servers have their metrics, if it is not /metrics."""
+
+
+def _monitor(made: Workload) -> dict[str, object]:
+    found = around.monitor(made)
+    spec = found["spec"]
+    if made.kind not in METRICS or not isinstance(spec, dict):
+        return found
+    endpoints = [{**each, "path": METRICS[made.kind]} for each in spec["podMetricsEndpoints"]]
+    return {**found, "spec": {**spec, "podMetricsEndpoints": endpoints}}
 
 
 def claims(one: Generator, made: Workload, choices: Choices) -> dict[str, Objects]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -158,7 +159,8 @@ def _adapters(one: Generator) -> Iterator[object]:
 
 def _module(name: str, path: str) -> str:
     """Return an adapter as --lora-modules takes it. Source: vllm, entrypoints/openai/cli_args.py, LoRAParserAction."""
-    return f"{name}={path}"
+    plain = "=" not in name and "," not in f"{name}{path}"
+    return f"{name}={path}" if plain else json.dumps({"name": name, "path": path})
 
 
 def _word(text: str) -> str:

@@ -129,7 +129,12 @@ def scaling(one: Generator, choices: Choices, exposer: str) -> Scaling | None:
 
 def reaches(one: Generator) -> tuple[Reach, ...]:
     """Return what its pods connect to."""
-    return (Reach(443, "The Hugging Face Hub, for the weights."),) if one.from_hub else ()
+    return downloads("The Hugging Face Hub, for the weights.") if one.from_hub else ()
+
+
+def downloads(why: str) -> tuple[Reach, ...]:
+    """Return what pods connect to that download."""
+    return (Reach(443, why),)
 
 
 def own_volumes(choices: Choices) -> Iterator[Volume]:
