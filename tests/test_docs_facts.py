@@ -394,6 +394,7 @@ def test_every_command_is_a_function() -> None:
         "smoke": {"smoke", "known", "recording", "recorded", "replay"},
         "ask": {"ask"},
         "ui": {"ui"},
+        "gateway": {"gateway"},
         "adopt": {"adopt"},
         "fit": {"fit"},
         "graph": {"graph"},

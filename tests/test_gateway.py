@@ -355,6 +355,13 @@ def test_vectors_come_as_numbers_or_base64_in_batches_of_the_models_size(front: 
         assert vector == [1.0, 0.5, kind]
 
 
+def test_the_gateway_can_have_another_input_type_than_the_embedder() -> None:
+    with fronted(Scripted(MODELS), input_type="passage") as front:
+        for model, more, kind in (("emb", {}, 2.0), ("emb", {"input_type": "query"}, 1.0), ("one", {}, 0.0)):
+            vector = front.post(EMBEDDINGS, model=model, input="a", **more).json["data"][0]["embedding"]
+            assert vector == [1.0, 0.5, kind]
+
+
 def test_all_documents_are_ranked_though_the_model_returns_only_its_best(front: Front) -> None:
     documents = ["a", {"text": "ccc"}, "bb", "a", "dddd"]
     whole = front.post(RERANK, model="rer", query="q", documents=documents).json

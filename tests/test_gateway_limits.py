@@ -19,7 +19,7 @@ from tests.conftest import EXAMPLE
 from tests.gateways import PLAIN, RAG, Asked, Front, Outputs, Scripted, fronted, serving
 from tests.processes import unmeasured
 from tritonrepo.cli import run
-from tritonrepo.diagnostics import Stop
+from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.gateway.gate import GatewayOptions
 from tritonrepo.gateway.serving import gateway
 from tritonrepo.server.endpoint import Endpoint
@@ -241,6 +241,49 @@ def test_options_that_would_let_strangers_in_are_refused(
     for options, words in rows:
         assert run(["gateway", "grpc://127.0.0.1:1", *options]) == 2
         assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_command_opens_a_gateway_with_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tuple[Endpoint, GatewayOptions]] = []
+
+    def opening(server: Endpoint, options: GatewayOptions) -> None:
+        opened.append((server, options))
+        raise failure("server-refused", "here", "enough")
+
+    monkeypatch.setattr("tritonrepo.cli.gateway.gateway", opening)
+    monkeypatch.setenv("KEYS", "a,b c")
+    limits = {"concurrency": 3, "queue": 0, "timeout": 4, "max-tokens": 5, "max-body": 6, "drain": 7, "port": 8}
+    given = [
+        *(f"--{name}={value}" for name, value in limits.items()),
+        "--host",
+        "0.0.0.0",
+        "--api-key-env",
+        "KEYS",
+        "--input-type",
+        "passage",
+        "--expose",
+        "rag",
+    ]
+    assert run(["gateway", "grpcs://triton:8001", str(EXAMPLE), *given]) == 1
+    assert run(["gateway", "http://triton:8000", str(EXAMPLE)]) == 1
+    (server, options), (plain, usual) = opened
+    assert (server.grpc_address(), server.grpc_secure(), server.timeout_s) == ("triton:8001", True, 4)
+    assert options == GatewayOptions(
+        host="0.0.0.0",
+        port=8,
+        keys=frozenset("abc"),
+        expose=frozenset({"rag"}),
+        concurrency=3,
+        queue=0,
+        timeout_s=4,
+        max_tokens=5,
+        max_body=6 << 20,
+        drain_s=7,
+        input_type="passage",
+    )
+    assert plain.grpc_address() == "triton:8001"
+    names = {"embedder", "retriever", "reranker", "generator", "search", "rag"}
+    assert usual == GatewayOptions(port=9000, expose=frozenset(names))
 
 
 def test_a_port_that_is_taken_is_told() -> None:

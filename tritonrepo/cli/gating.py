@@ -46,7 +46,7 @@ OPTIONS = (
         type=click.IntRange(0, 100_000),
         default=64,
         metavar="N",
-        help="Maximum number of requests that wait for others to end. More are refused with status 429.",
+        help="Maximum number of requests that wait for others to end. More are refused.",
     ),
     click.option(
         "--timeout", type=WAIT, default=120.0, metavar="SECONDS", help="Maximum time for each complete response."
