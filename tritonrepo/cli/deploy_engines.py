@@ -74,7 +74,7 @@ def vllm(
     vLLM, the Service and the claim for the weights; the overlays are dev and prod. Every value that is not obvious has
     its reason next to it. Values of Secrets are never written.
     """
-    choices = Choices(kube._replace(image=own_image or ""), name or "", keyless, per_node, writing.again)
+    choices = Choices(kube._replace(image_name=own_image or ""), name or "", keyless, per_node, writing.again)
     wanted = VllmOptions(model, version, choices, given.repository)
     overwrite = writing.overwrite
     return writing.done(plan_vllm(given.where, writing.out, given.work, wanted, given.target, overwrite=overwrite))

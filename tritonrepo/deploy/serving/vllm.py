@@ -84,7 +84,7 @@ def workload(one: Generator, named: Named, image: Image, choices: Choices) -> Wo
         stack=named.stack,
         kind="vllm",
         version=version,
-        image=noted(choices.kube.image or f"{IMAGE}:v{version}", image.why),
+        image=noted(choices.kube.image_name or f"{IMAGE}:v{version}", image.why),
         command=[noted("vllm", "The image's own entrypoint has changed between versions; this has not."), "serve"],
         args=[*_args(one, version)],
         env=[*_environment(one, name, choices)],
