@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.conftest import EXAMPLE
 from tests.ending import ending
 from tests.tabled import tabled
 from tests.test_export import llama_metadata, write_gguf
-from tests.test_own_stacks import ANSWER, own
+from tests.test_own_stacks import ANSWER, entered
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.flows.stack import load
@@ -24,8 +25,6 @@ from tritonrepo.sources import template, trial
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.template import Given, Jinja, Said, chat_tried
 from tritonrepo.tree import File, of_bytes
-
-__all__ = ["own"]
 
 CHAT = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
 TIME = "it takes more than 1 s of processor time"
@@ -56,6 +55,23 @@ PROMPTS = {name: row for name, row in TEMPLATES.items() if "nothing" not in name
 }
 
 
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small stack with an index, which does not depend on templates; not to be changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        stack = entered(tmp_path_factory.mktemp("templates") / "own", patch)
+        (stack / "tritonrepo.yaml").write_text(ANSWER, "utf-8")
+        assert run(["index"]) == 0
+    return stack
+
+
+@pytest.fixture
+def own(indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, in the current directory."""
+    monkeypatch.chdir(shutil.copytree(indexed, tmp_path / "own"))
+    return tmp_path / "own"
+
+
 def sooner(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
     """Wait a second, not three, for what takes all the time that there is."""
     if message == TIME:
@@ -67,8 +83,6 @@ def test_a_prompt_that_ends_nowhere_is_told(
     own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, message: str
 ) -> None:
     sooner(monkeypatch, message)
-    (own / "tritonrepo.yaml").write_text(ANSWER, "utf-8")
-    assert run(["index"]) == 0
     (own / "p.j2").write_text("{{ query }}" + text, "utf-8")
     with ending("work"):
         assert run(["build"]) == 2
@@ -79,8 +93,6 @@ def test_a_prompt_that_ends_nowhere_is_told(
 
 
 def test_a_prompt_that_needs_a_passage_is_told(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (own / "tritonrepo.yaml").write_text(ANSWER, "utf-8")
-    assert run(["index"]) == 0
     (own / "p.j2").write_text("{{ sources[0].title.upper() if sources[0].title }}{{ query }}", "utf-8")
     capsys.readouterr()
     assert run(["build"]) == 2
@@ -103,7 +115,6 @@ def test_a_chat_template_that_ends_nowhere_is_told(
 ) -> None:
     sooner(monkeypatch, message)
     served(own, chat_template=CHAT + text)
-    assert run(["index"]) == 0
     with ending("work"):
         assert run(["build"]) == 2
     said = capsys.readouterr().err
@@ -129,14 +140,12 @@ def test_a_chat_template_that_makes_no_prompt_is_told(
     own: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
 ) -> None:
     served(own, chat_template=text)
-    assert run(["index"]) == 0
     assert run(["build"]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_an_ordinary_chat_template_is_taken(own: Path) -> None:
     served(own)
-    assert run(["index"]) == 0
     assert run(["build"]) == 0
 
 
@@ -155,7 +164,6 @@ def test_a_special_token_that_no_prompt_can_keep_out_is_refused(
     else:
         kinds = [*metadata["tokenizer.ggml.token_type"], 3]
     served(own, **{"ggml.tokens": words, "ggml.token_type": kinds})
-    assert run(["index"]) == 0
     assert run(["build"]) == 2
     said = capsys.readouterr().err
     assert f"m.gguf has the special token {token!r}, which cannot be kept out of the texts in a prompt" in said
