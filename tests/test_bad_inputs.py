@@ -40,31 +40,43 @@ def told(err: str) -> list[str]:
     return [f"{match['place']}: {match['message']}" if match else line for line, match in matches]
 
 
+def entered(place: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Enter a working directory of its own, with a cache beside it."""
+    patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+    (place / "here").mkdir(parents=True)
+    patch.chdir(place / "here")
+    return place
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory of its own, with a cache beside it."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path
+    return entered(tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_a_bad_input_is_told_in_its_messages_and_nothing_is_written(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], row: Row
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    @tabled(("number", "row"), enumerate(ROWS.values()), ids=ROWS)
+    def check(number: int, row: Row) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            bad_input(entered(tmp_path / str(number), patch), row, patch, capsys)
+
+    check()
+
+
+def bad_input(place: Path, row: Row, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for name, content in row.contents().items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_bytes(content)
     for name, value in row.variables.items():
-        monkeypatch.setenv(name, value)
-    before = state(here)
+        patch.setenv(name, value)
+    before = state(place)
     code = run([*row.options])
     out, err = capsys.readouterr()
     assert (told(err), code) == (row.says, row.code)
     assert row.hint in err
     assert bool(out) == (not row.says)
-    assert state(here) == before
+    assert state(place) == before
 
 
 def data(content: bytes) -> Any:  # noqa: ANN401  whatever YAML has
