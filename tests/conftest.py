@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 from collections.abc import Callable, Generator, Iterator
 from functools import cache as cached
 from functools import partial
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
+from pytest_rerunfailures import StatusDB
 
 from tests.processes import killed
 from tests.servers import packages
@@ -101,10 +101,13 @@ LONGEST = (
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Let pytest-rerunfailures send at once: it asks its controller about every test, and TCP would wait 40 ms."""
-    asking = getattr(getattr(config, "failures_db", None), "sock", None)
-    if asking is not None:
-        asking.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    """Let no process ask the controller twice about every test, as pytest-rerunfailures does for processes that die.
+
+    A test that ends its process is then not run again, which whole files do not allow for anyway.
+    """
+    if hasattr(config, "workerinput"):
+        # what the plugin has in a single process; the socket stays
+        vars(config)["failures_db"].__class__ = StatusDB
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -202,21 +205,24 @@ def smollm2_graph(cache: Cache) -> Path:
     return decoder(resolve(parse_source(SMOLLM2), "x86_64", cache, None, Span("tests")).files, cache, Span("tests"))
 
 
-@pytest.fixture(scope="session")
+# a server that nobody asks works, too, and a process of pytest-xdist tests whole files: each ends with its file
+
+
+@pytest.fixture(scope="module")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 server, empty; its keys are in the environment of all tests."""
     with seaweed(tmp_path_factory.mktemp("s3")) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """Another S3 server, which compares no checksums; it knows the same keys."""
     with moto(tmp_path_factory.mktemp("moto")) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GCSServer]:
     """A GCS server, empty, which every client of this process finds from now on."""
     with fake_gcs(tmp_path_factory.mktemp("gcs")) as server, pytest.MonkeyPatch.context() as patch:
@@ -253,13 +259,13 @@ def _served(rag_repository: Path, engine: str) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def rag_server(rag_repository: Path) -> Iterator[Server]:
     """The real server with the example; the echo of the prompt stands in for the generator."""
     yield from _served(rag_repository, "script")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def rag_server_answering(rag_repository: Path) -> Iterator[Server]:
     """The real server with the example; the real SmolLM2 answers."""
     yield from _served(rag_repository, "ort")
