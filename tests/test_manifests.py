@@ -104,9 +104,9 @@ SYNTAX = {
     "key twice": (f"{POD}kind: Pod\n", 'key "kind" is set twice'),
     "tag": (f"{POD}spec: !append []\n", "the tag !append is not supported here"),
     "no mapping": (f"{POD}---\n- 1\n", "each document of a manifest must be a mapping of keys to values"),
-    "Helm": (f"{POD}spec: {{{{ .Values.spec }}}}\n", "this is a template of Helm, not a manifest"),
-    "Helm in quotes": (f'{POD}spec: "{{{{ .Values.spec }}}}"\n', "this is a template of Helm, not a manifest"),
-    "Helm's if": (f"{POD}{{{{- if x }}}}\n", "this is a template of Helm, not a manifest"),
+    "Helm": (f"{POD}spec: {{{{ .Values.spec }}}}\n", "this is a template, not a manifest"),
+    "Helm in quotes": (f'{POD}spec: "{{{{ .Values.spec }}}}"\n', "this is a template, not a manifest"),
+    "Helm's if": (f"{POD}{{{{- if x }}}}\n", "this is a template, not a manifest"),
     "aliases": (
         f"{POD}a: &a [x, x]\n" + "".join(f"{c}: &{c} [{f'*{b}, ' * 30}]\n" for b, c in pairwise("abcde")),
         "the file expands to more than",

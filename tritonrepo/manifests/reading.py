@@ -15,10 +15,8 @@ BEGUN = re.compile(rb"^[ \t]{0,8}(?:\{[ \t]{0,8})?[\"']?(?:apiVersion|kind)[\"']
 
 SEARCHED_BYTES = 1 << 16
 VALUES = re.compile(r"\{\{[^}\n]{0,200}\.(?:Values|Release|Chart)\b")
-TEMPLATE = re.compile(
-    rf"{VALUES.pattern}|\{{\{{-?\s{{0,9}}(?:/\*|(?:if|range|with|end|define|include|template|toYaml)\b)"
-)
-"""Actions of Helm; those without values are also in texts of other tools, such as the alerts of Prometheus."""
+BRACES = re.compile(r"\{\{")
+"""Actions of Helm, or of another tool; those without values are also in texts, such as the alerts of Prometheus."""
 
 
 class Read(NamedTuple):
@@ -41,7 +39,9 @@ def read(content: bytes, path: str) -> Read | None:
 
 
 def _is_meant(first: Keys) -> bool:
-    return is_manifest(first) or "apiVersion" in first.keys or {"kind", "metadata"} <= first.keys.keys()
+    """Return whether a mapping is meant to be an object; the apiVersion of a Chart.yaml is that of Helm."""
+    said = first.keys.keys() & {"apiVersion", "kind", "metadata", "spec"}
+    return is_manifest(first) or len(said) > 1
 
 
 def resource(content: bytes, path: str) -> Read:
@@ -49,17 +49,19 @@ def resource(content: bytes, path: str) -> Read:
     try:
         found = documents(content, path)
     except Stop as stop:
-        return Read(path, content, (), _template(content, path, TEMPLATE) or stop.of(Severity.ERROR).diagnostics)
+        return Read(path, content, (), _template(content, path, BRACES) or stop.of(Severity.ERROR).diagnostics)
     template = _template(content, path, VALUES)
     return Read(path, content, () if template else tuple(objects(found)), template)
 
 
 def _template(content: bytes, path: str, action: re.Pattern[str]) -> tuple[Diagnostic, ...]:
-    """Return what is said of a template of Helm, with its first such action; nothing of any other text."""
+    """Return what is said of a template, with its first such action; nothing of any other text."""
     text = content.decode("utf-8", "replace")
     found = action.search(text)
     if found is None:
         return ()
     at = Span(path, *line_and_column(text, found.start()))
-    hint = "Check what Helm makes of it: `helm template CHART | tritonrepo validate -`."
-    return (Diagnostic(SYNTAX, Severity.ERROR, at, "this is a template of Helm, not a manifest", hint),)
+    hint = "Check what is made of it, as in `helm template CHART | tritonrepo validate -`."
+    return (
+        Diagnostic(SYNTAX, Severity.ERROR, at, "this is a template, not a manifest: its actions are not YAML", hint),
+    )

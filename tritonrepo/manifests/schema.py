@@ -143,17 +143,17 @@ def _typed(node: Node, kind: str, path: str) -> Iterator[Wrong]:
 
 
 def _mapping(node: Node, kind: str, path: str) -> Iterator[Wrong]:
+    if kind[0] != "{" and ANY in facts("kubernetes")["types"][kind]:
+        return
     if not isinstance(node, Keys):
         yield Wrong(Fault.TYPE, node.at, path, needed="a mapping", node=node)
     elif kind[0] == "{":
         for name, (_, value) in node.keys.items():
             yield from _typed(value, kind[1:], f"{path}.{name}")
     else:
-        fields: Mapping[str, str] = facts("kubernetes")["types"][kind]
-        if ANY not in fields:
-            for name, (at, value) in node.keys.items():
-                yield from _field(Wrong(Fault.UNKNOWN, at, f"{path}.{name}".lstrip("."), node=value), name, kind)
-            yield from _absent(node, fields, path)
+        for name, (at, value) in node.keys.items():
+            yield from _field(Wrong(Fault.UNKNOWN, at, f"{path}.{name}".lstrip("."), node=value), name, kind)
+        yield from _absent(node, facts("kubernetes")["types"][kind], path)
 
 
 def _fits(node: Scalar, kind: str) -> bool:

@@ -21,6 +21,9 @@ KNOWN = re.compile(
 PATHS = ("/", ".", "$")
 """How a value begins that is the path of a file, or the name of another variable, not a secret itself."""
 
+PLACEHOLDER = re.compile(r"^<|^(?:your|changeme|change-me|replace|xxx|todo|example|dummy|placeholder)", re.IGNORECASE)
+"""What stands in examples in place of a secret."""
+
 DATA = ("data", "stringData")
 
 
@@ -46,6 +49,7 @@ def plain(of: Object) -> Iterator[tuple[str, Scalar]]:
 
 def _is_secret(name: str, value: str) -> bool:
     named = NAMES.search(name) is not None and bool(value) and not value.startswith(PATHS)
+    named = named and value.upper() != name.upper() and not PLACEHOLDER.search(value)
     return (named and value.lower() not in {"true", "false", "none"} and not value.isdecimal()) or bool(
         KNOWN.search(value)
     )

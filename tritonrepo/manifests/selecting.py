@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-from tritonrepo.manifests.objects import Object, find, items, mapping, text
+from tritonrepo.manifests.objects import Object, items, mapping, text
 from tritonrepo.spec.nodes import Node, Scalar
+
+ADDED = re.compile(
+    r"^(?:(?:leaderworkerset|jobset)\.[a-z0-9.-]{0,40}/|batch\.kubernetes\.io/|statefulset\.kubernetes\.io/"
+    r"|(?:job-name|controller-uid|apps\.kubernetes\.io/pod-index|controller-revision-hash|pod-template-hash)$)"
+)
+"""Labels that controllers add to the pods of a workload. Source: Kubernetes, documentation of well-known labels; lws,
+api/leaderworkerset/v1, leaderworkerset_types.go."""
+
+
+def has(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Return whether something has the labels that are wanted, or will have them."""
+    return all(
+        labels.get(name) == value or (name not in labels and ADDED.match(name)) for name, value in wanted.items()
+    )
 
 
 def is_empty(selector: Node | None) -> bool:
@@ -15,7 +30,7 @@ def is_empty(selector: Node | None) -> bool:
 
 def selects(selector: Node | None, labels: Mapping[str, str]) -> bool:
     """Return whether a label selector selects these labels."""
-    wanted = mapping(selector, "matchLabels").items() <= labels.items()
+    wanted = has(labels, mapping(selector, "matchLabels"))
     return wanted and all(_expression(each, labels) for each in items(selector, "matchExpressions"))
 
 
@@ -38,8 +53,3 @@ def _expression(node: Node, labels: Mapping[str, str]) -> bool:
 def is_beside(one: Object, other: Object) -> bool:
     """Return whether two objects are in one namespace; that of an object without one is not known."""
     return one.namespace == other.namespace or not (one.namespace and other.namespace)
-
-
-def has_any(of: Object, path: str) -> bool:
-    """Return whether an object has something at a path."""
-    return find(of.node, path) is not None

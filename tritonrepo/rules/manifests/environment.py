@@ -17,7 +17,8 @@ from tritonrepo.spec.nodes import Items, Keys, Scalar
 REFERENCE = re.compile(r"\$\(([A-Za-z_.-][A-Za-z0-9_.-]{0,200})\)|\$\$")
 """Source: Kubernetes, third_party/forked/golang/expansion/expand.go; `$$` is a dollar sign."""
 
-FROM_LINKS = re.compile(r"_(?:SERVICE_HOST|SERVICE_PORT|PORT)(?:_|$)|^KUBERNETES_")
+GIVEN = re.compile(r"_(?:SERVICE_HOST|SERVICE_PORT|PORT)(?:_|$)|^(?:KUBERNETES|LWS|JOB_COMPLETION|JOBSET|TPU)_")
+"""Variables that Kubernetes and the controllers of LeaderWorkerSets, Jobs and JobSets set themselves."""
 
 
 @manifest_rule("env-name-twice", Severity.WARNING)
@@ -61,7 +62,7 @@ def _undefined(container: Keys) -> Iterator[Finding]:
 def _references(value: Scalar, names: list[str], every: list[str]) -> Iterator[Finding]:
     for found in REFERENCE.finditer(value.text):
         name = found[1]
-        if name and name not in names and not FROM_LINKS.search(name) and not _in_shell(value.text):
+        if name and name not in names and not GIVEN.search(name) and not _in_shell(value.text):
             later = name in every
             message = f"$({name}) stays as it is, since {name} is {'set only below' if later else 'not set'}"
             hint = (

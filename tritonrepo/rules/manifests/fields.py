@@ -10,7 +10,7 @@ from tritonrepo.manifests.schema import Fault, Wrong, apis, is_own, known, wrong
 from tritonrepo.packaged import facts
 from tritonrepo.rules.manifests.selectors import SELECTING
 from tritonrepo.rules.registry import Finding, manifest_rule
-from tritonrepo.spec.nodes import Scalar
+from tritonrepo.spec.nodes import Items, Scalar
 
 REMOVED = {
     "1.16": (
@@ -108,7 +108,8 @@ def field_type(of: Object, _: Manifests) -> Iterator[Finding]:
     """A field must have a value of its type."""
     for each in _wrong(of, Fault.TYPE):
         kind = each.node.kind if isinstance(each.node, Scalar) else ""
-        message = f"{each.path} must be {each.needed}, not {FOUND.get(kind, 'a list or a mapping')}"
+        other = "a list" if isinstance(each.node, Items) else "a mapping"
+        message = f"{each.path} must be {each.needed}, not {FOUND.get(kind, other)}"
         yield Finding(each.at, message, hint=_type_hint(each, kind), reason="cannot unmarshal")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity, closest, either
 from tritonrepo.manifests.objects import Manifests, Object, Pod, find, items, mapping, place, pods, text
 from tritonrepo.manifests.pods import PROBES, Listed, key_at, listed, number, numbers, port_names, title
-from tritonrepo.manifests.selecting import is_beside
+from tritonrepo.manifests.selecting import has, is_beside
 from tritonrepo.rules.registry import Finding, manifest_rule
 from tritonrepo.spec.nodes import Keys, Scalar
 
@@ -75,11 +75,7 @@ def name_unresolved(of: Object, _: Manifests) -> Iterator[Finding]:
 
 def _selected(of: Object, found: Manifests) -> list[Pod]:
     selector = mapping(of.node, "spec.selector")
-    return [
-        each
-        for each in found.pods
-        if selector and is_beside(of, each.owner) and selector.items() <= each.labels.items()
-    ]
+    return [each for each in found.pods if selector and is_beside(of, each.owner) and has(each.labels, selector)]
 
 
 @manifest_rule("service-port-unresolved", Severity.ERROR, "Service")
@@ -105,9 +101,18 @@ def service_not_listed(of: Object, found: Manifests) -> Iterator[Finding]:
         key = "targetPort" if text(each, "targetPort") else "port"
         value = find(each, key)
         listing = {port for pod in selected for one in pod.every for port in numbers(one)}
-        if isinstance(value, Scalar) and value.kind == "int" and listing and value.text not in listing:
+        unlisted = isinstance(value, Scalar) and value.kind == "int" and listing and value.text not in listing
+        if isinstance(value, Scalar) and unlisted and not any(_names_port(pod, value.text) for pod in selected):
             message = f"{of} sends to port {value.text}, but its pods only have port {either(sorted(listing))}"
             yield Finding(value.at, message, hint="Correct the port, or add it to the ports of the container.")
+
+
+def _names_port(pod: Pod, port: str) -> bool:
+    """Return whether the command line or the environment of a pod has a port that it does not list."""
+    words = [each for one in pod.every for key in ("command", "args") for each in items(one, key)]
+    words += [each for one in pod.every for env in items(one, "env") if (each := find(env, "value")) is not None]
+    number_of = re.compile(rf"(?<![0-9]){re.escape(port)}(?![0-9])")
+    return any(isinstance(each, Scalar) and number_of.search(each.text) for each in words)
 
 
 @manifest_rule("service-port-unnamed", Severity.ERROR, "Service")

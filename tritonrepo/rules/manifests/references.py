@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity, Span, closest
-from tritonrepo.manifests.objects import Manifests, Object, find, mapping, place, text
+from tritonrepo.manifests.objects import TEMPLATES, Manifests, Object, find, mapping, place, text
 from tritonrepo.manifests.pods import key_at, number
-from tritonrepo.manifests.selecting import is_beside, is_empty, selects
+from tritonrepo.manifests.schema import is_own
+from tritonrepo.manifests.selecting import has, is_beside, is_empty, selects
 from tritonrepo.rules.registry import Finding, manifest_rule
 from tritonrepo.spec.nodes import Keys, Node
 
@@ -21,6 +22,15 @@ SELECTORS = {
 }
 TARGETS = {"HorizontalPodAutoscaler": "Deployment", "ScaledObject": "Deployment", "VerticalPodAutoscaler": "Deployment"}
 """Autoscalers, and what they scale if they do not say its kind. Source: KEDA, apis/keda/v1alpha1, ScaleTarget."""
+
+
+WITHOUT_PODS = (
+    *("keda.sh/", "gateway.networking.k8s.io/", "cert-manager.io/", "networking.istio.io/", "security.istio.io/"),
+    *("autoscaling.k8s.io/", "inference.networking.", "external-secrets.io/", "kustomize.config.k8s.io/"),
+    *("networking.gke.io/", "cloud.google.com/", "monitoring.googleapis.com/", "kueue.x-k8s.io/"),
+    "monitoring.coreos.com/",
+)
+"""Groups of custom resources that make no pods."""
 
 
 class Labelled(NamedTuple):
@@ -37,12 +47,9 @@ def _candidates(of: Object, found: Manifests) -> Sequence[Labelled]:
 
 
 def _chosen(of: Object, labels: Mapping[str, str]) -> bool:
-    selector = find(of.node, SELECTORS[of.kind])
-    return (
-        mapping(of.node, "spec.selector").items() <= labels.items()
-        if of.kind == "Service"
-        else selects(selector, labels)
-    )
+    if of.kind == "Service":
+        return has(labels, mapping(of.node, "spec.selector"))
+    return selects(find(of.node, SELECTORS[of.kind]), labels)
 
 
 def _says(of: Object) -> bool:
@@ -57,7 +64,8 @@ def selects_nothing(of: Object, found: Manifests) -> Iterator[Finding]:
     everywhere = find(of.node, "spec.namespaceSelector") is not None
     there = _candidates(of, found)
     beside = [each for each in there if everywhere or is_beside(of, each.of)]
-    if not found.whole or not _says(of) or any(_chosen(of, each.labels) for each in beside):
+    known = found.whole and not any(map(_makes_pods, found.objects))
+    if not known or not _says(of) or any(_chosen(of, each.labels) for each in beside):
         return
     what = "Service" if of.kind == "ServiceMonitor" else "pod"
     path = SELECTORS[of.kind]
@@ -68,6 +76,12 @@ def selects_nothing(of: Object, found: Manifests) -> Iterator[Finding]:
     elif beside:
         message = f"{of} selects no {what} that the files define"
         yield Finding(_selector_at(of, path), message, hint=_label_hint(of, beside))
+
+
+def _makes_pods(of: Object) -> bool:
+    """Return whether an object may make pods that are not known: a custom resource, unless it is known to make none."""
+    own = is_own(of.api) or of.kind in TEMPLATES
+    return not own and not of.api.startswith(WITHOUT_PODS)
 
 
 def _selector_at(of: Object, path: str) -> Span:

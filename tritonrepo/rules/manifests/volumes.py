@@ -12,13 +12,14 @@ from tritonrepo.manifests.selecting import is_beside
 from tritonrepo.rules.registry import Finding, manifest_rule
 from tritonrepo.spec.nodes import Scalar
 
+CLAIMS = ("spec.volumeClaimTemplates", "spec.leaderWorkerTemplate.volumeClaimTemplates")
 CLAIM = "persistentVolumeClaim.claimName"
 SHARED = {"ReadWriteMany", "ReadOnlyMany"}
 
 
 def _names(of: Object, pod: Pod) -> list[str]:
-    """Return the volumes of a pod, with those that a StatefulSet makes for each."""
-    made = [text(each, "metadata.name") for each in items(of.node, "spec.volumeClaimTemplates")]
+    """Return the volumes of a pod, with those that a StatefulSet or a LeaderWorkerSet makes for each."""
+    made = [text(each, "metadata.name") for path in CLAIMS for each in items(of.node, path)]
     return [text(each, "name") for each in pod.volumes] + made
 
 
