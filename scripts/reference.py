@@ -34,7 +34,7 @@ WORDS: Mapping[Any, str] = {
     stack.Config: "[fields of a ModelConfig](#fields-of-configpbtxt)",
 }
 NOT_YET = """\
-These values are not supported yet: {values}. Neither are these keys, except where a table above lists them: {keys}.\
+Not supported yet: {values}. Neither are these keys, except where a table above lists them: {keys}.\
 """
 AROUND: Mapping[Any, str] = {tuple: "list of ", Mapping: "mapping of names to "}
 
@@ -57,9 +57,7 @@ def page(parts: Parts, before: str) -> str:
         found.append("")
     values = [f"`{name}: {value}`" for name, value in stack.NOT_YET]
     unknown = [f"`{name}`" for name in sorted(stack.NOT_YET_KEYS)]
-    return "\n".join(
-        [*found, NOT_YET.format(values=" and ".join([", ".join(values[:-1]), values[-1]]), keys=", ".join(unknown)), ""]
-    )
+    return "\n".join([*found, NOT_YET.format(values=", ".join(values), keys=", ".join(unknown)), ""])
 
 
 def records(parts: Parts) -> Iterator[type]:

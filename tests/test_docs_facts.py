@@ -332,7 +332,7 @@ def test_a_served_repository_keeps_what_was_changed_by_hand(tmp_path: Path, monk
 UNSUPPORTED = [
     *(
         (f"{key}: {value}", "role: generator,", f"role: generator, {key}: {value},")
-        for key, value in (("engine", "openai"),)
+        for key, value in (("engine", "pgvector"),)
     ),
 ]
 

@@ -245,7 +245,7 @@ def test_each_model_has_its_own_files_and_no_others() -> None:
         "r/1": {"model.py", "settings.json", "embeddings.npy", "passages.jsonl"},
         "g/1": {"model.json"},
         "g_prompt/1": {
-            *("model.py", "conversation.py", "fitting.py", "harmless.py", "templates.py"),
+            *("model.py", "conversation.py", "estimating.py", "fitting.py", "harmless.py", "templates.py"),
             *("settings.json", "prompt.j2"),
         },
         f"g_prompt/{g_packages}": {

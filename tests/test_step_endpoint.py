@@ -17,7 +17,9 @@ import triton_python_backend_utils as pb_utils
 from tests import openai_endpoint as said
 from tests.openai_endpoint import DONE, HEAD, LAST, MODEL, Act, Endpoint, delta, endpoint, event, refusal, reply, stream
 from tests.tensors import request, written
-from tritonrepo.generate.steps import chat_request, chatting
+from tests.terminating import terminated
+from tests.test_endpoint import Certificates
+from tritonrepo.generate.steps import chat_request, chatting, refusals
 from tritonrepo.generate.steps.chat_reading import Reading
 from tritonrepo.generate.steps.endpoint import TritonPythonModel
 from tritonrepo.generate.steps.events import LONGEST, Events
@@ -82,7 +84,10 @@ def test_an_answer_comes_word_by_word_or_whole_in_the_contract_of_vllms_backend(
         assert answer(asked(step, "one two three", sampling_parameters='{"max_tokens": 2}')) == [
             "one two threeone two "
         ]
-        assert told(step, "a b", here, sampling_parameters='{"top_k": 4, "n": 1, "stop": null}') == "a b"
+        assert (
+            told(step, "a b", here, sampling_parameters='{"top_k": 4, "n": 1, "stop": null, "ignore_eos": true}')
+            == "a b"
+        )
         assert "cannot be false" in answer(asked(step, "a", stream=True, exclude_input_in_output=False))[0]
         assert told(step, '[{"role": "tool", "content": 1}]', here) == '[{"role": "tool", "content": 1}]'
         bodies = here.bodies()
@@ -91,7 +96,7 @@ def test_an_answer_comes_word_by_word_or_whole_in_the_contract_of_vllms_backend(
     user = {"role": "user", "content": "one two three"}
     assert bodies[1] == {**base, "top_k": 3, "messages": [user], "max_tokens": 2}
     assert bodies[2]["top_k"] == 4
-    assert {"n", "stop"}.isdisjoint(bodies[2])
+    assert {"n", "stop", "ignore_eos"}.isdisjoint(bodies[2])
     assert here.connections == 1
     assert [each.path for each in here.asked[:2]] == ["/v1/models", "/v1/chat/completions"]
 
@@ -408,3 +413,24 @@ def test_a_reading_never_fails_otherwise_whatever_an_endpoint_says() -> None:
     reading, fed = Reading(), json.dumps(delta(content="x" * (1 << 20)))
     with pytest.raises(Fault, match="an answer of more than"):
         deque((reading.read(fed) for _ in range(20)), 0)
+
+
+def test_each_status_has_its_code() -> None:
+    expected = {"INVALID_ARG": (400, 413, 422), "NOT_FOUND": (404,), "UNAVAILABLE": (429, 502, 503, 504)}
+    rows = {status: name for name, statuses in expected.items() for status in statuses}
+    for status in range(300, 600):
+        assert CODES[refusals.code(status)] == rows.get(status, "INTERNAL"), status
+
+
+def test_certificates_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Certificates(tmp_path)
+    pair = (tmp_path / "server.pem", tmp_path / "server.key")
+    with endpoint() as here, terminated(int(here.url[17:-3]), *pair, ["http/1.1"]) as port:
+        url = f"https://127.0.0.1:{port}/v1"
+        with model(tmp_path, url, retries=0) as step:
+            assert "has a certificate that is not trusted: " in answer(asked(step, "a"))[0]
+            assert "not trusted" in "".join(pb_utils.lines)
+        assert not here.asked
+        monkeypatch.setenv("SSL_CERT_FILE", str(made.tls.ca))
+        with model(tmp_path, url) as step:
+            assert answer(asked(step, "a b", stream=True)) == ["a ", "b"]

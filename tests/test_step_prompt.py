@@ -69,7 +69,7 @@ def rendered(model: TritonPythonModel, query: str, passages: list[str]) -> str:
 
 def prompt_of(model: TritonPythonModel, query: str, passages: list[str]) -> str:
     """Return the prompt that leaves 10 tokens for the answer."""
-    return model.prompt(asked(model, query, passages), model.budget(10))[0]
+    return model.rendered(*model.prompt(asked(model, query, passages), model.budget(10)))
 
 
 BLANKS = {

@@ -1,23 +1,20 @@
-"""A generator: NAME (vllm; engine arguments in model.json) and NAME_prompt (python; what makes the prompt)."""
+"""A generator: NAME (vllm, or python that asks an endpoint) and NAME_prompt (python; what makes the prompt)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span, Stop
-from tritonrepo.generate import config
-from tritonrepo.generate.config import Ports
-from tritonrepo.generate.draft import Draft, json_file
+from tritonrepo.generate.draft import Draft
 from tritonrepo.generate.inputs import ChatFiles, Inputs
-from tritonrepo.generate.own import own
-from tritonrepo.parts import lora, prompting, recognition, talking
+from tritonrepo.parts import backend, endpoint, lora, prompting, recognition, talking
+from tritonrepo.parts.backend import Mounted
+from tritonrepo.parts.endpoint import Endpoint
 from tritonrepo.parts.lora import Adapter
 from tritonrepo.parts.sampling import ARGUMENTS, PARAMETERS, VARIABLES, generating, templating
 from tritonrepo.parts.talking import Talk, Wish, talk
-from tritonrepo.pbtxt.printer import Enum
-from tritonrepo.releases import RELEASES
 from tritonrepo.smoke import links, prompts
 from tritonrepo.smoke.case import Case, Crowd, Result
 from tritonrepo.smoke.plan import Known
@@ -27,33 +24,42 @@ from tritonrepo.sources.gather import Gathering
 from tritonrepo.sources.template import Given, chat_tried
 from tritonrepo.spec.declare import config_key, key, places, switch_key
 from tritonrepo.spec.nesting import flat
-from tritonrepo.spec.part import Part, Places, Port, Step, below, origin, wrong
+from tritonrepo.spec.part import Part, Places, Port, Step, wrong
 from tritonrepo.spec.source import COMMIT, Hub, Source
 from tritonrepo.spec.stack import Config, Prompt, Stack
 from tritonrepo.tree import NOT_KNOWN, File
-from tritonrepo.vllm_contract import contract
 
 STAND_IN = "tokenizer-stand-in"
 BEARER = "hf_token"
 """The engine argument of vLLM that can be a token of the Hugging Face Hub, or true (vllm/config/model.py)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mounted:
-    """Weights on a disk of the server."""
-
-    path: str = key("absolute path of the weights' directory on the server", example="/mnt/models/llama")
-    places: Places = places()
+SOURCE = "the model: on the Hugging Face Hub, as `hf://OWNER/MODEL@REVISION`, or a directory or package with its files"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generator:
-    """A language model on the vLLM backend, and the step that writes its prompt."""
+    """A language model on the vLLM backend or at an endpoint, and the step that writes its prompt."""
 
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "anyOf": [
+            {"required": ["source"]},
+            {"properties": {"engine": {"enum": [endpoint.ENGINE]}}, "required": ["engine", "endpoint"]},
+        ]
+    }
     role: Literal["generator"] = key("role of the model", example="generator")
-    engine: Literal["vllm"] = key("engine that runs the model", "vllm", example="vllm")
-    source: Source = key(
-        "the model: on the Hugging Face Hub, as `hf://OWNER/MODEL@REVISION`, or a directory or package with its files",
+    engine: Literal["vllm", "openai"] = key(
+        "what runs the model: `vllm` is Triton's backend, `openai` an endpoint with OpenAI's API, such as a vLLM or "
+        "NIM of its own",
+        "vllm",
+        example="vllm",
+    )
+    endpoint: Endpoint | None = key(
+        "the endpoint of the engine `openai`", None, example="{url: 'http://llm:8000/v1', model: llama}"
+    )
+    source: Source | None = key(
+        f"{SOURCE}; an endpoint can do without",
+        None,
         example="hf://meta-llama/Llama-3.1-8B-Instruct",
     )
     tokenizer: Source | None = key(
@@ -74,7 +80,7 @@ class Generator:
         example="./model.gguf",
     )
     args: Mapping[str, Any] = key(
-        "engine arguments of vLLM, written to model.json",
+        "engine arguments of vLLM, written to model.json; of an endpoint, only max_model_len has a meaning in Triton",
         {},
         example="{max_model_len: 8192, tensor_parallel_size: 2}",
         schema=ARGUMENTS,
@@ -112,31 +118,13 @@ class _Files:
     revision: str | None = None
 
 
-def _sources(name: str, model: Generator) -> Iterator[Diagnostic]:
-    """Yield what is wrong with where the weights come from."""
-    if isinstance(model.weights, Mounted):
-        if not model.weights.path.startswith("/"):
-            message = f'the path of the weights must be absolute, not "{model.weights.path}"'
-            hint = "Set path to the directory on the server, such as `/mnt/models/NAME`."
-            yield wrong(model.weights.places, "path", message, hint)
-    elif not isinstance(model.source, Hub):
-        yield wrong(
-            model.places,
-            "source",
-            f'the server cannot load {model.source.text}, the source of generator "{name}", by itself',
-            "Set `weights: {path: /PATH}` to the directory in which the server finds the weights.",
-        )
-    elif model.source.path:
-        message = f'the server loads a whole model, but the source of generator "{name}" is a path in one'
-        hint = f"Set source to `hf://{model.source.id}`, or `weights: {{path: /PATH}}` to a directory on the server."
-        yield wrong(model.places, "source", message, hint)
-
-
 def _check(name: str, model: Generator, stack: Stack) -> Iterator[Diagnostic]:
-    yield from _sources(name, model)
+    remote = model.engine == endpoint.ENGINE
+    yield from backend.mounted(model)
+    yield from endpoint.check(model) if remote else backend.check(name, model, SOURCE)
     for each, message, hint in (*generating(model.args, model.sampling), *templating(model.chat_template_kwargs)):
         yield wrong(model.places, each, message, hint)
-    yield from lora.check(name, model, stack)
+    yield from () if remote else lora.check(name, model, stack)
     for each in filter(model.args.__contains__, ("model", "revision")):
         message = f'args cannot set "{each}", which comes from "source"'
         yield wrong(model.places, f"args.{each}", message, f"Remove {each} from args.")
@@ -152,7 +140,7 @@ def _check(name: str, model: Generator, stack: Stack) -> Iterator[Diagnostic]:
 
 def _gather(name: str, model: Generator, gathering: Gathering) -> _Files:
     prompt, faults = prompting.prompt(name, gathering.stack), Faults()
-    found = faults.tried(lambda: _talk(model, prompt, gathering), None)
+    found = faults.tried(lambda: _talk(model, prompt, gathering), None) if _reads(model) else Talk(None, Span(""))
     template = faults.tried(lambda: prompting.template(prompt, gathering), None) if prompt.file is not None else None
     adapters = faults.tried(lambda: lora.gather(model, gathering), dict[str, Facts]())
     faults.stop()
@@ -163,16 +151,22 @@ def _gather(name: str, model: Generator, gathering: Gathering) -> _Files:
 def _talk(model: Generator, prompt: Prompt, gathering: Gathering) -> Talk:
     """Return tokenizer and chat template; the template is tried as the prompt step will use it."""
     found = talk(_wish(model), gathering)
-    if gathering.jinja is not None:
+    if gathering.jinja is not None and found.files is not None:
         chat_tried(
             found.files, Given(prompt.system, model.chat_template_kwargs, model.places), gathering.jinja, found.at
         )
     return found
 
 
+def _reads(model: Generator) -> bool:
+    """Return whether the stack names the model's files, by which prompts are counted."""
+    return model.source is not None or model.tokenizer is not None
+
+
 def _wish(model: Generator) -> Wish:
-    own, variables = model.prompt_config, model.chat_template_kwargs
-    return Wish(model.source, model.tokenizer, model.local, model.args, model.sampling, own, model.places, variables)
+    own, variables, messages = model.prompt_config, model.chat_template_kwargs, model.engine == endpoint.ENGINE
+    sources = model.source, model.tokenizer, model.local
+    return Wish(*sources, model.args, model.sampling, own, model.places, variables, messages)
 
 
 def _revision(model: Generator, gathering: Gathering) -> str | None:
@@ -182,7 +176,9 @@ def _revision(model: Generator, gathering: Gathering) -> str | None:
     return gathering.revision(model.source, model.places["source"]) or model.source.revision
 
 
-def _stand_in(_: Generator) -> _Files:
+def _stand_in(model: Generator) -> _Files:
+    if not _reads(model):
+        return _Files(Talk(None, Span("")))
     none = ChatFiles(NOT_KNOWN, "", "", "", adds_bos=False, special_tokens=(), context_length=0)
     return _Files(Talk(none, Span("")))
 
@@ -192,7 +188,7 @@ def _doubts(name: str, model: Generator, gathering: Gathering) -> Iterator[Diagn
         files: _Files = gathering.files(name)
     except (Stop, OSError):
         return  # the build reports it
-    if files.talk.stands_in:
+    if files.talk.stands_in and model.source is not None:
         message = f'"{name}" uses the tokenizer and chat template of its "local" file, which may be another model\'s'
         hint = (
             f"The model's own files were out of reach: {files.talk.stands_in}. Set tokenizer to those of "
@@ -205,7 +201,8 @@ def _doubts(name: str, model: Generator, gathering: Gathering) -> Iterator[Diagn
         message = f'the source of "{name}" can change on the Hugging Face Hub: {named}'
         hint = f"Set source to `hf://{source.id}@COMMIT`, with the 40 digits of a commit from the model's history."
         yield Diagnostic("source-not-pinned", Severity.WARNING, model.places["source"], message, hint)
-    yield from talking.doubts(_wish(model), files.talk.files)
+    if files.talk.files is not None:
+        yield from talking.doubts(_wish(model), files.talk.files)
     yield from lora.doubts(name, model, files.adapters)
 
 
@@ -213,58 +210,19 @@ def _cases(served: Served, known: Known) -> Iterable[Case | Crowd | Result]:
     return prompts.cases(served, known.models[served.name]) if served.name in links.prompting(known.models) else ()
 
 
-def _engine(model: Generator, revision: str | None) -> dict[str, Any]:
-    """Return the engine arguments that say where the weights are."""
-    if isinstance(model.weights, Mounted):
-        return {"model": model.weights.path}
-    assert isinstance(model.source, Hub)  # noqa: S101  _check refuses others
-    return {"model": model.source.id} | ({"revision": revision} if revision else {})
-
-
 def _local(model: Generator) -> Mapping[str, str]:
     """Return what `serve` runs instead of the model that model.json names."""
-    return {_engine(model, None)["model"]: model.local.text} if model.local is not None else {}
+    return {backend.engine(model, None)["model"]: model.local.text} if model.local is not None else {}
 
 
 def _make(name: str, model: Generator, draft: Draft, inputs: Inputs) -> None:
-    """Add the vLLM model, with the tensors that the backend of this release has, and its prompt step.
-
-    decoupled and max_batch_size 0: vllm_backend, src/model.py, auto_complete_config.
-    """
-    release, files = RELEASES[inputs.stack.target.release], inputs.files[name]
-    arguments = _engine(model, files.revision) | lora.engine(model, files.adapters, release) | dict(model.args)
-    adapters = {"multi_lora.json": json_file(lora.listed(model.lora))} if model.lora else {}
-    version = draft.number(name, {"model.json": json_file(arguments)} | adapters)
-    tensors = [*contract(inputs.stack.target.release)]
-    takes, gives = (
-        tuple(Port(t.name, t.data_type.removeprefix("TYPE_"), t.dims, t.optional) for t in tensors if t.kind == kind)
-        for kind in ("input", "output")
-    )
-    draft.configure(
-        name,
-        config.config(
-            name,
-            "vllm",
-            version,
-            0,
-            Ports(takes, gives),
-            instance_group=[{"count": 1, "kind": Enum("KIND_MODEL")}],
-            model_transaction_policy={"decoupled": True},
-        ),
-        origin(model.places),
-        own(model.places, model.config),
-    )
-    draft.explain(name, "model.json", _origins(model))
-    draft.explain(name, "multi_lora.json", below(model.places, "lora"))
+    """Add the model of the engine, and its prompt step."""
+    files: _Files = inputs.files[name]
+    if model.engine == endpoint.ENGINE:
+        endpoint.add(name, model, draft)
+    else:
+        backend.add(name, model, (files.adapters, files.revision), draft, inputs)
     prompting.add(name, _wish(model), prompting.Files(files.talk.files, files.prompt), draft, inputs)
-
-
-def _origins(model: Generator) -> Places:
-    """Return where the fields of model.json come from: most are arguments."""
-    arguments, at = below(model.places, "args"), model.places.get("source")
-    where = model.weights.places["path"] if isinstance(model.weights, Mounted) else at
-    adapters = {name: model.places["lora"] for name in ("enable_lora", "max_lora_rank") if model.lora}
-    return {**origin(arguments, model=where, revision=at), **adapters, **arguments}
 
 
 CHOSEN = {port.name: f"chosen_{port.name}" for port in prompting.CONTROLS}
@@ -284,7 +242,7 @@ PART = Part(
     ),
     endings=("_prompt",),
     streams=True,
-    backends=lambda _: frozenset({"vllm", "python"}),
+    backends=lambda model: frozenset({"python", *(() if model.engine == endpoint.ENGINE else ("vllm",))}),
     vendored=prompting.VENDORED,
     pipeline_keys=("prompt",),
     check=_check,

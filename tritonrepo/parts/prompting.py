@@ -49,19 +49,40 @@ TAKES = (
 )
 """What a pipeline gives to the step; a request to the step itself can leave the query to its conversation."""
 
-STEPS = ("prompt", "conversation", "fitting", "harmless", "templates")
+STEPS = ("prompt", "conversation", "estimating", "fitting", "harmless", "templates")
 """The sources of the step, the first of which is its model.py."""
 
 USED = Port("used", "INT32", (1,))
 """How many passages are in the prompt."""
 
 VENDORED = frozenset({"tokenizers", "jinja2", "markupsafe"})
+MESSAGES_ALONE = "{{ messages | tojson }}"
+"""The template of a prompt for an endpoint, which applies the model's own."""
+
+MARKERS = (
+    *(
+        "<|",
+        "<｜",
+        "[INST]",
+        "[/INST]",
+        "<<SYS>>",
+        "<</SYS>>",
+        "[SYSTEM_PROMPT]",
+        "[/SYSTEM_PROMPT]",
+        "[gMASK]",
+        "<sop>",
+    ),
+    *("<s>", "</s>", "<bos>", "<eos>", "<pad>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<turn|>"),
+)
+"""What opens turns or special tokens in the chat templates of most models, for one whose files are not at hand: those
+of ChatML, Llama, Qwen, Phi and gpt-oss begin with <|, DeepSeek's with <｜; the others are of Mistral, Llama 2, GLM and
+Gemma."""
 
 
 class Files(NamedTuple):
-    """The tokenizer and chat template, and the stack's own template of a message, if it has one."""
+    """The tokenizer and chat template, if they are known, and the stack's own template of a message, if it has one."""
 
-    chat: ChatFiles
+    chat: ChatFiles | None
     message: File | None
 
 
@@ -88,18 +109,12 @@ def add(name: str, wish: Wish, files: Files, draft: Draft, inputs: Inputs) -> No
     full = f"{name}_prompt"
     settings: Mapping[str, Any] = {
         "max_model_len": window(wish.args, chat_files),
+        **_spoken(full, wish, chat_files, draft),
         "max_context_tokens": said.max_context_tokens,
         "system": said.system,
         "sampling": {"max_tokens": MAX_TOKENS} | dict(wish.sampling),
-        "bos_token": chat_files.bos_token,
-        "eos_token": chat_files.eos_token,
-        "adds_bos": chat_files.adds_bos,
-        **({"begins": list(chat_files.begins)} if chat_files.begins else {}),
-        "special_tokens": list(chat_files.special_tokens),
-        "chat_template": chat_files.template,
         **({"chat_template_kwargs": dict(wish.variables)} if wish.variables else {}),
         "packages": draft.share(full, vendored(inputs.vendored, VENDORED)),
-        "tokenizer": f"{draft.share(full, {'tokenizer.json': chat_files.tokenizer})}/tokenizer.json",
     }
     model, *modules = STEPS
     content = {
@@ -122,3 +137,20 @@ def add(name: str, wish: Wish, files: Files, draft: Draft, inputs: Inputs) -> No
         origin(wish.places),
         own(wish.places, wish.prompt_config, "prompt_config"),
     )
+
+
+def _spoken(name: str, wish: Wish, files: ChatFiles | None, draft: Draft) -> dict[str, Any]:
+    """Return what the model's own files say of its prompts, and which template writes them."""
+    if files is None:
+        tokens = {"bos_token": "", "eos_token": "", "adds_bos": False, "special_tokens": list(MARKERS)}
+        return {**tokens, "chat_template": MESSAGES_ALONE}
+    templates = {"chat_template": MESSAGES_ALONE, "counted_template": files.template}
+    return {
+        "bos_token": files.bos_token,
+        "eos_token": files.eos_token,
+        "adds_bos": files.adds_bos,
+        **({"begins": list(files.begins)} if files.begins else {}),
+        "special_tokens": list(files.special_tokens),
+        **(templates if wish.messages else {"chat_template": files.template}),
+        "tokenizer": f"{draft.share(name, {'tokenizer.json': files.tokenizer})}/tokenizer.json",
+    }

@@ -30,7 +30,7 @@ WINDOW = "max-model-len-long"
 class Wish(NamedTuple):
     """A generator in the stack file: its sources, what limits its prompts and answers, and their places."""
 
-    source: Source
+    source: Source | None
     tokenizer: Source | None
     local: Source | None
     args: Mapping[str, Any]
@@ -38,15 +38,17 @@ class Wish(NamedTuple):
     prompt_config: Mapping[str, Any]
     places: Places
     variables: Mapping[str, Any] = MappingProxyType({})
+    messages: bool = False
+    """Whether the prompt is a list of messages, because an endpoint applies the chat template."""
 
 
 class Talk(NamedTuple):
     """The tokenizer and chat template, where the stack names them, and why they are those of `local`.
 
-    `stands_in` is "" if they are the model's own.
+    `stands_in` is "" if they are the model's own. An endpoint's model can be without files.
     """
 
-    files: ChatFiles
+    files: ChatFiles | None
     at: Span
     stands_in: str = ""
 
@@ -60,6 +62,7 @@ def talk(wish: Wish, gathering: Gathering) -> Talk:
         at = wish.places["tokenizer"]
         return Talk(_limited(wish, _read(wish.tokenizer, gathering, at), at), at)
     at = wish.places["source"]
+    assert wish.source is not None  # noqa: S101  the checks of its part
     try:
         return Talk(_limited(wish, _read(wish.source, gathering, at), at), at)
     except Stop as stop:
@@ -83,10 +86,10 @@ def _read(source: Source, gathering: Gathering, at: Span) -> ChatFiles:
     return chat_files(files, gathering.cache, at, by_class=by_class)
 
 
-def window(args: Mapping[str, Any], files: ChatFiles) -> int:
+def window(args: Mapping[str, Any], files: ChatFiles | None) -> int:
     """Return how many tokens prompt and answer can have together: max_model_len, or the model's own limit."""
     length = args.get("max_model_len")
-    return length if isinstance(length, int) and length > 0 else files.context_length
+    return length if isinstance(length, int) and length > 0 else 0 if files is None else files.context_length
 
 
 def doubts(wish: Wish, files: ChatFiles) -> Iterator[Diagnostic]:

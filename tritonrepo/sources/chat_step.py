@@ -43,7 +43,7 @@ def chat_step(files: Mapping[str, File], at: Span) -> ChatFiles:
     breakable(special, path, at)
     return ChatFiles(
         tokens,
-        said["chat_template"],
+        str(said.get("counted_template") or said["chat_template"]),
         said["bos_token"],
         said["eos_token"],
         said["adds_bos"],

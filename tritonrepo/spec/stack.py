@@ -250,7 +250,6 @@ def implied(cls: Any, names: Collection[str]) -> bool:
 
 
 NOT_YET: dict[tuple[str, str], str] = {
-    ("engine", "openai"): 'the engine "openai"',
     ("engine", "pgvector"): 'the engine "pgvector"',
 }
 """Keys and values of the design that this version lacks: they are rejected as "not supported yet", never half-done."""

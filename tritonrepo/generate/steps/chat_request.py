@@ -71,8 +71,11 @@ def sampling(given: str, defaults: Mapping[str, Any], named: Collection[str]) ->
 
 
 def harmless(name: str, value: object) -> bool:
-    """Whether a parameter only says what is so anyway: one answer, or nothing."""
-    return value is None or (name == "n" and value == 1)
+    """Whether a parameter can be left out: it is null, says what is so anyway, or makes an answer go on at its end.
+
+    Tools that measure vLLM send ignore_eos with each request, and an answer without it is none the worse.
+    """
+    return value is None or name == "ignore_eos" or (name == "n" and value == 1)
 
 
 def body(settings: Mapping[str, Any], said: list[Message], chosen: Mapping[str, Any]) -> bytes:

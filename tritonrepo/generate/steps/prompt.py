@@ -4,7 +4,9 @@ prompt.j2 makes the user message from query, passages and sources: the passages 
 chat template makes the prompt from the stack's system message, earlier turns of `messages` and the user message. Texts
 of a request are data: special tokens in them are broken up, and they are never parsed as templates. `used` is the
 number of passages in the prompt. settings.json has the chat template, the token budget, the default sampling
-parameters, the special tokens, and where the packages and the tokenizer are, which versions share.
+parameters, the special tokens, and where the packages and the tokenizer are, which versions share. If the prompt is a
+list of messages, because an endpoint applies the chat template, `counted_template` is the one of the model, by which
+tokens are counted; without a tokenizer, their number is estimated.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 
 # the server imports model.py as a module of its version directory: python_backend, src/pb_stub.cc, StubSetup
 from .conversation import Conversation, Turn, conversation, joined, parsed  # noqa: TID252
+from .estimating import Estimate  # noqa: TID252
 from .fitting import CHARACTERS, most, within  # noqa: TID252
 from .harmless import Guard, markers, plain  # noqa: TID252
 from .templates import environment  # noqa: TID252
@@ -58,17 +61,27 @@ class TritonPythonModel:
         with open(os.path.join(here, "prompt.j2"), encoding="utf-8") as f:
             message = f.read()
         sys.path.insert(0, os.path.join(home, self.settings["packages"]))
-        from tokenizers import Tokenizer
-
-        self.tokenizer = Tokenizer.from_file(os.path.join(home, self.settings["tokenizer"]))
-        self.tokenizer.no_truncation()
-        self.tokenizer.no_padding()
+        self.tokenizer = self.read(home)
         jinja = environment()
         self.message = jinja.from_string(message)
         self.chat = jinja.from_string(self.settings["chat_template"])
-        self.guard = Guard(self.tokenizer, [*self.settings["special_tokens"], *markers(self.chatted)])
+        self.counted = jinja.from_string(self.settings.get("counted_template", self.settings["chat_template"]))
+        self.guard = Guard(
+            self.tokenizer, [*self.settings["special_tokens"], *markers(lambda said: self.chatted(said, self.counted))]
+        )
         # a value and the template's text next to it can become a token; one that the template itself has is meant
         self.outer = Guard(self.tokenizer, [token for token in self.guard.tokens if token not in message])
+
+    def read(self, home: str) -> Any:  # noqa: ANN401  tokenizers is imported from this model's own directory
+        """Return the tokenizer, or what estimates the number of tokens."""
+        if "tokenizer" not in self.settings:
+            return Estimate()
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(os.path.join(home, self.settings["tokenizer"]))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         """Answer each request by itself."""
@@ -80,8 +93,10 @@ class TritonPythonModel:
             sampling = self.sampling(inputs(request, "sampling_parameters"))
             budget = self.budget(sampling["max_tokens"])
             given = self.given(request, max(budget * CHARACTERS, ALWAYS))
-            prompt, count = self.prompt(given, budget)
-            used = seen(prompt, [source["text"] for source in given.sources[:count]])
+            shown, turns, count = self.prompt(given, budget)
+            messages = self.messages(shown, turns, count)
+            prompt = self.chatted(messages, self.chat)
+            used = seen(messages[-1]["content"], [source["text"] for source in shown.sources[:count]])
             stream, exclude = inputs(request, "stream"), inputs(request, "exclude_input_in_output")
         except Exception as error:
             kind = pb_utils.TritonError.INVALID_ARG if isinstance(error, ValueError) else pb_utils.TritonError.INTERNAL
@@ -158,8 +173,8 @@ class TritonPythonModel:
             return {self.safe(name): self.safe(each) for name, each in value.items()}
         return value
 
-    def prompt(self, given: Given, budget: int) -> tuple[str, int]:
-        """Return the prompt with the best passages that fit the token budget, and their number.
+    def prompt(self, given: Given, budget: int) -> tuple[Given, int, int]:
+        """Return what the prompt is made of, and how many exchanges and passages: the best that fit the token budget.
 
         If not even the first one fits, it is cut. The newest of the earlier exchanges have up to half of what the
         question leaves, and more if all passages fit.
@@ -167,7 +182,7 @@ class TritonPythonModel:
         turns, count = len(given.earlier), len(given.sources)
         prompt = self.rendered(given, turns, count)
         if len(prompt) <= budget * USUAL and self.tokens(prompt) <= budget:
-            return prompt, count
+            return given, turns, count
         needed = self.tokens(self.rendered(given, 0, 0))
         if needed > budget:
             raise ValueError(f"the prompt with the query needs {needed} tokens, but only {budget} are left for it")
@@ -177,7 +192,7 @@ class TritonPythonModel:
             kept = self.most_turns(given, many, budget)
         elif not many:
             return self.shortened(given, kept, budget)
-        return self.rendered(given, kept, many), many
+        return given, kept, many
 
     def most_turns(self, given: Given, passages: int, budget: int) -> int:
         """Return how many of the newest exchanges fit beside so many passages."""
@@ -194,15 +209,15 @@ class TritonPythonModel:
         text = self.rendered(given, *counts)
         return len(text) if len(text) > budget * CHARACTERS else self.tokens(text)
 
-    def shortened(self, given: Given, turns: int, budget: int) -> tuple[str, int]:
-        """Return the prompt with the beginning of the first passage, or without passages if none of it fits."""
+    def shortened(self, given: Given, turns: int, budget: int) -> tuple[Given, int, int]:
+        """Return the same with the beginning of the first passage, or without passages if none of it fits."""
         whole = self.cut(given.sources[0]["text"], budget)
         over = self.tokens(self.rendered(with_text(given, whole), turns, 1)) - budget
         text = self.cut(whole, self.length(whole) - over - MERGED)
         shorter = with_text(given, text)
         if text and self.cost(shorter, (turns, 1), budget) <= budget:
-            return self.rendered(shorter, turns, 1), 1
-        return self.rendered(given, turns, 0), 0
+            return shorter, turns, 1
+        return given, turns, 0
 
     def cut(self, passage: str, keep: int) -> str:
         """Return the beginning of a passage with at most so many tokens."""
@@ -210,16 +225,20 @@ class TritonPythonModel:
         return passage[: places[min(keep, len(places)) - 1][1]] if places and keep > 0 else ""
 
     def rendered(self, given: Given, turns: int, count: int) -> str:
-        """Return the prompt with the newest exchanges and best passages, as many as are asked for."""
+        """Return the prompt by which tokens are counted."""
+        return self.chatted(self.messages(given, turns, count), self.counted)
+
+    def messages(self, given: Given, turns: int, count: int) -> list[Turn]:
+        """Return the conversation with the newest exchanges and best passages, as many as are asked for."""
         sources = given.sources[:count]
         passages = [source["text"] for source in sources]
         content = self.message.render(query=given.query, passages=passages, sources=sources).strip()
         system = [{"role": "system", "content": given.system}] if given.system else []
         earlier = [turn for exchange in given.earlier[len(given.earlier) - turns :] for turn in exchange]
         user = {"role": "user", "content": self.outer.harmless(content)}
-        return self.chatted(joined([*system, *earlier, user]))
+        return joined([*system, *earlier, user])
 
-    def chatted(self, messages: list[Turn]) -> str:
+    def chatted(self, messages: list[Turn], template: Any) -> str:  # noqa: ANN401  jinja2 has no stable types
         """Return the whole prompt; the model's tokenizer will read it with a single beginning-of-sequence token."""
         bos = self.settings["bos_token"]
         given = {
@@ -230,7 +249,7 @@ class TritonPythonModel:
             "tools": None,
             "documents": None,
         }
-        text: str = self.chat.render({**given, **self.settings.get("chat_template_kwargs", {})})
+        text: str = template.render({**given, **self.settings.get("chat_template_kwargs", {})})
         begins = "".join(self.settings.get("begins", [bos]))
         while self.settings["adds_bos"] and begins and text.startswith(begins):
             text = text[len(begins) :]
@@ -246,12 +265,12 @@ class TritonPythonModel:
         return len(self.tokenizer.encode(text, add_special_tokens=False))
 
 
-def seen(prompt: str, passages: Sequence[str]) -> int:
-    """Return how many passages the message template has used: up to the last one that is in the prompt.
+def seen(message: str, passages: Sequence[str]) -> int:
+    """Return how many passages the message template has used: up to the last one that is in the message.
 
-    All of them are if the template changes their texts, so that none is in the prompt as it was given.
+    All of them are if the template changes their texts, so that none is in the message as it was given.
     """
-    return max((place for place, text in enumerate(passages, 1) if text and text in prompt), default=len(passages))
+    return max((place for place, text in enumerate(passages, 1) if text and text in message), default=len(passages))
 
 
 def with_text(given: Given, text: str) -> Given:
