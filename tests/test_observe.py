@@ -66,3 +66,32 @@ def test_every_alert_fires_and_is_quiet(tmp_path: Path) -> None:
     cases = re.findall(r"alertname: (\S+)\n +exp_alerts:(.*)", (tmp_path / "rules-test.yaml").read_text("utf-8"))
     assert {name for name, expected in cases if not expected} == names
     assert {name for name, expected in cases if expected == " []"} == names
+
+
+def test_only_counters_have_a_rate() -> None:
+    on = server(System.TRITON).metrics
+    with pytest.raises(TypeError):
+        on.rate("requests_pending", "5m")
+    with pytest.raises(TypeError):
+        on.total("requests_failed")
+    with pytest.raises(TypeError):
+        on.quantile("0.5", "queue_duration", "5m")
+    with pytest.raises(LookupError):
+        on.gauge("kv_cache_usage")
+
+
+def test_a_newer_name_comes_before_an_older_one() -> None:
+    on = server(System.VLLM).metrics
+    usage = on.highest("kv_cache_usage", "model")
+    assert usage == (
+        '(max by (model_name) (vllm:kv_cache_usage_perc{job="rag-vllm", namespace="prod"})'
+        ' or max by (model_name) (vllm:gpu_cache_usage_perc{job="rag-vllm", namespace="prod"}))'
+    )
+    seen = frozenset({"vllm:gpu_cache_usage_perc"})
+    assert "kv_cache" not in server(System.VLLM, seen).metrics.highest("kv_cache_usage", "model")
+    assert not server(System.VLLM, seen).metrics.has("preemptions")
+    assert [server(System.TRITON, version=each).metrics.has("first_response") for each in ("24.10", "24.11")] == [
+        False,
+        True,
+    ]
+    assert server(System.NIM).metrics.names("requests_running")[0].name == "num_requests_running"

@@ -1,73 +1,34 @@
-"""`tritonrepo deploy docker`: the files that run a repository on a server with Docker."""
+"""`tritonrepo deploy`: the files that run a stack or a repository on servers; each kind of server is a subcommand."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.deploy_docker import docker
 from tritonrepo.cli.deploy_engines import nim, vllm
 from tritonrepo.cli.deploy_k8s import k8s
-from tritonrepo.cli.deploying import Kinds, control, service_options
-from tritonrepo.cli.writing import Given, Writing, deployed_options, writing_options
-from tritonrepo.deploy.service import Ports
-from tritonrepo.flows.containers import DeployOptions
-from tritonrepo.flows.deploy import plan_deploy
+from tritonrepo.cli.deploy_observe import observe
+from tritonrepo.cli.deploying import Kinds
 
 EPILOG = f"""\b
 Examples:
   tritonrepo deploy docker examples/models/rag
-  tritonrepo deploy docker model_repository -o deploy --gpu-id 2 --gpu-id 3
-  tritonrepo deploy docker s3://models/prod --bind 10.0.0.5 --poll 30
-  tritonrepo deploy docker --check
+  tritonrepo deploy k8s s3://models/prod --replicas 3
+  tritonrepo deploy vllm examples/models/vllm-llama --gpu-product NVIDIA-A100-SXM4-80GB
+  tritonrepo deploy observe examples/models/rag
 
 {EXIT_CODES}"""
 
 
 @click.group(cls=Kinds, short_help=COMMANDS["deploy"], epilog=EPILOG)
 def command() -> None:
-    """Write the files that run a stack or a repository on a GPU server.
+    """Write the files that run a stack or a repository on servers, with the reason for each value.
 
-    The kind of server is the subcommand: `docker` writes a Compose file, and `k8s` manifests for Kubernetes.
+    The kind of server is the subcommand: docker is a GPU server with Docker; k8s is Triton on Kubernetes; vllm and nim
+    are a generator of its own there. What observe writes watches all of them.
     """
 
 
-command.add_command(k8s)
-
-
-@command.command("docker", epilog=EPILOG, short_help="Write a Compose file, and a Dockerfile if the image is built.")
-@deployed_options
-@service_options
-@writing_options("deploy")
-def docker(
-    *,
-    given: Given,
-    writing: Writing,
-    gpu_ids: tuple[str, ...],
-    bind: str,
-    http_port: int,
-    grpc_port: int,
-    metrics_port: int,
-    once: bool,
-    poll: int | None,
-    explicit: bool,
-    mounts: tuple[Path, ...],
-    variables: tuple[str, ...],
-) -> int:
-    """Write compose.yaml for a stack or a repository, with the reason for each value.
-
-    A Dockerfile is written if no image has all backends. .env.example names the variables whose values belong in
-    .env, such as the keys of a bucket. STACK is a stack file or its directory; its models are those that build would
-    write into --repository. DIR and URI are those of any repository. Files that were changed by hand after they were
-    written are listed and kept.
-    """
-    ports = Ports(bind, http_port, grpc_port, metrics_port)
-    mode = control(once=once, poll=poll, explicit=explicit)
-    wanted = DeployOptions(ports, gpu_ids, mode, given.repository, mounts, variables, writing.again)
-    overwrite = writing.overwrite
-    return writing.done(plan_deploy(given.where, writing.out, given.work, wanted, given.target, overwrite=overwrite))
-
-
-for engine in (vllm, nim):
-    command.add_command(engine)
+for each in (docker, k8s, vllm, nim, observe):
+    command.add_command(each)

@@ -21,8 +21,8 @@ from tritonrepo.flows.workspace import Workspace
 from tritonrepo.report import diff as differences
 from tritonrepo.report import plan as report
 
-NOT_AGAIN = {"check", "dry_run", "diff", "overwrite"}
-"""Options that a file need not repeat: they decide what happens to it, not what is in it."""
+NOT_AGAIN = {"check", "dry_run", "diff", "overwrite", "header"}
+"""Options that a file need not repeat: they decide what happens to it, not what is in it. A header can be a secret."""
 
 
 class Given(NamedTuple):

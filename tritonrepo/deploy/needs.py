@@ -139,11 +139,12 @@ def copied(model: Model) -> int:
 
 def asked(found: Repository) -> tuple[str, ...]:
     """Return the models that no other model calls: if each is ready, so is everything that it needs."""
-    called = {name for model in found.models.values() for name in _called(model) if name != model.name}
+    called = {name for model in found.models.values() for name in calls(model) if name != model.name}
     return tuple(name for name in found.models if name not in called) or tuple(found.models)
 
 
-def _called(model: Model) -> Iterator[str]:
+def calls(model: Model) -> Iterator[str]:
+    """Yield the names of the models that a model calls by itself, some of them more than once."""
     scheduling = model.config.message("ensemble_scheduling")
     if scheduling is not None:
         yield from (step.text("model_name") for step in scheduling.messages("step"))

@@ -41,8 +41,7 @@ class Metric(NamedTuple):
 @cache
 def catalogue() -> Mapping[str, Metric]:
     """Return meaning → metric."""
-    found = facts("metrics")
-    labels = {exposer: said["labels"] for exposer, said in found["exposers"].items()}
+    found, labels = facts("metrics"), exposers()
     return {
         meaning: Metric(
             said["kind"],
@@ -57,6 +56,12 @@ def catalogue() -> Mapping[str, Metric]:
         )
         for meaning, said in found["metrics"].items()
     }
+
+
+@cache
+def exposers() -> Mapping[str, Mapping[str, str]]:
+    """Return exposer → what it calls the labels of a model, a version, a GPU and others, by what they mean."""
+    return {exposer: said["labels"] for exposer, said in facts("metrics")["exposers"].items()}
 
 
 @cache

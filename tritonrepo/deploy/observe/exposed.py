@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-from tritonrepo.server.catalogue import SERIES, Name, catalogue
+from tritonrepo.server.catalogue import SERIES, Name, catalogue, exposers
 
 WINDOW = "$__rate_interval"
 """Of a panel: at least four scrapes. Source: grafana.com/docs, Prometheus data source, "Template variables"."""
 
 
-def text(value: str) -> str:
+def quoted(value: str) -> str:
     """Return a string for PromQL, in quotes that it cannot leave."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(each if each.isprintable() else _escape(each) for each in escaped) + '"'
@@ -77,8 +77,8 @@ class Exposed:
 
     def label(self, meaning: str) -> str:
         """Return what the server calls a label, such as that of a model."""
-        labels = next(name.labels for metric in catalogue().values() for name in metric.names if self._is_of(name))
-        return labels.get(meaning, meaning)
+        known = (exposers()[exposer] for exposer in self.exposers)
+        return next((labels[meaning] for labels in known if meaning in labels), meaning)
 
     def rate(self, meaning: str, window: str, *by: str, where: tuple[str, ...] = (), offset: str = "") -> str:
         """Return the increase of a counter per second, added up over all other labels."""
@@ -125,15 +125,12 @@ class Exposed:
     def series(self, meaning: str, ending: str = "", **labels: str) -> str:
         """Return a series as a test of rules gives it: of the first name, with these labels by what they mean."""
         said = {**self.where, **{self.label(key): value for key, value in labels.items()}}
-        inside = ",".join(f"{key}={text(value)}" for key, value in said.items())
+        inside = ",".join(f"{key}={quoted(value)}" for key, value in said.items())
         return f"{self.names(meaning)[0].name}{ending}{{{inside}}}"
 
     def labels(self, **labels: str) -> dict[str, str]:
         """Return labels by what the server calls them."""
         return {self.label(key): value for key, value in labels.items()}
-
-    def _is_of(self, name: Name) -> bool:
-        return name.exposer == next(iter(self.exposers))
 
     def _has(self, name: Name, version: str, ending: str) -> bool:
         if self.seen is not None:
@@ -144,7 +141,7 @@ class Exposed:
         return f" by ({', '.join(map(self.label, by))})" if by else ""
 
     def _selector(self, where: tuple[str, ...]) -> str:
-        matchers = [*(f"{key}={text(value)}" for key, value in self.where.items()), *self.matching, *where]
+        matchers = [*(f"{key}={quoted(value)}" for key, value in self.where.items()), *self.matching, *where]
         return f"{{{', '.join(matchers)}}}"
 
     def _summed(  # noqa: PLR0913, PLR0917  what a rate has

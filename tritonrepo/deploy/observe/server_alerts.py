@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tritonrepo.deploy.observe.alert import Alert, Case
-from tritonrepo.deploy.observe.exposed import Exposed, text
-from tritonrepo.deploy.observe.watched import ANY
+from tritonrepo.deploy.observe.exposed import Exposed, quoted
+from tritonrepo.deploy.observe.watched import ANY, Watched
 
 FLAT = "{0}x60"
+
+
+def states(on: Exposed, seen: Watched) -> Iterator[Alert]:
+    """Yield the alerts about what servers have loaded and about their memory, if they have these metrics."""
+    if on.has("requests_succeeded"):
+        yield _silent(on)
+        yield _gone(on)
+        yield _mismatch(on)
+    if on.has("gpu_memory_used", "gpu_memory_total") and (seen.gpus > 0 or on.seen is not None):
+        yield _gpu_memory(on)
+    if on.has("cpu_memory_used", "cpu_memory_total"):
+        yield _memory(on)
 
 
 def down(on: Exposed, prefix: str) -> Alert:
     """Return the alert for a server that does not answer."""
     up = f"up{on.selector}"
-    labels = ",".join(f"{key}={text(value)}" for key, value in on.where.items())
+    labels = ",".join(f"{key}={quoted(value)}" for key, value in on.where.items())
     return Alert(
         name=f"{prefix}TargetDown",
         expr=f"{up} == 0 or absent({up})",
@@ -32,8 +46,7 @@ def down(on: Exposed, prefix: str) -> Alert:
     )
 
 
-def silent(on: Exposed) -> Alert:
-    """Return the alert for a model that answers nobody any more."""
+def _silent(on: Exposed) -> Alert:
     model = on.label("model")
 
     def case(values: str) -> dict[str, str]:
@@ -59,8 +72,7 @@ def silent(on: Exposed) -> Alert:
     )
 
 
-def gone(on: Exposed) -> Alert:
-    """Return the alert for a model that no server has any more."""
+def _gone(on: Exposed) -> Alert:
     model = on.label("model")
     before, now = (on.count("requests_succeeded", "model", offset=offset) for offset in ("1h", ""))
 
@@ -88,8 +100,7 @@ def gone(on: Exposed) -> Alert:
     )
 
 
-def mismatch(on: Exposed) -> Alert:
-    """Return the alert for servers that have different versions of a model."""
+def _mismatch(on: Exposed) -> Alert:
     model, version = on.label("model"), on.label("version")
     pairs = on.count("requests_succeeded", "model", "version", "instance")
     servers = on.count("requests_succeeded", "model", "instance")
@@ -121,8 +132,7 @@ def mismatch(on: Exposed) -> Alert:
     )
 
 
-def gpu_memory(on: Exposed) -> Alert:
-    """Return the alert for a GPU whose memory is almost full."""
+def _gpu_memory(on: Exposed) -> Alert:
 
     def case(used: int) -> dict[str, str]:
         where = {"gpu": "GPU-1", "instance": "i"}
@@ -152,8 +162,7 @@ def gpu_memory(on: Exposed) -> Alert:
     )
 
 
-def memory(on: Exposed) -> Alert:
-    """Return the alert for a machine whose memory is almost full."""
+def _memory(on: Exposed) -> Alert:
 
     def case(used: int) -> dict[str, str]:
         return {

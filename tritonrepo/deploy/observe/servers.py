@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from tritonrepo.deploy.observe import engine_alerts, server_alerts, triton_alerts
 from tritonrepo.deploy.observe.alert import Alert, Group
-from tritonrepo.deploy.observe.exposed import Exposed, text
+from tritonrepo.deploy.observe.exposed import Exposed, quoted
 from tritonrepo.deploy.observe.watched import Watched
 
 
@@ -42,12 +43,22 @@ BACKEND = "vllm_backend"
 
 
 class Server(NamedTuple):
-    """A server: its job in Prometheus, and its metrics. `backend` are those of Triton's vLLM backend, if it has any."""
+    """A server: its job in Prometheus, and its metrics. `backend` are those of Triton's vLLM backend, if it has any.
+
+    `urls` are where metrics were read.
+    """
 
     system: System
     job: str
     metrics: Exposed
     backend: Exposed | None = None
+    urls: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> Server:
+        """The same server as if nothing of it had been read."""
+        backend = replace(self.backend, seen=None) if self.backend is not None else None
+        return self._replace(metrics=replace(self.metrics, seen=None), backend=backend)
 
     @property
     def kind(self) -> Kind:
@@ -58,7 +69,7 @@ class Server(NamedTuple):
 def groups(server: Server, seen: Watched) -> Iterator[Group]:
     """Yield the rules of a server."""
     on, kind = server.metrics, server.kind
-    of = f"{{stack={text(seen.name)}}}"
+    of = f"{{stack={quoted(seen.name)}}}"
     if server.system is System.TRITON:
         records = tuple(triton_alerts.records(on, seen))
         yield Group("triton", "triton", records, tuple(triton_alerts.alerts(on, seen, of)))

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from tritonrepo.deploy.observe.alert import Alert, Case, Record
-from tritonrepo.deploy.observe.exposed import Exposed, text
-from tritonrepo.deploy.observe.server_alerts import down, gone, gpu_memory, memory, mismatch, silent
+from tritonrepo.deploy.observe.exposed import Exposed, quoted
+from tritonrepo.deploy.observe.server_alerts import down, states
 from tritonrepo.deploy.observe.watched import ANY, Watched
 
 QUEUE, REQUEST, BACKLOG = "model:triton_queue_ms:mean5m", "model:triton_request_ms:mean5m", "model:triton_backlog:limit"
@@ -19,13 +19,14 @@ M = {"model": ANY, "version": "1"}
 
 def records(on: Exposed, seen: Watched) -> Iterator[Record]:
     """Yield the queries that alerts build on."""
-    succeeded = f"clamp_min({on.rate('requests_succeeded', '5m', 'model')}, 1e-9)"
     for name, meaning, what in (
         (QUEUE, "queue_duration", "waits in the queue"),
         (REQUEST, "request_duration", "takes from its arrival to its last response"),
     ):
-        why = f"Milliseconds that a request {what}, on average."
-        yield Record(name, f"1e-3 * {on.rate(meaning, '5m', 'model')} / {succeeded}", why)
+        if on.has(meaning, "requests_succeeded"):
+            succeeded = f"clamp_min({on.rate('requests_succeeded', '5m', 'model')}, 1e-9)"
+            why = f"Milliseconds that a request {what}, on average."
+            yield Record(name, f"1e-3 * {on.rate(meaning, '5m', 'model')} / {succeeded}", why)
     for limit in seen.limits if on.has("requests_pending") else ():
         why = f"Requests that may wait for it in one server: {limit.why}."
         yield Record(BACKLOG, f"vector({limit.requests})", why, {"model": limit.model})
@@ -33,21 +34,18 @@ def records(on: Exposed, seen: Watched) -> Iterator[Record]:
 
 def alerts(on: Exposed, seen: Watched, of: str) -> Iterator[Alert]:
     """Yield the alerts of a server that has their metrics; `of` is the selector of what is recorded."""
-    yield _failures(on)
-    yield _queue(on, seen, of)
-    yield _latency(on, seen, of)
+    yield down(on, "Triton")
+    if on.has("requests_failed"):
+        yield _failures(on)
+    if on.has("queue_duration", "requests_succeeded"):
+        yield _queue(on, seen, of)
+    if on.has("request_duration", "requests_succeeded"):
+        yield _latency(on, seen, of)
     if on.has("requests_pending") and seen.limits:
         yield _backlog(on, seen, of)
-    yield down(on, "Triton")
-    yield silent(on)
-    yield gone(on)
-    yield mismatch(on)
     if on.has("first_response") and seen.streaming:
         yield _first(on, seen)
-    if on.has("gpu_memory_used", "gpu_memory_total") and seen.gpus > 0:
-        yield gpu_memory(on)
-    if on.has("cpu_memory_used", "cpu_memory_total"):
-        yield memory(on)
+    yield from states(on, seen)
 
 
 def _failures(on: Exposed) -> Alert:
@@ -110,7 +108,7 @@ def _queue(on: Exposed, seen: Watched, of: str) -> Alert:
 
 def _latency(on: Exposed, seen: Watched, of: str) -> Alert:
     limit, label = seen.slo.latency, on.label("model")
-    others = ", ".join([of[1:-1], *([f"{label}!~{text(_any(seen.streaming))}"] if seen.streaming else [])])
+    others = ", ".join([of[1:-1], *([f"{label}!~{quoted(any_of(seen.streaming))}"] if seen.streaming else [])])
     return Alert(
         name="TritonLatency",
         expr=f"{REQUEST}{{{others}}} > {limit}",
@@ -130,7 +128,7 @@ def _latency(on: Exposed, seen: Watched, of: str) -> Alert:
     )
 
 
-def _any(names: tuple[str, ...]) -> str:
+def any_of(names: tuple[str, ...]) -> str:
     """Return a regular expression for exactly these names, which PromQL anchors."""
     return "|".join(re.sub(r"([^\w\s-])", r"\\\1", name, flags=re.ASCII) for name in names)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from tritonrepo.deploy.needs import copies
+from tritonrepo.deploy.needs import calls, copies
 from tritonrepo.repository import Model, Repository
-from tritonrepo.repository.pipelines import scripted
 from tritonrepo.rules.backends.arguments import objects
 
 SEQUENCES = 256
@@ -42,10 +41,11 @@ class Limit(NamedTuple):
 
 
 class Pipeline(NamedTuple):
-    """A pipeline and the models that it calls, directly and indirectly, each once."""
+    """A pipeline, the models that it calls by itself, and all that are called for it, each once."""
 
     name: str
     steps: tuple[str, ...]
+    every: tuple[str, ...]
 
 
 class Watched(NamedTuple):
@@ -66,6 +66,11 @@ class Watched(NamedTuple):
     slo: Slo = Slo()
 
     @property
+    def uid(self) -> str:
+        """What the identities of its dashboards begin with, which have at most 40 characters."""
+        return self.name[:32].rstrip("-")
+
+    @property
     def queue_ms(self) -> int:
         """How long a request may wait in a queue: a quarter of its time, because a pipeline has several queues."""
         return max(1, self.slo.latency // 4)
@@ -74,7 +79,7 @@ class Watched(NamedTuple):
 def watched(found: Repository, name: str, slo: Slo) -> Watched:
     """Return what is watched of a repository; a model whose name is not UTF-8 can have no label, and is left out."""
     models = {each: model for each, model in found.models.items() if _is_text(each)}
-    called = {each: tuple(dict.fromkeys(_called(model))) for each, model in models.items()}
+    steps = {each: tuple(dict.fromkeys(_called(each, models))) for each in models}
     engines = [each for each, model in models.items() if model.backend == "vllm"]
     reporting = tuple(each for each in engines if models[each].parameter(METRICS).lower() in ON)
     streaming = {each for each, model in models.items() if _decoupled(model)}
@@ -82,8 +87,8 @@ def watched(found: Repository, name: str, slo: Slo) -> Watched:
         name=name,
         models=tuple(models),
         limits=tuple(_limit(model) for model in models.values() if not model.is_ensemble),
-        pipelines=tuple(Pipeline(each, _all(each, called)) for each in models if called[each]),
-        streaming=tuple(each for each in models if {each, *_all(each, called)} & streaming),
+        pipelines=tuple(Pipeline(each, steps[each], _all(each, steps)) for each in models if len(steps[each]) > 1),
+        streaming=tuple(each for each in models if {each, *_all(each, steps)} & streaming),
         reporting=reporting,
         silent=tuple(each for each in engines if each not in reporting),
         cached=tuple(each for each, model in models.items() if _cached(model)),
@@ -96,22 +101,19 @@ def _is_text(name: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
-def _called(model: Model) -> Iterator[str]:
-    scheduling = model.config.message("ensemble_scheduling")
-    if scheduling is not None:
-        yield from (step.text("model_name") for step in scheduling.messages("step"))
-    yield from (str(step["model_name"]) for step in scripted(model))
-    yield from (call.model for call in model.calls)
+def _called(name: str, models: Mapping[str, Model]) -> Iterator[str]:
+    """Yield the other models of the repository that a model calls by itself."""
+    yield from (each for each in calls(models[name]) if each in models and each != name)
 
 
-def _all(name: str, called: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _all(name: str, steps: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Return the models that a model calls, directly and indirectly, in the order of the first call."""
-    found, waiting = dict[str, None](), [*reversed(called[name])]
+    found, waiting = dict[str, None](), [*reversed(steps[name])]
     while waiting:
         each = waiting.pop()
-        if each in called and each != name and each not in found:
+        if each != name and each not in found:
             found[each] = None
-            waiting += reversed(called[each])
+            waiting += reversed(steps[each])
     return tuple(found)
 
 

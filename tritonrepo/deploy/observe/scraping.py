@@ -1,0 +1,66 @@
+"""How Prometheus finds the servers: a scrape config, and PodMonitors of its operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from tritonrepo.deploy.manifests import noted
+from tritonrepo.deploy.observe.rules import Document
+from tritonrepo.deploy.observe.servers import Server
+
+INTERVAL = "15s"
+"""rate() over five minutes needs several scrapes, and a gauge that is read once a minute misses what piles up."""
+
+MONITORING = "monitoring.coreos.com/v1"
+RELEASE = "kube-prometheus-stack only reads what has its label release: add it, or select this label there."
+
+
+def config(servers: Iterable[Server]) -> Document:
+    """Return the scrape config of a Prometheus that is not in Kubernetes."""
+    return {"scrape_configs": [_job(server) for server in servers]}
+
+
+def _job(server: Server) -> Document:
+    urls = [urlsplit(url) for url in server.urls]
+    schemes = {url.scheme for url in urls}
+    targets = [url.netloc for url in urls] or [f"localhost:{server.kind.number}"]
+    labels = {key: value for key, value in server.metrics.where.items() if key != "job"}
+    why = "Where the metrics were read." if urls else "Replace it with the addresses of your servers."
+    static = {"targets": noted(targets, why), "labels": noted(labels, "The rules ask for them.") if labels else None}
+    return {
+        "job_name": noted(server.job, f"{server.kind.says}. The rules ask for this name."),
+        "scheme": "https" if schemes == {"https"} else None,
+        "metrics_path": next((url.path for url in urls), server.kind.path),
+        "scrape_interval": INTERVAL,
+        "static_configs": [static],
+    }
+
+
+def monitor(server: Server, stack: str, namespace: str) -> Document:
+    """Return the PodMonitor of a server, as `deploy k8s` labels its pods and names its ports."""
+    labels = {"app.kubernetes.io/component": str(server.system), "app.kubernetes.io/part-of": stack}
+    relabeling = {"action": "replace", "targetLabel": "job", "replacement": server.job}
+    path = server.kind.path if server.kind.path != "/metrics" else None
+    endpoint = {
+        "port": server.kind.port,
+        "path": path,
+        "interval": INTERVAL,
+        "relabelings": noted([relabeling], "The rules ask for this name."),
+    }
+    spec: Document = {
+        "selector": noted({"matchLabels": labels}, "The labels that deploy gives to pods. Change them for other pods."),
+        "podMetricsEndpoints": [endpoint],
+    }
+    return _object("PodMonitor", server.job, stack, namespace, spec)
+
+
+def rule(groups: list[Document], stack: str, namespace: str) -> Document:
+    """Return the PrometheusRule with the same groups as the file of rules."""
+    return _object("PrometheusRule", stack, stack, namespace, {"groups": groups})
+
+
+def _object(kind: str, name: str, stack: str, namespace: str, spec: Document) -> Document:
+    labels = noted({"app.kubernetes.io/part-of": stack, "app.kubernetes.io/managed-by": "tritonrepo"}, RELEASE)
+    metadata = {"name": name, "namespace": namespace or None, "labels": labels}
+    return {"apiVersion": MONITORING, "kind": kind, "metadata": metadata, "spec": spec}
