@@ -65,7 +65,7 @@ def test_ci_runs_beside_the_tests_what_the_documents_say() -> None:
         "run lint-imports",
         (
             "LC_ALL=C PYTHONCOERCECLOCALE=0 PYTHONUTF8=0"
-            " tests lint tests/test_cli.py tests/test_plain.py tests/test_json.py"
+            " tests lint tests/test_cli.py tests/test_plain.py tests/test_json.py \\"
         ),
         'run cmp "$wheel" "$scratch"/again/*.whl',
         'run "$scratch/lint/bin/python" -m scripts.package "$scratch/dist"',

@@ -19,6 +19,7 @@ from tritonrepo.cli.checking import Checking
 from tritonrepo.cli.files import WRITTEN, write
 from tritonrepo.cli.output import colour, document, painted, say, timed
 from tritonrepo.diagnostics import Diagnostic, Faults, Stop, closest
+from tritonrepo.flows.anchors import work_tree
 from tritonrepo.flows.validate import Judgement
 from tritonrepo.report import github, gitlab, junit, sarif
 from tritonrepo.report import json as report_json
@@ -124,8 +125,7 @@ def _home() -> Home:
         here = Path.cwd()
     except FileNotFoundError:  # somebody has removed it
         return Home()
-    top = next((place for place in (here, *here.parents) if os.path.lexists(place / ".git")), here)
-    return Home(str(here), str(top))
+    return Home(str(here), str(work_tree(here) or here))
 
 
 def form_options(command: Callable[..., int]) -> Callable[..., int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import fatal
-from tritonrepo.flows.anchors import directory, upwards
+from tritonrepo.flows.anchors import directory, upwards, work_tree
 from tritonrepo.flows.stack import reading
 from tritonrepo.settings import NAME, Settings, read
 from tritonrepo.settings.toml import MOST_BYTES
@@ -46,10 +46,11 @@ def settings_of(path: str, source: Source, links: Sequence[Path]) -> Settings:
 
 def found(start: Path) -> Path | None:
     """Return the nearest settings file in a directory or above it, up to the top of its git work tree."""
+    top = work_tree(start)
     for each in upwards(start):
         if os.path.lexists(each / NAME):
             return each / NAME
-        if os.path.lexists(each / ".git"):
+        if each == top:
             return None
     return None
 
