@@ -22,7 +22,7 @@ from tests.documents import PAGES, README, ROOT, SPAN, blocks, statements
 from tests.pages import judged
 from tests.processes import unmeasured
 from tests.pushes import CODE
-from tests.servers.packages import compose
+from tests.servers.packages import compose, kustomize
 from tests.tabled import tabled
 from tests.test_lock_merge import git
 from tritonrepo.cli import COMMANDS, root, run
@@ -53,7 +53,8 @@ CONSOLE = {name: text for name, text in of("console").items() if not name.starts
 def test_a_console_block_prints_what_it_shows(checkout: Path, block: str) -> None:
     commands = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
     assert "".join(f"$ {command}\n{shown}" for command, shown in commands) == block
-    programs = [Path(sys.executable).parent, *([compose().parent] if "\n$ docker-compose" in block else [])]
+    others = {"docker-compose": compose, "kustomize": kustomize}
+    programs = [Path(sys.executable).parent, *(of().parent for name, of in others.items() if f"\n$ {name} " in block)]
     for command, shown in commands:
         line = f'PATH="{":".join(map(str, programs))}:$PATH"; {command}'
         done = subprocess.run(
@@ -109,13 +110,18 @@ CURL = (
 
 
 def test_the_other_lines_of_shell_blocks_are_those_that_are_run_elsewhere() -> None:
-    """By `.ci/run`, by this file, by whoever writes a rule, and on a server with Docker."""
+    """By `.ci/run`, by this file, by whoever writes a rule, on a server with Docker, and for a cluster."""
     assert OTHERS == [
         ". .venv/bin/activate",
         "bash .ci/run",
         "cp deploy/.env.example deploy/.env",
         CURL,
+        "docker build --tag registry.example/rag:1 deploy/k8s && docker push registry.example/rag:1",
         "docker compose -f deploy/compose.yaml up --detach --wait",
+        "kubectl apply -k deploy/k8s/overlays/prod",
+        "kubectl create secret generic handbook-rag --from-env-file=.env",
+        "kubectl port-forward service/handbook-rag 8000 8001",
+        "kubectl rollout status deployment/handbook-rag",
         "pip install -q '.[local,ui]'",
         "pip install -q '.[local]'",
         "pip install -q -e '.[all,test]'",

@@ -51,6 +51,7 @@ ABOUT |= {
     "serve": {"serve", "up", "doctor"},
     "gateway": {"gateway"},
     "gpu-server": {"deploy"},
+    "kubernetes": {"deploy", "push"},
     "stack": {"build", "show"},
     "sources": {"build", "lock"},
     "chunking": {"build", "index"},
@@ -283,11 +284,19 @@ DEFAULTS = {
     ("deploy docker", "--grpc-port"): "8001",
     ("deploy docker", "--metrics-port"): "8002",
     ("deploy docker", "--poll"): "15 for a URI",
+    ("deploy k8s", "--file"): "tritonrepo.yaml",
+    ("deploy k8s", "--output"): "deploy/k8s",
+    ("deploy k8s", "--repository"): "model_repository",
+    ("deploy k8s", "--poll"): "15",
+    ("deploy k8s", "--replicas"): "2",
+    ("deploy k8s", "--namespace"): "that of kubectl",
+    ("deploy k8s", "--secret"): "the stack's name",
+    ("deploy k8s", "--storage-class"): "pods fetch it again",
     **{(command, "--gpu"): "any" for command in ("fit", "validate")},
     **{(command, "--gpu-memory"): "from --gpu, the record or stack" for command in ("fit", "validate")},
     **{
         (command, option): f"from the record or stack, else {default}"
-        for command in ("adopt", "deploy docker", "fit", "validate")
+        for command in ("adopt", "deploy docker", "deploy k8s", "fit", "validate")
         for option, default in {
             "--release": "the newest fully known",
             "--image": "all combined",

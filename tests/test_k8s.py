@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -238,6 +239,42 @@ def test_what_a_pod_needs_is_added_up() -> None:
     seconds = [int(line.split()[1]) for line in written.partition("startupProbe")[2].splitlines() if " s: " in line]
     assert int(budget) * 10 == -(-2 * sum(seconds) // 60) * 60
     assert objects()["Deployment"]["spec"]["progressDeadlineSeconds"] > int(budget) * 10
+
+
+REASONED = {
+    *("progressDeadlineSeconds", "rollingUpdate", "selector", "automountServiceAccountToken", "enableServiceLinks"),
+    *("terminationGracePeriodSeconds", "securityContext", "image", "cpu", "memory", "ephemeral-storage", "preStop"),
+    *("nvidia.com/gpu", "startupProbe", "livenessProbe", "readinessProbe"),
+}
+
+
+def test_each_value_has_its_reason() -> None:
+    """That is not obvious: a comment stands above it."""
+    one()
+    assert k8s("models", "--uri", S3) == 0
+    lines = [line.strip() for line in text().splitlines()]
+    reasoned = {line.partition(":")[0] for above, line in itertools.pairwise(lines) if above.startswith("#")}
+    assert reasoned >= REASONED
+    arguments = [line for above, line in itertools.pairwise(lines) if line.startswith("- --") and above.startswith("#")]
+    assert [each.partition("=")[0] for each in arguments] == ["- --model-control-mode", "- --strict-readiness"]
+    volumes = lines[lines.index("volumes:") :]
+    assert [above.startswith("#") for above, line in itertools.pairwise(volumes) if line.startswith("- name: ")] == [
+        True
+    ] * 2
+
+
+def test_our_own_rules_find_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """In what kustomize builds of production, by Kubernetes' own schema among others."""
+    one()
+    engine()
+    words = ["--autoscale", "1:4", "--storage-class", "shared", "--pod-monitor", "--pull-secret", "p", "--gpus", "1"]
+    for more in (["--immutable"], ["--pushable"], ["--service-account", "a", "--keda", "http://p:9090"]):
+        assert k8s("models", "--uri", S3, "--release", "26.07", *words, *more) == 0
+        found = built(Path("out/overlays/prod"))
+        Path("prod.yaml").write_text(yaml.safe_dump_all(found), "utf-8")
+        capsys.readouterr()
+        assert run(["validate", "prod.yaml", "--strict"]) == 0, capsys.readouterr()
+        assert ": no problems found" in capsys.readouterr().out
 
 
 def test_a_dead_process_of_a_python_model_ends_the_container() -> None:

@@ -5,6 +5,7 @@ Importing it loads only the standard library; a function imports whatever else i
 
 from __future__ import annotations
 
+from tritonrepo.deploy.kube.wanted import Wanted as Pods
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, Verdict
 from tritonrepo.flows.adopt import Adopted, adopt
 from tritonrepo.flows.asking import Found, Passage, Pipelines, answer, ask, passages, pipelines
@@ -21,6 +22,7 @@ from tritonrepo.flows.graph import graph
 from tritonrepo.flows.image import image
 from tritonrepo.flows.index import index
 from tritonrepo.flows.init import init
+from tritonrepo.flows.kubernetes import KubeOptions, plan_k8s
 from tritonrepo.flows.lock import Locked, apply_lock, plan_lock
 from tritonrepo.flows.prepared import Accepted, Build, Push
 from tritonrepo.flows.prune import Prune, apply_prune, plan_prune
@@ -85,6 +87,7 @@ __all__ = [
     "Indexed",
     "Interrupted",
     "Judgement",
+    "KubeOptions",
     "Line",
     "Loaded",
     "Lock",
@@ -95,6 +98,7 @@ __all__ = [
     "Passage",
     "Pipelines",
     "Place",
+    "Pods",
     "Ports",
     "Prune",
     "Pull",
@@ -146,6 +150,7 @@ __all__ = [
     "pipelines",
     "plan_build",
     "plan_deploy",
+    "plan_k8s",
     "plan_lock",
     "plan_prune",
     "plan_pull",

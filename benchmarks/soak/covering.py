@@ -28,7 +28,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "deploy",
         "deploy_files",
         "deploy_texts",
-        "kube",
+        *("kube", "k8s"),
     ),
     "export": (
         *("export_bert", "export_families", "rerankers", "decoders", "gguf", "exported_once", "encoder_files"),

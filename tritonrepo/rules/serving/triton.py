@@ -100,10 +100,12 @@ def poll_in_production(of: Object, _: Manifests) -> Iterator[Finding]:
     """A server should not poll its repository for changes in production."""
     for each in triton(of):
         option = each.argument("model-control-mode")
-        if option and mode(each) == "poll":
+        pushed = all(each.value(name) == "false" for name in ("strict-readiness", "exit-on-error"))
+        if option and mode(each) == "poll" and not pushed:
             message = "Triton polls the repository: it can load a model that is half written, and a Python model that"
             message += " hangs stops all further updates"
-            hint = "Use --model-control-mode=explicit with --load-model=*, and `tritonrepo push` to update models."
+            hint = "Use --model-control-mode=none, or update models by `tritonrepo push` alone, which shows a server"
+            hint += " nothing half-written: then add --strict-readiness=false --exit-on-error=false."
             yield Finding(option.at, message, hint=hint)
 
 
