@@ -23,9 +23,11 @@ from tests.facts import PROJECT
 from tests.servers.packages import ROOT as INSTALLED
 from tests.syntax import modules
 from tests.tabled import tabled
+from tests.test_observe import made as watching
 from tritonrepo import api
 from tritonrepo.cli import COMMANDS, everywhere, run
 from tritonrepo.cli.serving import USUAL, ports_or
+from tritonrepo.deploy.observe.servers import System
 from tritonrepo.diagnostics import State
 from tritonrepo.llm.gpus import gpus
 from tritonrepo.parts import PARTS
@@ -52,6 +54,7 @@ ABOUT |= {
     "gateway": {"gateway"},
     "gpu-server": {"deploy"},
     "kubernetes": {"deploy", "push"},
+    "observe": {"deploy"},
     "stack": {"build", "show"},
     "sources": {"build", "lock"},
     "chunking": {"build", "index"},
@@ -134,6 +137,7 @@ OF_OTHERS = {
         *ACTION["inputs"],
         *ACTION["outputs"],
     ),
+    *("promtool", *(alert.name for group in watching(System.VLLM) for alert in group.alerts)),
     *("gcloud", "auth", "application-default", "login", "storage.buckets.get"),
     *("s3:ListBucketMultipartUploads", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"),
     *("build", "twine", "--strict", "dist", "sdist", "sha256sum", "upload"),
@@ -292,11 +296,18 @@ DEFAULTS = {
     ("deploy k8s", "--namespace"): "that of kubectl",
     ("deploy k8s", "--secret"): "the stack's name",
     ("deploy k8s", "--storage-class"): "pods fetch it again",
+    ("deploy observe", "--file"): "tritonrepo.yaml",
+    ("deploy observe", "--output"): "deploy/observe",
+    ("deploy observe", "--repository"): "model_repository",
+    ("deploy observe", "--system"): "triton, and those of --scrape",
+    ("deploy observe", "--slo-ttft"): "2000",
+    ("deploy observe", "--slo-latency"): "500",
+    ("deploy observe", "--job"): "the name of the stack",
     **{(command, "--gpu"): "any" for command in ("fit", "validate")},
     **{(command, "--gpu-memory"): "from --gpu, the record or stack" for command in ("fit", "validate")},
     **{
         (command, option): f"from the record or stack, else {default}"
-        for command in ("adopt", "deploy docker", "deploy k8s", "fit", "validate")
+        for command in ("adopt", "deploy docker", "deploy k8s", "deploy observe", "fit", "validate")
         for option, default in {
             "--release": "the newest fully known",
             "--image": "all combined",

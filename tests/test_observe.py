@@ -95,3 +95,13 @@ def test_a_newer_name_comes_before_an_older_one() -> None:
         True,
     ]
     assert server(System.NIM).metrics.names("requests_running")[0].name == "num_requests_running"
+
+
+def test_the_page_lists_every_alert() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "observe.md").read_text("utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| (\w+) \| (\d+m) \|", page, re.MULTILINE)
+    alerts = [alert for group in made(System.TRITON, System.VLLM) for alert in group.alerts]
+    assert set(listed) == {(alert.name, alert.severity, alert.holds) for alert in alerts}
+    assert len(set(listed)) == len(listed)
+    nim = {alert.name for group in made(System.NIM) for alert in group.alerts}
+    assert nim == {f"Nim{name.removeprefix('Vllm')}" for name, *_ in listed if name.startswith(("Vllm", "Cache"))}

@@ -6,6 +6,7 @@ Importing it loads only the standard library; a function imports whatever else i
 from __future__ import annotations
 
 from tritonrepo.deploy.kube.wanted import Wanted as Pods
+from tritonrepo.deploy.observe.watched import Slo
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, Verdict
 from tritonrepo.flows.adopt import Adopted, adopt
 from tritonrepo.flows.asking import Found, Passage, Pipelines, answer, ask, passages, pipelines
@@ -24,6 +25,7 @@ from tritonrepo.flows.index import index
 from tritonrepo.flows.init import init
 from tritonrepo.flows.kubernetes import KubeOptions, plan_k8s
 from tritonrepo.flows.lock import Locked, apply_lock, plan_lock
+from tritonrepo.flows.observe import ObserveOptions, plan_observe
 from tritonrepo.flows.prepared import Accepted, Build, Push
 from tritonrepo.flows.prune import Prune, apply_prune, plan_prune
 from tritonrepo.flows.pull import Pull, apply_pull, plan_pull
@@ -93,6 +95,7 @@ __all__ = [
     "Lock",
     "Locked",
     "Mode",
+    "ObserveOptions",
     "Outcome",
     "Pace",
     "Passage",
@@ -113,6 +116,7 @@ __all__ = [
     "ServerStatus",
     "Servers",
     "Severity",
+    "Slo",
     "Span",
     "State",
     "Status",
@@ -152,6 +156,7 @@ __all__ = [
     "plan_deploy",
     "plan_k8s",
     "plan_lock",
+    "plan_observe",
     "plan_prune",
     "plan_pull",
     "plan_push",

@@ -46,7 +46,7 @@ def _buckets(where: str, made: Observed, triton: Server) -> Iterator[Diagnostic]
         message = (
             f"Triton's largest bucket for the first response is {LAST_BUCKET} ms, so RagTtftP95 never sees {slo} ms"
         )
-        hint = "Give the models larger buckets with model_metrics in their configs, or lower --slo-ttft."
+        hint = "Set larger buckets with model_metrics in the configs of the models, or lower --slo-ttft."
         yield Diagnostic("observe-buckets", Severity.WARNING, Span(where), message, hint)
 
 

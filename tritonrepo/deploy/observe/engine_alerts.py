@@ -57,7 +57,7 @@ def _full(on: Exposed, prefix: str) -> Alert:
         severity="warning",
         summary=f"The KV cache of {_shown(on)} is full",
         description='{{ printf "%.2f" $value }} of the KV cache of '
-        f"{_shown(on)} is used, and requests wait for room in it. Add replicas, or give the engine more memory.",
+        f"{_shown(on)} is used, and requests wait for room in it. Add replicas, or raise gpu_memory_utilization.",
         why="A full cache is what a busy engine should have; with requests that wait, it is the bottleneck.",
         steps=(
             "Raise gpu_memory_utilization, or use a larger GPU; `tritonrepo fit` shows how many sequences fit.",
