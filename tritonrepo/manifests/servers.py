@@ -13,10 +13,10 @@ from tritonrepo.manifests.images import Image, image
 from tritonrepo.manifests.objects import Object, Pod, find, items, pods, text
 from tritonrepo.spec.nodes import Items, Keys, Node
 
-KINDS = (
-    *("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "LeaderWorkerSet"),
-    *("InferenceService", "ServingRuntime", "ClusterServingRuntime", "LLMInferenceService"),
-)
+ELSEWHERE = ("InferenceService", "ServingRuntime", "ClusterServingRuntime", "LLMInferenceService")
+"""Kinds whose controller adds probes, ports and volumes. Source: kserve, pkg/controller, config/llmisvcconfig."""
+
+KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "LeaderWorkerSet", *ELSEWHERE)
 """The kinds whose pods serve. A Job may run the same images, but it ends."""
 
 SERVE_SINCE, MODULE_BEFORE = (0, 12), (0, 9)

@@ -74,6 +74,6 @@ def memory_limit_small(of: Object, _: Manifests) -> Iterator[Finding]:
         size = quantity(typed)
         for_gpus = limits(each) or each.image.release[1] in ENGINES or of.kind.endswith("ServingRuntime")
         if size is not None and 0 < size <= LEAST and for_gpus:
-            message = f"a memory limit of {typed} ends the server when it loads: CUDA and one model take more"
+            message = f"a memory limit of {typed} is too low: CUDA and one model take more, and the container is killed"
             at = place(each.node, "resources.limits.memory")
             yield Finding(at, message, hint="Set it to the size of the models on the GPU at least, and some GiB more.")

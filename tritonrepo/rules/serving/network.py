@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.manifests.objects import Manifests, Object, items, text
-from tritonrepo.manifests.servers import KINDS, Family, Server, servers
+from tritonrepo.manifests.servers import ELSEWHERE, KINDS, Family, Server, servers
 from tritonrepo.plain import inline
 from tritonrepo.rules.registry import Finding, manifest_rule
-from tritonrepo.rules.serving.probes import ELSEWHERE
 
 TRAPS = {Family.VLLM: ("vllm", "VLLM_PORT"), Family.NIM: ("nim-server", "NIM_SERVER_PORT")}
 """Names of Services, and the variables that they set for the pods of their namespace, which servers read as numbers.

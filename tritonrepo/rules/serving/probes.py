@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.manifests.objects import Manifests, Object
 from tritonrepo.manifests.probes import Probe, beside, listens, probes
-from tritonrepo.manifests.servers import KINDS, Family, Server, servers
+from tritonrepo.manifests.servers import ELSEWHERE, KINDS, Family, Server, servers
 from tritonrepo.plain import inline
 from tritonrepo.rules.registry import Finding, manifest_rule
 from tritonrepo.rules.serving.triton import FALSE, mode, triton
@@ -31,9 +31,6 @@ READY = {Family.TRITON: "/v2/models/NAME/ready", Family.VLLM: "/v1/models", Fami
 LIVE = {Family.TRITON: "/v2/health/live", Family.VLLM: "/health", Family.NIM: "/v1/health/live"}
 OPENING = {"allow-vertex-ai", "allow-sagemaker", "root-path", "middleware"}
 """Options that add paths, or put others in front."""
-
-ELSEWHERE = ("InferenceService", "ServingRuntime", "ClusterServingRuntime", "LLMInferenceService")
-"""Kinds whose controller adds probes. Source: kserve, pkg/controller; Knative."""
 
 
 @manifest_rule("probe-path-unknown", Severity.ERROR, *KINDS)

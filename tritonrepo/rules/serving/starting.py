@@ -10,7 +10,7 @@ from tritonrepo.llm.loading import bits
 from tritonrepo.llm.table import known_config
 from tritonrepo.manifests.objects import Manifests, Object, place
 from tritonrepo.manifests.probes import probes
-from tritonrepo.manifests.servers import KINDS, Family, Server, servers
+from tritonrepo.manifests.servers import ELSEWHERE, KINDS, Family, Server, servers
 from tritonrepo.plain import inline
 from tritonrepo.rules.registry import Finding, manifest_rule
 from tritonrepo.tree import amount
@@ -50,7 +50,8 @@ def startup_too_short(of: Object, _: Manifests) -> Iterator[Finding]:
     """A probe should not end a server while it loads its models."""
     for each in servers(of):
         found = probes(each)
-        probe = found.get("startupProbe") or found.get("livenessProbe")
+        merged = of.kind in ELSEWHERE  # with a template that has a startup probe
+        probe = found.get("startupProbe") or (None if merged else found.get("livenessProbe"))
         least, why = needs(each)
         if probe is not None and probe.allows_s < least:
             message = f"{probe.name} ends the container after {probe.allows_s} s, but {why}"
@@ -64,7 +65,7 @@ def startup_too_short(of: Object, _: Manifests) -> Iterator[Finding]:
 @manifest_rule("delay-instead-of-startup", Severity.WARNING, *KINDS)
 def delay_instead_of_startup(of: Object, _: Manifests) -> Iterator[Finding]:
     """A startup probe should cover the start of a server, not a fixed delay."""
-    for each in servers(of):
+    for each in servers(of) if of.kind not in ELSEWHERE else ():
         found = probes(each)
         late = [probe for probe in found.values() if probe.delay_s >= LONG_S]
         if "startupProbe" in found or not late:
