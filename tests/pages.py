@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -11,11 +12,13 @@ from pathlib import Path
 
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic
+from tritonrepo.flows.manifest_stack import Beside, Given, beside, compared
 from tritonrepo.llm.gpus import gpu, gpu_memory
 from tritonrepo.manifests.objects import Manifests
 from tritonrepo.manifests.reading import resource
 from tritonrepo.report import pages as report_pages
-from tritonrepo.repository import Said, Target, target
+from tritonrepo.repository import NOTHING, Said, Target, target
+from tritonrepo.repository.target import recorded
 from tritonrepo.rules import RULES, Judged, Rule, judge
 from tritonrepo.rules.manifests.judge import judge as judge_manifests
 from tritonrepo.rules.registry import Scope
@@ -103,15 +106,36 @@ def judged(tree: Mapping[str, Entry], options: str = "") -> Judged:
     """Judge a tree for a page's target; a URI among the options is where the tree is."""
     if all(path.endswith(".yaml") and isinstance(entry, File) for path, entry in tree.items()):
         return Judged(manifests(tree), ())
+    if "--stack" in options:
+        return Judged(with_stack(tree, shlex.split(options)[1]), ())
     root = next((word for word in shlex.split(options) if "://" in word), "")
     return judge(repository.read(tree, server(options), root))
 
 
 def manifests(tree: Mapping[str, Entry]) -> tuple[Diagnostic, ...]:
     """Judge the manifests of a page."""
+    return judge_manifests(_objects(tree))
+
+
+def with_stack(tree: Mapping[str, Entry], path: str) -> tuple[Diagnostic, ...]:
+    """Judge the manifests of a page, beside a directory of it that is the repository which they serve."""
+    inside = {name.removeprefix(f"{path}/"): each for name, each in tree.items() if name.startswith(f"{path}/")}
+
+    record = inside.pop("tritonrepo.json", None)
+    own = recorded(json.loads(record.content())["target"], path) if isinstance(record, File) else NOTHING
+
+    def look(given: Given) -> Beside:
+        found = repository.read(inside, target(given.said))
+        return beside(path, given, found, judge(found).verdicts, own)
+
+    found = _objects({name: each for name, each in tree.items() if "/" not in name})
+    return judge_manifests(replace(found, compared=compared(found, look)))
+
+
+def _objects(tree: Mapping[str, Entry]) -> Manifests:
     read = [resource(entry.content(), path) for path, entry in tree.items() if isinstance(entry, File)]
     assert [fault for each in read for fault in each.faults] == []
-    return judge_manifests(Manifests(tuple(found for each in read for found in each.objects)))
+    return Manifests(tuple(found for each in read for found in each.objects))
 
 
 def said(tree: Mapping[str, Entry], options: str = "", only: Rule | None = None) -> str:

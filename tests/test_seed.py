@@ -65,8 +65,28 @@ def test_each_fault_of_the_published_manifests_is_told(capsys: pytest.CaptureFix
     assert missing == {}
 
 
+BESIDE = {
+    "triton.yaml:10:18": (
+        "this server does not load 3 of 3 models: embedding-model (backend-not-available), llama-70b"
+        " (vllm-decoupled-false), reranker (backend-not-available); and so it does not start [manifest-model-refused]"
+    ),
+    "triton.yaml:19:11": "/dev/shm has 64.0 MiB, but the models need about 2.2 GiB [manifest-shared-memory-small]",
+}
+
+
+def test_the_published_manifest_is_checked_against_its_repository(capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = SEED / "k8s" / "published" / "triton.yaml"
+    assert run(["validate", str(manifest), "--stack", str(SEED / "repository"), "--select", "manifest"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    found = [line.split(": ", 2) for line in lines if line.startswith(str(SEED))]
+    assert {Path(place).name: says for place, _, says in found} == BESIDE
+    hint = f"tritonrepo validate {SEED / 'repository'} --release 24.05 --image vllm-python-py3 --gpus 2"
+    assert sum(hint in line for line in lines) == 1
+
+
 def test_the_repaired_manifests_have_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["validate", *map(str, SEED.joinpath("k8s", "repaired").glob("*.yaml"))]) == 0
+    files = map(str, SEED.joinpath("k8s", "repaired").glob("*.yaml"))
+    assert run(["validate", *files, "--stack", str(SEED / "repaired")]) == 0
     assert capsys.readouterr().out == "9 Kubernetes objects: no problems found\n"
 
 

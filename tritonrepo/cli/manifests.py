@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import click
+
 from tritonrepo.cli.changes import Scope
 from tritonrepo.cli.checking import once
 from tritonrepo.cli.stdin import STDIN, UNNAMED, Stdin
@@ -12,6 +14,12 @@ from tritonrepo.flows.manifests import Together
 from tritonrepo.flows.settled import Judge
 from tritonrepo.flows.validate import Aim, Judgement, Shown
 from tritonrepo.flows.workspace import Workspace
+
+stack_option = click.option(
+    "--stack",
+    metavar="PATH",
+    help="Check manifests against this stack or repository, which their Triton serves: a file, a directory or a URI.",
+)
 
 
 class How(NamedTuple):
@@ -25,11 +33,15 @@ class How(NamedTuple):
 class Given:
     """Each PATH of a command once, and the manifests among them, which are checked together."""
 
-    def __init__(self, paths: Sequence[str], stdin: Stdin, scope: Scope, work: Workspace) -> None:
+    def __init__(
+        self, paths: Sequence[str], stdin: Stdin, scope: Scope, work: Workspace, stack: str | None = None
+    ) -> None:
         self.paths = once(paths)
         self._stdin, self._scope = stdin, scope
         files = [path for path in self.paths if path != STDIN]
-        self._together = Together(files, work.links, stdin.given(self.paths))
+        self._together = Together(files, work.links, stdin.given(self.paths), stack or "")
+        if stack is not None and len(self.others) == len(self.paths):
+            raise click.UsageError("--stack requires a manifest as PATH")
 
     @property
     def others(self) -> tuple[str, ...]:

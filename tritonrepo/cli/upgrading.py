@@ -6,13 +6,27 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
+from tritonrepo.cli.changes import Scope
 from tritonrepo.cli.collecting import uncollected
+from tritonrepo.cli.fixing import Fixing
 from tritonrepo.cli.output import colour, concluded, painted
+from tritonrepo.cli.settling import unused
+from tritonrepo.cli.stdin import Stdin
 from tritonrepo.diagnostics import Faults, Severity
-from tritonrepo.flows.settled import Settled
+from tritonrepo.flows.settled import Plan, Settled
 from tritonrepo.flows.upgrade import upgrade
 from tritonrepo.report import upgrade as report
 from tritonrepo.rules.upgrades import Upgrade
+
+OPTION = "--upgrade-to"
+
+
+def alone(fixing: Fixing, scope: Scope, plan: Plan, stdin: Stdin) -> None:
+    """Raise a usage error for an option that --upgrade-to cannot be combined with."""
+    fixing.alone(OPTION)
+    scope.whole(OPTION)
+    unused(plan, OPTION)
+    stdin.absent()
 
 
 def compared(paths: Sequence[str], settled: Settled, release: str, form: str) -> set[Severity]:

@@ -12,13 +12,13 @@ from tritonrepo.cli.changes import Scope, scope_options
 from tritonrepo.cli.checking import Checking
 from tritonrepo.cli.fixing import Fixing, fixing_options
 from tritonrepo.cli.forms import Forms, form_options
-from tritonrepo.cli.manifests import Given
+from tritonrepo.cli.manifests import Given, stack_option
 from tritonrepo.cli.settling import ended, settling_options, unused
 from tritonrepo.cli.sifting import Sifting, sifting_options
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.stdin import Stdin, stdin_option
 from tritonrepo.cli.targets import aim, target_options
-from tritonrepo.cli.upgrading import compared
+from tritonrepo.cli.upgrading import alone, compared
 from tritonrepo.cli.values import allow_links, gpu_options
 from tritonrepo.flows.settled import Plan, Settled
 from tritonrepo.llm.gpus import Gpu
@@ -43,6 +43,7 @@ PATHS = ("model_repository",)
 @gpu_options
 @form_options
 @stdin_option
+@stack_option
 @fixing_options
 @sifting_options
 @scope_options
@@ -54,6 +55,7 @@ def command(
     *,
     forms: Forms,
     stdin: Stdin,
+    stack: str | None,
     fixing: Fixing,
     sifting: Sifting,
     scope: Scope,
@@ -93,22 +95,19 @@ def command(
         scope.whole("stdin as PATH")
         fixing.alone("stdin as PATH")
     if upgrade_to is not None:
-        fixing.alone("--upgrade-to")
-        scope.whole("--upgrade-to")
-        unused(plan, "--upgrade-to")
-        stdin.absent()
+        alone(fixing, scope, plan, stdin)
         severities = compared(paths or PATHS, settled, upgrade_to, forms.plain)
         return int(not sifting.bad.isdisjoint(severities))
 
     if fixing.diff:
         forms.text_only("--diff")
         unused(plan._replace(baseline=None), "--diff")
-        return fixing.show(scope, Given(scope.paths(paths, PATHS), stdin, scope, work).others, settled)
+        return fixing.show(scope, Given(scope.paths(paths, PATHS), stdin, scope, work, stack).others, settled)
 
     checking = Checking(sifting.bad)
     with forms.concluded(checking):
         check = fixing.check(scope, settled, checking)
-        given = Given(scope.paths(paths, PATHS), stdin, scope, work)
+        given = Given(scope.paths(paths, PATHS), stdin, scope, work, stack)
         for path in given.paths:
             how = given.how(path, check)
             forms.path(checking.tried(how.name, partial(settled.check, how.name, how.judge, partly=how.partly)))

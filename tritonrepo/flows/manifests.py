@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Diagnostic, Stop
 from tritonrepo.flows.anchors import anchor
 from tritonrepo.flows.kustomization import kustomization, resources
+from tritonrepo.flows.manifest_stack import compared, looked
 from tritonrepo.flows.remarks import heard, remarks_in
 from tritonrepo.flows.stack import DEFAULT, reading
 from tritonrepo.flows.validate import Aim, Judgement, Shown, everything
@@ -34,9 +36,15 @@ class _Part(NamedTuple):
 
 
 class Together:
-    """The manifests among the paths of a command; `given` are the contents of those that are not on the disk."""
+    """The manifests among the paths of a command; `given` are the contents of those that are not on the disk.
 
-    def __init__(self, paths: Iterable[str], links: Sequence[Path] = (), given: Mapping[str, bytes] = NOTHING) -> None:
+    `stack` is the stack or repository that they serve, "" if none is known.
+    """
+
+    def __init__(
+        self, paths: Iterable[str], links: Sequence[Path] = (), given: Mapping[str, bytes] = NOTHING, stack: str = ""
+    ) -> None:
+        self._stack, self._judged = stack, list[tuple[Diagnostic, ...]]()
         self._parts: dict[str, _Part] = {}
         self._stops: dict[str, Stop] = {}
         seen = set[str]()
@@ -59,7 +67,7 @@ class Together:
         """Return the paths of the files that a path names, itself among them."""
         return (path, *(each.path for each in self._parts[path].files)) if path in self._parts else (path,)
 
-    def judged(self, path: str, _work: Workspace, _aim: Aim, shown: Shown) -> Judgement:
+    def judged(self, path: str, work: Workspace, _aim: Aim, shown: Shown) -> Judgement:
         """Return what is found in the files of a path, all of them checked together."""
         if path in self._stops:
             raise self._stops[path]
@@ -67,7 +75,7 @@ class Together:
         own = {each.path for each in part.files}
         contents = {each.path: each.content for each in part.files}
         said = [*remarks_in(sorted(contents.items()))]
-        found = [each for each in self._found if each.at.path in own]
+        found = [each for each in self._found(work) if each.at.path in own]
         sifted = heard(found, said, shown)
         faults = [*part.said, *(fault for each in part.files for fault in each.faults)]
         left = sorted([*faults, *sifted.left], key=lambda each: (each.at, each.rule))
@@ -81,11 +89,18 @@ class Together:
         )
 
     @cached_property
-    def _found(self) -> tuple[Diagnostic, ...]:
+    def _manifests(self) -> Manifests:
         files = [each for part in self._parts.values() for each in part.files]
         whole = not self._stops and all(part.whole for part in self._parts.values())
         whole = whole and not any(each.faults for each in files)
-        return judge(Manifests(tuple(found for each in files for found in each.objects), whole), everything)
+        return Manifests(tuple(found for each in files for found in each.objects), whole)
+
+    def _found(self, work: Workspace) -> tuple[Diagnostic, ...]:
+        """Return everything that is found, which is worked out once."""
+        if not self._judged:
+            beside = compared(self._manifests, partial(looked, self._stack, work)) if self._stack else ()
+            self._judged.append(judge(replace(self._manifests, compared=beside), everything))
+        return self._judged[0]
 
 
 @reading()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from tritonrepo.diagnostics import Span
+from tritonrepo.diagnostics import Diagnostic, Span
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 
 Path = str
@@ -146,6 +146,8 @@ class Manifests:
 
     objects: tuple[Object, ...]
     whole: bool = True
+    compared: tuple[Diagnostic, ...] = ()
+    """What a comparison with the repository that they serve has found."""
 
     def of(self, *kinds: str) -> Iterator[Object]:
         """Yield the objects of these kinds."""

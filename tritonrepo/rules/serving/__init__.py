@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tritonrepo.rules.serving import (
+    beside,
     gpus,
     images,
     memory,
@@ -16,4 +17,4 @@ from tritonrepo.rules.serving import (
     vllm,
 )
 
-MODULES = (images, triton, vllm, probes, starting, gpus, memory, storage, secrets, network, queries)
+MODULES = (images, triton, vllm, probes, starting, gpus, memory, storage, secrets, network, queries, beside)
