@@ -33,13 +33,17 @@ MANIFESTS = {
     "nim.yaml:9:11": (
         "warning [probes-missing], info [runs-as-root], warning [shared-memory-missing], warning [weights-not-kept]"
     ),
+    "nim.yaml:19:11": "warning [resources-not-requested]",
     "nim.yaml:10:18": "warning [image-without-version], warning [pull-secret-missing]",
     "triton.yaml:5:1": "error [selector-missing]",
     "triton.yaml:9:11": "info [ports-undeclared], warning [probes-missing], info [runs-as-root]",
     "triton.yaml:10:18": "info [drivers-differ]",
     "triton.yaml:14:15": "info [one-model-stops-server], warning [poll-in-production]",
     "triton.yaml:15:15": "info [poll-reads-bucket]",
+    "triton.yaml:16:11": "warning [resources-not-requested]",
     "triton.yaml:19:11": "warning [shared-memory-missing]",
+    "triton.yaml:20:21": "error [mount-without-volume]",
+    "vllm.yaml:28:11": "warning [resources-not-requested]",
     "vllm.yaml:5:1": "error [selector-missing]",
     "vllm.yaml:6:3": "info [gpus-in-all]",
     "vllm.yaml:10:11": "info [runs-as-root], warning [shared-memory-missing]",
@@ -47,7 +51,7 @@ MANIFESTS = {
     "vllm.yaml:33:15": "info [readiness-by-health]",
     "vllm.yaml:35:13": "warning [delay-instead-of-startup]",
 }
-"""What is said of places of the three published manifests, by the rules on what serves."""
+"""What is said of places of the three published manifests."""
 
 
 def test_each_fault_of_the_published_manifests_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,7 +74,11 @@ BESIDE = {
         "this server does not load 3 of 3 models: embedding-model (backend-not-available), llama-70b"
         " (vllm-decoupled-false), reranker (backend-not-available); and so it does not start [manifest-model-refused]"
     ),
-    "triton.yaml:19:11": "/dev/shm has 64.0 MiB, but the models need about 2.2 GiB [manifest-shared-memory-small]",
+    "triton.yaml:9:11": (
+        'meta-llama/Llama-3.1-70B-Instruct is gated, and container "triton" has no token of the Hugging Face Hub'
+        " [manifest-token-missing]"
+    ),
+    "triton.yaml:19:11": "/dev/shm has 64.0 MiB, but the models need about 2.1 GiB [manifest-shared-memory-small]",
 }
 
 

@@ -12,7 +12,7 @@ from tritonrepo.rules.registry import Finding, manifest_rule
 def _found(of: Object, among: Manifests, name: str) -> Iterator[Finding]:
     """Yield what was found under a rule's name, once for all objects."""
     if of is among.objects[0]:
-        yield from (Finding(each.at, each.message, each.hint) for each in among.compared if each.rule == name)
+        yield from (Finding(each.at, each.message, hint=each.hint) for each in among.compared if each.rule == name)
 
 
 @manifest_rule("manifest-model-unknown", Severity.ERROR)
