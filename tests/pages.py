@@ -105,16 +105,12 @@ def server(options: str) -> Target:
 def judged(tree: Mapping[str, Entry], options: str = "") -> Judged:
     """Judge a tree for a page's target; a URI among the options is where the tree is."""
     if all(path.endswith(".yaml") and isinstance(entry, File) for path, entry in tree.items()):
-        return Judged(manifests(tree), ())
+        gpus = int(options.split()[1]) if options else None
+        return Judged(judge_manifests(replace(_objects(tree), gpus=gpus)), ())
     if "--stack" in options:
         return Judged(with_stack(tree, shlex.split(options)[1]), ())
     root = next((word for word in shlex.split(options) if "://" in word), "")
     return judge(repository.read(tree, server(options), root))
-
-
-def manifests(tree: Mapping[str, Entry]) -> tuple[Diagnostic, ...]:
-    """Judge the manifests of a page."""
-    return judge_manifests(_objects(tree))
 
 
 def with_stack(tree: Mapping[str, Entry], path: str) -> tuple[Diagnostic, ...]:

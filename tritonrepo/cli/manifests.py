@@ -10,7 +10,7 @@ import click
 from tritonrepo.cli.changes import Scope
 from tritonrepo.cli.checking import once
 from tritonrepo.cli.stdin import STDIN, UNNAMED, Stdin
-from tritonrepo.flows.manifests import Together
+from tritonrepo.flows.manifests import Against, Together
 from tritonrepo.flows.settled import Judge
 from tritonrepo.flows.validate import Aim, Judgement, Shown
 from tritonrepo.flows.workspace import Workspace
@@ -33,14 +33,12 @@ class How(NamedTuple):
 class Given:
     """Each PATH of a command once, and the manifests among them, which are checked together."""
 
-    def __init__(
-        self, paths: Sequence[str], stdin: Stdin, scope: Scope, work: Workspace, stack: str | None = None
-    ) -> None:
+    def __init__(self, paths: Sequence[str], stdin: Stdin, scope: Scope, work: Workspace, against: Against) -> None:
         self.paths = once(paths)
         self._stdin, self._scope = stdin, scope
         files = [path for path in self.paths if path != STDIN]
-        self._together = Together(files, work.links, stdin.given(self.paths), stack or "")
-        if stack is not None and len(self.others) == len(self.paths):
+        self._together = Together(files, work.links, stdin.given(self.paths), against)
+        if against.stack and len(self.others) == len(self.paths):
             raise click.UsageError("--stack requires a manifest as PATH")
 
     @property

@@ -20,6 +20,7 @@ from tritonrepo.cli.stdin import Stdin, stdin_option
 from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.upgrading import alone, compared
 from tritonrepo.cli.values import allow_links, gpu_options
+from tritonrepo.flows.manifests import Against
 from tritonrepo.flows.settled import Plan, Settled
 from tritonrepo.llm.gpus import Gpu
 
@@ -90,7 +91,7 @@ def command(
     change a verdict.
     """
     wanted = aim(release, image, gpus, no_auto_complete=no_auto_complete, gpu=gpu, memory=gpu_memory)
-    settled = Settled(work := workspace(links), wanted, sifting.wanted, plan)
+    settled, against = Settled(work := workspace(links), wanted, sifting.wanted, plan), Against(stack or "", gpus)
     if stdin.agrees(paths):
         scope.whole("stdin as PATH")
         fixing.alone("stdin as PATH")
@@ -102,12 +103,12 @@ def command(
     if fixing.diff:
         forms.text_only("--diff")
         unused(plan._replace(baseline=None), "--diff")
-        return fixing.show(scope, Given(scope.paths(paths, PATHS), stdin, scope, work, stack).others, settled)
+        return fixing.show(scope, Given(scope.paths(paths, PATHS), stdin, scope, work, against).others, settled)
 
     checking = Checking(sifting.bad)
     with forms.concluded(checking):
         check = fixing.check(scope, settled, checking)
-        given = Given(scope.paths(paths, PATHS), stdin, scope, work, stack)
+        given = Given(scope.paths(paths, PATHS), stdin, scope, work, against)
         for path in given.paths:
             how = given.how(path, check)
             forms.path(checking.tried(how.name, partial(settled.check, how.name, how.judge, partly=how.partly)))

@@ -104,7 +104,7 @@ def looked(path: str, work: Workspace, given: Given) -> Beside:
         own.append(stack if stack.release else record)
         return repository.target(given.said, record=record, stack=stack)
 
-    found = examine(path, work, aim, everything, given.release or "")
+    found = examine(path, work, aim, everything)
     return beside(path, given, found.repository, found.judgement.verdicts, own[-1])
 
 

@@ -27,6 +27,16 @@ from tritonrepo.stores.links import inside
 NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
+class Against(NamedTuple):
+    """The stack or repository that manifests serve, "" if none is known, and the GPUs that there are for them."""
+
+    stack: str = ""
+    gpus: int | None = None
+
+
+ALONE = Against()
+
+
 class _Part(NamedTuple):
     """What a path names: its files, what is to be said of it, and whether these are all objects that it makes."""
 
@@ -38,13 +48,17 @@ class _Part(NamedTuple):
 class Together:
     """The manifests among the paths of a command; `given` are the contents of those that are not on the disk.
 
-    `stack` is the stack or repository that they serve, "" if none is known.
+    `against` is what they are checked against, besides themselves.
     """
 
     def __init__(
-        self, paths: Iterable[str], links: Sequence[Path] = (), given: Mapping[str, bytes] = NOTHING, stack: str = ""
+        self,
+        paths: Iterable[str],
+        links: Sequence[Path] = (),
+        given: Mapping[str, bytes] = NOTHING,
+        against: Against = ALONE,
     ) -> None:
-        self._stack, self._judged = stack, list[tuple[Diagnostic, ...]]()
+        self._against, self._judged = against, list[tuple[Diagnostic, ...]]()
         self._parts: dict[str, _Part] = {}
         self._stops: dict[str, Stop] = {}
         seen = set[str]()
@@ -98,8 +112,9 @@ class Together:
     def _found(self, work: Workspace) -> tuple[Diagnostic, ...]:
         """Return everything that is found, which is worked out once."""
         if not self._judged:
-            beside = compared(self._manifests, partial(looked, self._stack, work)) if self._stack else ()
-            self._judged.append(judge(replace(self._manifests, compared=beside), everything))
+            stack, gpus = self._against
+            beside = compared(self._manifests, partial(looked, stack, work)) if stack else ()
+            self._judged.append(judge(replace(self._manifests, compared=beside, gpus=gpus), everything))
         return self._judged[0]
 
 

@@ -149,6 +149,9 @@ class Manifests:
     compared: tuple[Diagnostic, ...] = ()
     """What a comparison with the repository that they serve has found."""
 
+    gpus: int | None = None
+    """How many GPUs there are for all of them, None if nobody says."""
+
     def of(self, *kinds: str) -> Iterator[Object]:
         """Yield the objects of these kinds."""
         yield from (each for each in self.objects if each.kind in kinds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity, counted
+from tritonrepo.diagnostics import Severity, counted, some
 from tritonrepo.manifests.gpus import claims, engine_gpus, limits, place_of, replicas, used, whole
 from tritonrepo.manifests.objects import Manifests, Object, find, place, text
 from tritonrepo.manifests.servers import KINDS, Family, Server, servers
@@ -78,6 +78,24 @@ def gpus_in_all(of: Object, _: Manifests) -> Iterator[Finding]:
         if has is not None and many is not None and many > 1 and has[1]:
             message = f"{counted(many, 'pod')} of {counted(has[1], 'GPU')} each need {many * has[1]} GPUs"
             yield Finding(place(of.node, "spec.replicas"), message, hint="Check this against what you pay for.")
+
+
+@manifest_rule("gpus-more-than-paid", Severity.ERROR, *KINDS)
+def gpus_more_than_paid(of: Object, among: Manifests) -> Iterator[Finding]:
+    """The pods of all manifests cannot have more GPUs than there are."""
+    serving = [(other, taken) for other in among.of(*KINDS) if (taken := _taken(other))]
+    total = sum(taken for _, taken in serving)
+    if among.gpus is not None and total > among.gpus and of is serving[-1][0]:
+        named = some([f"{taken} for {other}" for other, taken in serving], 4)
+        message = f"all pods need {total} GPUs together ({named}), but there are {among.gpus}"
+        at = place(of.node, "spec.replicas") if find(of.node, "spec.replicas") else of.at
+        yield Finding(at, message, hint="Lower the replicas, give each fewer GPUs, or pay for more and set --gpus.")
+
+
+def _taken(of: Object) -> int:
+    """Return how many GPUs the pods of an object get, as far as it is certain."""
+    found = [has[1] for each in servers(of) if (has := whole(each)) is not None]
+    return sum(found) * (replicas(of) or 1)
 
 
 @manifest_rule("rollout-needs-spare-gpus", Severity.INFO, "Deployment")
