@@ -48,7 +48,6 @@ PER_NODE = click.option(
 )
 @click.option(
     "--image-name",
-    "own_image",
     type=Matching(IMAGE, "the name of an image"),
     metavar="NAME",
     help="Image of your own with this version.  [default: vllm/vllm-openai:vVERSION]",
@@ -60,11 +59,10 @@ def vllm(
     *,
     given: Given,
     writing: Writing,
-    kube: Wanted,
+    wanted: Wanted,
     model: str,
     name: str | None,
     version: str,
-    own_image: str | None,
     keyless: bool,
     per_node: int,
 ) -> int:
@@ -74,10 +72,10 @@ def vllm(
     vLLM, the Service and the claim for the weights; the overlays are dev and prod. Every value that is not obvious has
     its reason next to it. Values of Secrets are never written.
     """
-    choices = Choices(kube._replace(image_name=own_image or ""), name or "", keyless, per_node, writing.again)
-    wanted = VllmOptions(model, version, choices, given.repository)
+    choices = Choices(wanted, name or "", keyless, per_node, writing.again)
+    decided = VllmOptions(model, version, choices, given.repository)
     overwrite = writing.overwrite
-    return writing.done(plan_vllm(given.where, writing.out, given.work, wanted, given.target, overwrite=overwrite))
+    return writing.done(plan_vllm(given.where, writing.out, given.work, decided, given.target, overwrite=overwrite))
 
 
 @click.command("nim", epilog=NIM_EPILOG, short_help="Write manifests of an NVIDIA NIM for a generator.")
@@ -97,7 +95,7 @@ def nim(
     *,
     given: Given,
     writing: Writing,
-    kube: Wanted,
+    wanted: Wanted,
     model: str,
     name: str | None,
     served_image: str,
@@ -111,7 +109,7 @@ def nim(
     listed. An image with a model of its own serves that one; nvcr.io/nim/nvidia/model-free-nim serves any. The NGC key
     and the pull secret are only needed where the version needs them. Values of Secrets are never written.
     """
-    choices = Choices(kube, name or "", per_node=per_node, again=writing.again)
-    wanted = NimOptions(served_image, model, profile or "", operated, choices, given.repository)
+    choices = Choices(wanted, name or "", per_node=per_node, again=writing.again)
+    decided = NimOptions(served_image, model, profile or "", operated, choices, given.repository)
     overwrite = writing.overwrite
-    return writing.done(plan_nim(given.where, writing.out, given.work, wanted, given.target, overwrite=overwrite))
+    return writing.done(plan_nim(given.where, writing.out, given.work, decided, given.target, overwrite=overwrite))

@@ -10,13 +10,12 @@ from typing import Any
 import click
 
 from tritonrepo.cli.deploying import VARIABLE, Matching
-from tritonrepo.cli.kubernetes import MOST, NAMED, NAMESPACE, VALUE, Claim, Range, Url
+from tritonrepo.cli.kubernetes import MOST, NAMED, NAMESPACE, VALUE, Claim, Range, Url, manifest_options
 from tritonrepo.cli.stack import stack_files, workspace
 from tritonrepo.cli.targets import aim
 from tritonrepo.cli.values import NAMED as PATH
 from tritonrepo.cli.values import allow_links
 from tritonrepo.cli.writing import Given
-from tritonrepo.deploy.kube.wanted import Wanted
 
 OPTIONS = (
     click.option("--model", metavar="NAME", default="", help="Generator to serve.  [default: the only one]"),
@@ -121,26 +120,5 @@ def generated_options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def engine_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options of servers of generators; the command receives them as `model`, `name` and `kube`."""
-
-    @functools.wraps(command)
-    def with_kube(
-        *args: Any,  # noqa: ANN401  click's values
-        scale: str | None,
-        volumes: tuple[str, ...],
-        **options: Any,  # noqa: ANN401
-    ) -> int:
-        said = {name: options.pop(name) for name in Wanted._fields if name in options}
-        kube = Wanted(**{name: value for name, value in said.items() if value is not None})
-        if kube.keda and not scale:
-            raise click.UsageError("--keda needs --autoscale MIN:MAX")
-        if kube.cache and kube.storage_class:
-            raise click.UsageError("--cache-claim names a claim that exists, so it has its storage class")
-        least, _, most = (scale or "").partition(":")
-        claims = tuple((claim, path) for claim, _, path in (each.partition(":") for each in volumes))
-        kube = kube._replace(volumes=claims, scale=(int(least), int(most)) if scale else None)
-        return command(*args, kube=kube, **options)
-
-    for option in reversed(OPTIONS):
-        with_kube = option(with_kube)
-    return with_kube
+    """Add the options of servers of generators; the command receives them as `model`, `name` and `wanted`."""
+    return manifest_options(command, OPTIONS)

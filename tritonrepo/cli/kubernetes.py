@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +24,10 @@ VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:-]{0,254}(@sha256:[0-9a-f]{64})?")
 MOST = 1000
 NAMED = Matching(OBJECT, "a name of Kubernetes: letters a to z, digits and hyphens")
+
+
+Added = Callable[[Callable[..., int]], Callable[..., int]]
+"""What adds an option to a command."""
 
 
 class Range(click.ParamType[str]):
@@ -71,17 +75,17 @@ class Url(click.ParamType[str]):
         return str(value)
 
 
-def manifest_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options of all servers on Kubernetes; the command receives them as `wanted`."""
+def manifest_options(command: Callable[..., int], options: Sequence[Added] = ()) -> Callable[..., int]:
+    """Add options of a server on Kubernetes, those of Triton if none are named; the command gets them as `wanted`."""
 
     @functools.wraps(command)
     def with_wanted(
         *args: Any,  # noqa: ANN401  click's values
         scale: str | None,
         volumes: tuple[str, ...],
-        **options: Any,  # noqa: ANN401
+        **others: Any,  # noqa: ANN401
     ) -> int:
-        said = {name: options.pop(name) for name in Wanted._fields if name in options}
+        said = {name: others.pop(name) for name in Wanted._fields if name in others}
         wanted = Wanted(**{name: value for name, value in said.items() if value is not None})
         if wanted.keda and not scale:
             raise click.UsageError("--keda needs --autoscale MIN:MAX")
@@ -90,11 +94,12 @@ def manifest_options(command: Callable[..., int]) -> Callable[..., int]:
         least, _, most = (scale or "").partition(":")
         claims = [each.partition(":") for each in volumes]
         wanted = wanted._replace(volumes=tuple((claim, path) for claim, _, path in claims))
-        return command(*args, wanted=wanted._replace(scale=(int(least), int(most)) if scale else None), **options)
+        return command(*args, wanted=wanted._replace(scale=(int(least), int(most)) if scale else None), **others)
 
-    for option in reversed(OPTIONS):
-        with_wanted = option(with_wanted)
-    return with_wanted
+    made: Callable[..., int] = with_wanted
+    for option in reversed(options or OPTIONS):
+        made = option(made)
+    return made
 
 
 OPTIONS = (
