@@ -403,6 +403,7 @@ def test_bodies_that_are_no_json_object_are_refused(front: Front) -> None:
         (b"", 400, "the body is not JSON"),
         (b"[" * 100_000, 400, "the body nests too deeply"),
         (b'{"temperature": NaN}', 400, "NaN is not a number of JSON"),
+        (b"1" * 5000, 400, "the body has a number that is too long"),
         (b"[]", 400, "the body must be a JSON object"),
         (b" " * (4 << 20) + b" ", 413, "the body is longer than 4194304 bytes"),
     )

@@ -22,7 +22,7 @@ from tritonrepo.gateway.guard import Guard
 from tritonrepo.gateway.hosts import loopback
 from tritonrepo.gateway.offers import Offer
 from tritonrepo.gateway.posting import Post
-from tritonrepo.gateway.problem import BAD, Problem, unknown_model
+from tritonrepo.gateway.problem import BAD, LONGEST, Problem, unknown_model
 from tritonrepo.gateway.ranking import rerank
 from tritonrepo.server.calls import Calls
 
@@ -52,12 +52,14 @@ def application(calls: Calls, options: GatewayOptions, told: Callable[[Gate], No
         return gates[0]
 
     posts = [Route(path, Post(gate, *about), methods=["POST"]) for path, about in POSTS.items()]
-    return Starlette(
+    app = Starlette(
         routes=[*posts, *_gets(gate)],
         middleware=[Middleware(Guard, keys=options.keys, local=loopback(options.host))],
         exception_handlers={HTTPException: _refused, Problem: _problem},
         lifespan=living,
     )
+    app.router.redirect_slashes = False  # which would send a client to the host of its own header
+    return app
 
 
 def _gets(gate: Callable[[], Gate]) -> list[Route]:
@@ -108,7 +110,7 @@ def _model(offer: Offer, gate: Gate) -> dict[str, object]:
 async def _refused(request: Request, error: Exception) -> Response:
     """Return what a path or method gets that is not served."""
     assert isinstance(error, HTTPException)  # noqa: S101  Starlette chooses the handler by its class
-    message = f"{request.method} {request.url.path} is not served here"
+    message = f"{request.method} {request.url.path[:LONGEST]} is not served here"
     body = {"error": {"message": message, "type": BAD, "param": None, "code": None}}
     return JSONResponse(body, error.status_code, dict(error.headers or {}))
 

@@ -7,14 +7,16 @@ are those of NVIDIA NIM (https://docs.nvidia.com/nim/nemo-retriever/text-embeddi
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from collections.abc import AsyncIterator
 from typing import Any
 
 from tritonrepo.gateway.fields import Fields, Number, sendable, shown
 from tritonrepo.gateway.gate import Gate
 from tritonrepo.gateway.offers import Offer, vector
 from tritonrepo.gateway.problem import Problem, wrong
-from tritonrepo.gateway.telling import Asked, Out
+from tritonrepo.gateway.telling import Asked, Out, dumped
 from tritonrepo.gateway.together import together
 from tritonrepo.server.calls import BROKEN, CallError, Context
 from tritonrepo.server.tensors import Request, of_values
@@ -25,6 +27,9 @@ KNOWN = frozenset(
 TYPES = ("query", "passage")
 MOST = 2048
 """How many texts a request may have, as OpenAI's."""
+
+PAUSE = 16
+"""After how many vectors other requests have their turn."""
 
 AT_ONCE = 4
 """How many batches of one request are sent at once."""
@@ -46,8 +51,7 @@ async def embed(gate: Gate, asked: Asked, out: Out) -> None:
     if wanted is not None and wanted != len(rows[0]):
         message = f"the model `{offer.name}` has {len(rows[0])} dimensions, which cannot be changed to {wanted}"
         raise wrong(message, "dimensions")
-    data = [{"object": "embedding", "index": place, "embedding": _written(row, form)} for place, row in enumerate(rows)]
-    await out.json({"object": "list", "data": data, "model": asked.model, "usage": None})
+    await out.whole(b"".join([piece async for piece in _listed(rows, form, asked.model)]))
 
 
 def _texts(fields: Fields) -> list[str]:
@@ -85,10 +89,12 @@ async def _rows(gate: Gate, offer: Offer, given: tuple[list[str], str], about: C
     """Return the vector of each text, in batches of the size that the model takes."""
     texts, kind = given
     size = max(1, offer.batch)
-    batches = (
-        _vectors(gate, offer, (texts[start : start + size], kind), about) for start in range(0, len(texts), size)
-    )
-    return [row for rows in await together(batches, AT_ONCE) for row in rows]
+
+    async def batch(own: list[str]) -> list[Any]:
+        return await _vectors(gate, offer, (own, kind), about)
+
+    batches = [texts[start : start + size] for start in range(0, len(texts), size)]
+    return [row for rows in await together(batch, batches, AT_ONCE) for row in rows]
 
 
 async def _vectors(gate: Gate, offer: Offer, given: tuple[list[str], str], about: Context) -> list[Any]:
@@ -110,6 +116,17 @@ async def _vectors(gate: Gate, offer: Offer, given: tuple[list[str], str], about
 def _shape(offer: Offer, name: str, rows: int) -> list[int]:
     own = [1] * offer.inputs[name].axes
     return [rows, *own] if offer.batch else own
+
+
+async def _listed(rows: list[Any], form: str, model: str) -> AsyncIterator[bytes]:
+    """Yield the response row by row: a million numbers take a second, in which answers must go on."""
+    yield b'{"object":"list","data":['
+    for place, row in enumerate(rows):
+        comma = b"," if place else b""
+        yield comma + dumped({"object": "embedding", "index": place, "embedding": _written(row, form)})
+        if place % PAUSE == 0:
+            await asyncio.sleep(0)
+    yield b'],"model":' + dumped(model) + b',"usage":null}'
 
 
 def _written(row: Any, form: str) -> list[float] | str:  # noqa: ANN401  an array

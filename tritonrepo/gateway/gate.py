@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tritonrepo.gateway.counting import Counts
@@ -28,7 +28,7 @@ class GatewayOptions:
 
     host: str = "127.0.0.1"
     port: int = 0
-    keys: frozenset[str] | None = None
+    keys: frozenset[str] | None = field(default=None, repr=False)
     expose: frozenset[str] | None = None
     concurrency: int = 64
     queue: int = 64

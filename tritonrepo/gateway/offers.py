@@ -127,17 +127,29 @@ class Offers:
     def __init__(self, calls: Calls, exposed: Collection[str] | None) -> None:
         self.calls, self.exposed = calls, exposed
         self._found: dict[str, Offer] = {}
+        self._away: Problem | None = None
         self._asked_s = float("-inf")
         self._asking = asyncio.Lock()
 
     async def all(self, older_s: float = KEPT_S) -> dict[str, Offer]:
-        """Return the offers by name; raise Problem if the server cannot be asked."""
+        """Return the offers by name; raise Problem if the server could never be asked.
+
+        While it is away, those of before are returned: what is then asked of a model fails with its true status.
+        """
         if time.monotonic() - self._asked_s > older_s:
             async with self._asking:
                 if time.monotonic() - self._asked_s > older_s:  # another request has not asked meanwhile
-                    self._found = await self._fetched()
-                    self._asked_s = time.monotonic()
+                    await self._ask()
+        if self._away is not None and not self._found:
+            raise Problem(self._away.status, self._away.message, self._away.param, self._away.code)
         return self._found
+
+    async def _ask(self) -> None:
+        try:
+            self._found, self._away = await self._fetched(), None
+            self._asked_s = time.monotonic()
+        except Problem as problem:  # the next request may ask again, but not all that wait for this one
+            self._away, self._asked_s = problem, time.monotonic() - KEPT_S + AGAIN_S
 
     async def get(self, name: str, route: str) -> Offer:
         """Return the model of this name for a route; raise Problem if it is not offered, or for another one."""
@@ -151,8 +163,8 @@ class Offers:
         return found
 
     def forget(self) -> None:
-        """Ask the server again before the next request: a model has changed."""
-        self._asked_s = min(self._asked_s, time.monotonic() - KEPT_S)
+        """Ask the server again soon: a model may have changed."""
+        self._asked_s = min(self._asked_s, time.monotonic() - KEPT_S + AGAIN_S)
 
     async def _fetched(self) -> dict[str, Offer]:
         try:
@@ -160,7 +172,7 @@ class Offers:
         except CallError as error:
             raise _away(error) from None
         names = sorted(ready if self.exposed is None else ready & {*self.exposed})
-        offers = await together(map(self._offered, names), AT_ONCE)
+        offers = await together(self._offered, names, AT_ONCE)
         return paired([each for each in offers if each is not None], ready)
 
     async def _offered(self, name: str) -> Offer | None:

@@ -19,6 +19,9 @@ from tritonrepo.server.calls import CallError
 
 Work = Callable[[Gate, Asked, Out], Awaitable[None]]
 
+TOLD_S = 5.0
+"""How long a client may take to read what went wrong."""
+
 BODY_S = 30.0
 """How long a client may take to send its body."""
 
@@ -48,6 +51,14 @@ class Post:
             gate.counts.request(self.route, asked.model, out.status)
             gate.counts.whole.add(time.monotonic() - began, route=self.route)
 
+    async def _failed(self, out: Out, problem: Problem) -> None:
+        """Tell a client what went wrong, but do not wait for one that reads nothing."""
+        try:
+            async with asyncio.timeout(TOLD_S):
+                await out.fail(problem)
+        except OSError:  # a TimeoutError is one
+            raise Gone from None
+
     async def _answered(self, gate: Gate, asked: Asked, out: Out, receive: Receive) -> None:
         try:
             admit(gate)
@@ -55,19 +66,19 @@ class Post:
             async with asyncio.timeout(gate.options.timeout_s):
                 await until_gone(self._placed(gate, asked, out), receive)
         except Problem as problem:
-            await out.fail(problem)
+            await self._failed(out, problem)
         except CallError as error:
             gate.offers.forget()
-            await out.fail(of_call(error, asked.model))
+            await self._failed(out, of_call(error, asked.model))
         except TimeoutError:
             message = f"the response was not complete within {gate.options.timeout_s:g} s"
-            await out.fail(Problem(HTTPStatus.GATEWAY_TIMEOUT, message, code="timeout"))
+            await self._failed(out, Problem(HTTPStatus.GATEWAY_TIMEOUT, message, code="timeout"))
         except (Gone, OSError) as error:  # the latter from sending to a client that is gone
             raise Gone from error
         except Exception:
             logger.exception("a request failed because of a bug in tritonrepo")
             message = "the gateway failed; its log says more"
-            await out.fail(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, message))
+            await self._failed(out, Problem(HTTPStatus.INTERNAL_SERVER_ERROR, message))
 
     async def _placed(self, gate: Gate, asked: Asked, out: Out) -> None:
         async with gate.places.one():
@@ -135,9 +146,11 @@ def parsed(text: bytes) -> Any:  # noqa: ANN401  JSON
         return json.loads(text, parse_constant=_constant)
     except RecursionError:
         raise Problem(HTTPStatus.BAD_REQUEST, "the body nests too deeply") from None
-    except ValueError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from None
+    except ValueError:  # Python's limit of digits
+        raise Problem(HTTPStatus.BAD_REQUEST, "the body has a number that is too long") from None
 
 
 def _constant(name: str) -> Any:  # noqa: ANN401  JSON
-    raise ValueError(f"{name} is not a number of JSON")
+    raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {name} is not a number of JSON")

@@ -10,6 +10,7 @@ import re
 from http import HTTPStatus
 from typing import Any
 
+from tritonrepo.plain import inline
 from tritonrepo.server.calls import CallError
 
 BAD, REFUSED, SERVER = "invalid_request_error", "rate_limit_error", "server_error"
@@ -49,6 +50,9 @@ TOO_LONG = re.compile(r"longer than the maximum model length|the prompt with the
 DEAD = re.compile(r"Stub process '[^']{1,255}' is not healthy")
 """How Triton refuses every request of a Python model whose process has died, though it calls the model ready."""
 
+LONGEST = 256
+"""How many characters of a name or path a message quotes."""
+
 RETRY_S = 1
 """After how many seconds a client may try again what was refused for lack of room, or while Triton restarts."""
 
@@ -84,7 +88,7 @@ def wrong(message: str, param: str | None = None, code: str | None = None) -> Pr
 
 def unknown_model(model: str, hint: str = "") -> Problem:
     """Return the problem of a model that is not offered."""
-    message = f"the model `{model}` does not exist or is not served here{f'. {hint}' if hint else ''}"
+    message = f"the model `{inline(model[:LONGEST])}` does not exist or is not served here{f'. {hint}' if hint else ''}"
     return Problem(HTTPStatus.NOT_FOUND, message, "model", "model_not_found")
 
 

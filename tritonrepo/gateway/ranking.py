@@ -94,7 +94,7 @@ async def _scores(gate: Gate, offer: Offer, wish: Wish, most: int, about: Contex
             raise CallError(BROKEN, f"the reranker returned {len(scores)} of {len(own)} documents, but {size} before")
         return scores
 
-    groups = await together((group(rest[at : at + size]) for at in range(0, len(rest), size)), AT_ONCE)
+    groups = await together(group, [rest[at : at + size] for at in range(0, len(rest), size)], AT_ONCE)
     return found | {place: score for scores in groups for place, score in scores.items()}
 
 

@@ -108,11 +108,12 @@ def _server(calls: Calls, options: GatewayOptions, told: Callable[[Gate], None])
     import uvicorn
 
     from tritonrepo.gateway.app import application
+    from tritonrepo.gateway.patience import Impatient
 
     return uvicorn.Server(
         uvicorn.Config(
             application(calls, options, told),
-            http="h11",
+            http=Impatient,
             ws="none",
             loop="asyncio",
             lifespan="on",

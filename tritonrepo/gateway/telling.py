@@ -56,7 +56,10 @@ class Out:
 
     async def json(self, body: object, status: int = 200, headers: dict[str, str] | None = None) -> None:
         """Send a whole response."""
-        content = dumped(body)
+        await self.whole(dumped(body), status, headers)
+
+    async def whole(self, content: bytes, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        """Send a whole response that is JSON already."""
         told = {"content-type": JSON.decode(), "content-length": str(len(content)), **(headers or {})}
         await self._start(status, told)
         await self._send({"type": "http.response.body", "body": content})

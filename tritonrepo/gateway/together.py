@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
-async def together(works: Iterable[Awaitable[T]], at_once: int) -> list[T]:
-    """Return the results of works of which a few run at once; the first failure ends all of them."""
+async def together(work: Callable[[T], Awaitable[U]], items: Iterable[T], at_once: int) -> list[U]:
+    """Return what the work makes of each item, of which a few are worked on at once; the first failure ends all."""
     limit = asyncio.Semaphore(at_once)
 
-    async def one(work: Awaitable[T]) -> T:
+    async def one(item: T) -> U:
         async with limit:
-            return await work
+            return await work(item)
 
-    tasks = [asyncio.ensure_future(one(work)) for work in works]
+    tasks = [asyncio.ensure_future(one(item)) for item in items]
     try:
         return await asyncio.gather(*tasks)
     finally:

@@ -126,13 +126,13 @@ class Calls:
 
     async def index(self) -> list[ModelState]:
         """Return every model of the server's repositories, one entry per version."""
-        found = await self._asked(self._stub.RepositoryIndex, self._types.RepositoryIndexRequest(), QUIET)
+        found = await self._asked(self._stub.RepositoryIndex, self._types.RepositoryIndexRequest(), SHORT)
         return [ModelState(each.name, each.version, each.state, each.reason) for each in found.models]
 
     async def config(self, model: str) -> Any:  # noqa: ANN401  tritonclient has no types
         """Return the config that a model is served with, as ModelConfig."""
         asked = self._types.ModelConfigRequest(name=model)
-        return (await self._asked(self._stub.ModelConfig, asked, QUIET)).config
+        return (await self._asked(self._stub.ModelConfig, asked, SHORT)).config
 
     async def ready(self, model: str = "") -> bool:
         """Return whether the server, or a model, says that it is ready; False as well if nothing answers."""
@@ -162,8 +162,8 @@ class Calls:
             raise CallError(BROKEN, f"the response is not an inference response: {error}") from None
 
 
-GLANCE = Context(timeout_s=3)
-"""How long a server has to say whether it is ready."""
+SHORT, GLANCE = Context(timeout_s=10), Context(timeout_s=3)
+"""How long a server has to list its models, and to say whether it is ready."""
 
 
 async def _ended(call: Any) -> None:  # noqa: ANN401  grpc has no types
