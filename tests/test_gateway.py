@@ -29,7 +29,9 @@ from tests.gateways import (
     fronted,
 )
 from tests.test_ask import config
-from tritonrepo.gateway.fields import HARMLESS, NEUTRAL
+from tritonrepo.gateway.counting import Counts
+from tritonrepo.gateway.fields import CONTROLS, NEUTRAL, Fields
+from tritonrepo.gateway.problem import Problem
 
 pytest.importorskip("uvicorn")
 
@@ -240,6 +242,7 @@ def test_an_error_of_triton_has_its_status_before_the_first_text_and_is_an_event
             assert (got.status, error["type"], error["code"]) == (status, kind, code), text
             assert words in error["message"]
             assert ("retry-after" in got.head) == (status in {429, 503})
+            assert "www-authenticate" not in got.head
     got = chat(front, "late INTERNAL: boom", stream=True)
     *_, text, last = got.events
     assert (got.status, text["choices"][0]["delta"]["content"]) == (200, "so far ")
@@ -333,7 +336,10 @@ def test_what_cannot_be_honored_is_refused_before_triton_is_asked(front: Front) 
     status, message, at = front.post(CHAT, **{**HI, "model": "reg"}).error
     assert (status, at) == (404, "model")
     assert 'Did you mean "rag"?' in message
-    harmless: dict[str, object] = dict.fromkeys(HARMLESS, "x") | dict.fromkeys([*NEUTRAL, "anything"])
+    harmless: dict[str, object] = dict.fromkeys([*NEUTRAL, "anything"])
+    for name in ("metadata", "parallel_tool_calls", "prompt_cache_key", "prompt_cache_retention", "safety_identifier"):
+        harmless[name] = "x"
+    harmless |= {"service_tier": "auto", "store": True, "user": "me"}
     harmless |= {name: values[0] for name, values in NEUTRAL.items() if values}
     assert front.post(CHAT, **HI, **harmless).status == 200
 
@@ -394,6 +400,56 @@ def test_models_are_listed_by_what_they_answer(front: Front) -> None:
     assert front.send("GET", "/v1/models/other").error[0] == 404
     assert front.send("GET", "/v1/nothing").error == (404, "GET /v1/nothing is not served here", None)
     assert front.send("GET", CHAT).error[0] == 405
+
+
+def test_metrics_have_prometheus_text_format() -> None:
+    counts = Counts({"in_flight": ("Requests that are being answered.", lambda: 3)})
+    counts.request("chat", 'a"b\\c\n', 200)
+    counts.token("m", "prompt", 4)
+    counts.gone("chat", "m")
+    for seconds in (0.01, 0.011, 200.0):
+        counts.first.add(seconds, model="m")
+    lines = counts.text().splitlines()
+    assert [line for line in lines if not line.startswith("#") and "_bucket" not in line] == [
+        "tritonrepo_gateway_in_flight 3",
+        'tritonrepo_gateway_requests_total{route="chat",model="a\\"b\\\\c\\n",status="200"} 1',
+        'tritonrepo_gateway_disconnects_total{route="chat",model="m"} 1',
+        'tritonrepo_gateway_tokens_total{model="m",kind="prompt"} 4',
+        'tritonrepo_gateway_time_to_first_token_seconds_sum{model="m"} 200.021',
+        'tritonrepo_gateway_time_to_first_token_seconds_count{model="m"} 3',
+    ]
+    buckets = [line.rpartition("le=")[2] for line in lines if "_bucket" in line]
+    assert buckets[:3] == ['"0.005"} 0', '"0.01"} 1', '"0.025"} 2']
+    assert buckets[-2:] == ['"120"} 2', '"+Inf"} 3']
+    assert lines[0] == "# HELP tritonrepo_gateway_in_flight Requests that are being answered."
+    assert lines[1] == "# TYPE tritonrepo_gateway_in_flight gauge"
+
+
+BOUNDS: Mapping[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
+    "temperature": ((0, 0.5, 100), (-0.1, 101, True)),
+    "top_p": ((0.01, 1), (0, 1.1)),
+    "frequency_penalty": ((-2, 2), (-2.1, 2.1)),
+    "presence_penalty": ((-2, 2), (-2.1, 2.1)),
+    "seed": ((-(1 << 63), 0, (1 << 63) - 1), (-(1 << 63) - 1, 1 << 63, 1.5, False)),
+    "top_k": ((-1, 1 << 31), (-2, 1.0)),
+    "min_p": ((0, 1), (-0.1, 1.1)),
+    "repetition_penalty": ((0.1, 100), (0, 101)),
+    "min_tokens": ((0, 1 << 31), (-1, 0.5)),
+    "max_tokens": ((1, 1 << 31), (0, (1 << 31) + 1)),
+    "max_completion_tokens": ((1, 1 << 31), (0, "1")),
+    "stop": (("a", ["a"] * 16, []), ("", [""], [1], {}, ["a"] * 17)),
+}
+
+
+def test_sampling_parameters_have_their_bounds() -> None:
+    for name, (good, bad) in BOUNDS.items():
+        for value in good:
+            told = Fields({name: value}, CONTROLS).sampling(None)
+            wanted = {"max_completion_tokens": "max_tokens"}.get(name, name)
+            assert told == ({wanted: [value] if value == "a" else value} if value != [] else {}), name
+        for value in bad:
+            with pytest.raises(Problem, match=f"`{name}` must "):
+                Fields({name: value}, CONTROLS).sampling(None)
 
 
 def test_bodies_that_are_no_json_object_are_refused(front: Front) -> None:

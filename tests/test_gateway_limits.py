@@ -141,6 +141,19 @@ def test_more_requests_than_places_wait_and_more_than_may_wait_are_refused() -> 
         assert gauge(front, "queued") == "0"
 
 
+def test_a_request_that_does_not_arrive_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tritonrepo.gateway.patience.HEAD_S", 0.05)
+    monkeypatch.setattr("tritonrepo.gateway.posting.BODY_S", 0.05)
+    with fronted(slow()[1]) as front:
+        whole = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{{"
+        for sent, answered in (("", False), ("POST /v1/chat", False), (whole, True)):
+            with socket.create_connection(("127.0.0.1", front.port), 30) as wire:
+                wire.sendall(sent.encode())
+                got = b"".join(iter(lambda: wire.recv(1 << 16), b""))
+            assert (b" 408 " in got) == answered
+            assert got.endswith(b"}") == answered
+
+
 def test_a_late_response_is_ended() -> None:
     model, scripted = slow()
     with fronted(scripted, timeout_s=0.2) as front:
