@@ -278,6 +278,8 @@ def test_the_command_opens_a_gateway_with_its_options(monkeypatch: pytest.Monkey
         "rag",
     ]
     assert run(["gateway", "grpcs://triton:8001", str(EXAMPLE), *given]) == 1
+    # as Kubernetes sets it for a Service of that name
+    monkeypatch.setenv("TRITONREPO_GATEWAY_PORT", "tcp://10.0.0.1:80")
     assert run(["gateway", "http://triton:8000", str(EXAMPLE)]) == 1
     (server, options), (plain, usual) = opened
     assert (server.grpc_address(), server.grpc_secure(), server.timeout_s) == ("triton:8001", True, 4)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tritonrepo.cli.values import PAUSE, PORT, WAIT
+from tritonrepo.cli.values import PAUSE, WAIT
 
 if TYPE_CHECKING:
     from tritonrepo.gateway.gate import GatewayOptions
@@ -19,11 +19,34 @@ KEY = re.compile(r"[!-~]+")
 LARGEST = 256
 """The largest limit of a body, in MiB."""
 
+USUAL_PORT = 9000
+
+
+class Port(click.IntRange):
+    """A port; what Kubernetes sets is none.
+
+    In each pod, it sets TRITONREPO_GATEWAY_PORT to `tcp://IP:PORT` if the namespace has a Service that is named
+    `tritonrepo-gateway` (https://kubernetes.io/docs/concepts/services-networking/service/, environment variables).
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401  click's signature
+        """Return the port; raise a usage error for what is none."""
+        linked = isinstance(value, str) and value.startswith("tcp://")
+        port: int = super().convert(USUAL_PORT if linked else value, param, ctx)
+        return port
+
+
 COUNT = click.IntRange(1, 100_000)
 
 OPTIONS = (
     click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="Address to listen on."),
-    click.option("--port", type=PORT, default=9000, metavar="PORT", help="Port to listen on, or 0 for any free port."),
+    click.option(
+        "--port",
+        type=Port(0, 65535),
+        default=USUAL_PORT,
+        metavar="PORT",
+        help="Port to listen on, or 0 for any free port.",
+    ),
     click.option(
         "--api-key-env",
         metavar="VARIABLE",

@@ -166,6 +166,8 @@ def sendable(text: str) -> str:
 def shown(value: object) -> str:
     """Return a value as a message shows it."""
     match value:
+        case None:
+            return "null"
         case dict():
             return "an object"
         case list():
