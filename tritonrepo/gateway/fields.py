@@ -7,6 +7,7 @@ src/model.py).
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
@@ -165,20 +166,10 @@ def sendable(text: str) -> str:
 
 def shown(value: object) -> str:
     """Return a value as a message shows it."""
-    match value:
-        case None:
-            return "null"
-        case dict():
-            return "an object"
-        case list():
-            return "a list"
-        case str():
-            text = value if len(value) <= SHOWN else f"{value[:SHOWN]}…"
-            return sendable(text)
-        case bool():
-            return str(value).lower()
-        case _:
-            return str(value)[:SHOWN]
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return sendable(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
 
 
 def _quoted(text: str) -> str:
