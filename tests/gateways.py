@@ -52,7 +52,7 @@ class Scripted(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
     """A server whose models have configs, and answers."""
 
     def __init__(self, models: Mapping[str, tuple[Mapping[str, Any], Answer]]) -> None:
-        self.models, self.asked, self.away = models, list[Asked](), set[str]()
+        self.models, self.asked, self.away = dict(models), list[Asked](), set[str]()
         self.ready, self.listed = True, 0
 
     def ServerReady(self, _: Untyped, __: Untyped) -> Untyped:  # noqa: N802

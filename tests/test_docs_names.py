@@ -516,6 +516,7 @@ def test_a_module_that_the_documents_run_is_there_and_does_what_they_say() -> No
         "benchmarks.streams",
         "benchmarks.engine",
         "benchmarks.soak.streams",
+        "benchmarks.soak.gateway",
         "benchmarks.soak.endings",
         "benchmarks.soak.fixed",
         "benchmarks.soak.formats",

@@ -216,6 +216,7 @@ def test_a_conversation_and_its_head_are_passed_on(front: Front) -> None:
 
 ERRORS: Mapping[str, tuple[int, str, str, str | None]] = {
     "INVALID_ARGUMENT: bad shape": (400, "bad shape", "invalid_request_error", "invalid_value"),
+    "OUT_OF_RANGE: far": (400, "far", "invalid_request_error", "invalid_value"),
     "NOT_FOUND: gone": (404, "the model `rag` does not exist", "invalid_request_error", "model_not_found"),
     ": Request for unknown model: 'rag' is not found": (404, "`rag`", "invalid_request_error", "model_not_found"),
     "RESOURCE_EXHAUSTED: full": (429, "full", "rate_limit_error", "resource_exhausted"),

@@ -195,6 +195,21 @@ def test_the_gateway_is_there_before_triton_and_finds_it_again_after_a_restart()
                 until(lambda: front.post(CHAT, **HI).status == 200)
 
 
+def test_models_that_come_and_go_are_noticed_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tritonrepo.gateway.offers.KEPT_S", 1000.0)
+    monkeypatch.setattr("tritonrepo.gateway.offers.AGAIN_S", 0.05)
+    model, scripted = slow()
+    model.go.set()
+    late = scripted.models.pop("plain")
+    with fronted(scripted) as front:
+        assert front.post(CHAT, **{**HI, "model": "plain"}).status == 404
+        scripted.models["plain"] = late
+        until(lambda: front.post(CHAT, **{**HI, "model": "plain"}).status == 200)
+        del scripted.models["rag"]
+        assert front.post(CHAT, **HI).error[1].startswith("the model `rag` does not exist or is not served here")
+        until(lambda: [each["id"] for each in front.send("GET", "/v1/models").json["data"]] == ["plain"])
+
+
 @pytest.mark.parametrize(("drain_s", "words"), [(20.0, "last"), (0.0, "the gateway is ending")], ids=["ends", "cut"])
 def test_the_end_waits_for_what_runs_and_cuts_what_takes_too_long(drain_s: float, words: str) -> None:
     model, scripted = slow()

@@ -58,7 +58,7 @@ class Offer(NamedTuple):
     kind: Kind
     inputs: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
-    batch: int = 0
+    batch: int
     prompt: str = ""
 
     def shape(self, name: str, *own: int) -> list[int]:
@@ -131,14 +131,15 @@ class Offers:
         self._asked_s = float("-inf")
         self._asking = asyncio.Lock()
 
-    async def all(self, older_s: float = KEPT_S) -> dict[str, Offer]:
+    async def all(self, older_s: float | None = None) -> dict[str, Offer]:
         """Return the offers by name; raise Problem if the server could never be asked.
 
         While it is away, those of before are returned: what is then asked of a model fails with its true status.
         """
-        if time.monotonic() - self._asked_s > older_s:
+        most_s = KEPT_S if older_s is None else older_s
+        if time.monotonic() - self._asked_s > most_s:
             async with self._asking:
-                if time.monotonic() - self._asked_s > older_s:  # another request has not asked meanwhile
+                if time.monotonic() - self._asked_s > most_s:  # another request has not asked meanwhile
                     await self._ask()
         if self._away is not None and not self._found:
             raise Problem(self._away.status, self._away.message, self._away.param, self._away.code)
