@@ -62,7 +62,6 @@ def add(command: click.Command) -> None:
     """Add the options to a command that does not have them yet; -h is known whatever context it is first asked in."""
     there = {each.name for each in command.params}
     command.params += [option for option in options() if option.name not in there]
-    command.context_settings.setdefault("help_option_names", HELP)
     command.get_help_option(click.Context(command, help_option_names=HELP))  # which click keeps
 
 
