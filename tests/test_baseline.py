@@ -30,7 +30,7 @@ Left = Callable[..., tuple[int, ...]]
 
 @pytest.fixture
 def models(inside: Path) -> Path:
-    """A repository with the same mistake in two models."""
+    """A repository with the same mistake in two models, and an info finding in each."""
     for name in ("m", "n"):
         (inside / "models" / name / "1").mkdir(parents=True)
         (inside / "models" / name / "config.pbtxt").write_text(CONFIG)

@@ -14,6 +14,7 @@ import pytest
 from tests.documents import blocks, commands
 from tests.tabled import tabled
 from tests.test_bad_inputs import here, state, told
+from tests.test_baseline import CONFIG, models
 from tritonrepo.cli import run
 from tritonrepo.cli.targets import aim
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
@@ -27,26 +28,10 @@ from tritonrepo.settings.globs import matches
 from tritonrepo.settings.keys import TARGET, TOP, schema
 from tritonrepo.settings.toml import parse
 
-__all__ = ["here"]
+__all__ = ["here", "models"]
 
-CONFIG = """\
-backend: "identity"
-max_batch_size: 8
-input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-dynamic_batching { preferred_batch_size: [ 4, 16 ] }
-"""
 ABOVE, QUIET = "dynamic-preferred-above-max", "preferred-without-delay"
 Findings = Callable[..., tuple[int, list[str], dict[str, Any]]]
-
-
-@pytest.fixture
-def models(inside: Path) -> Path:
-    """A repository with the same mistake in two models, and an info finding in each."""
-    for name in ("m", "n"):
-        (inside / "models" / name / "1").mkdir(parents=True)
-        (inside / "models" / name / "config.pbtxt").write_text(CONFIG)
-    return inside / "models"
 
 
 @pytest.fixture
