@@ -25,12 +25,16 @@ NEVER = Spent()
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The counts of one version: rows, executions, times by SPENT, and executions by their batch size."""
+    """The counts of one version: rows, executions, times by SPENT, and executions by their batch size.
+
+    `last_ms` is when the last request came, in milliseconds since 1970; 0 before the first one.
+    """
 
     inferences: int
     executions: int
     spent: Mapping[str, Spent]
     batches: Mapping[int, int]
+    last_ms: int = 0
 
     @property
     def requests(self) -> int:
@@ -63,6 +67,7 @@ class Counted:
             self.executions - before.executions,
             spent,
             {size: count for size, count in batches.items() if count},
+            self.last_ms,
         )
         counts = (later.inferences, later.executions, *(one.times for one in spent.values()), *batches.values())
         return None if min(counts) < 0 else later
@@ -84,6 +89,7 @@ def counted(one: Mapping[str, Any]) -> Counted:
         int(one.get("execution_count", 0)),
         {part: _spent(spent.get(part, {})) for part in SPENT},
         {int(each["batch_size"]): int(each["compute_infer"]["count"]) for each in one.get("batch_stats", ())},
+        int(one.get("last_inference", 0)),
     )
 
 

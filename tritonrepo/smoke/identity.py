@@ -7,12 +7,13 @@ that no two servers that have answered anything report the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from tritonrepo.diagnostics import Severity, Span, Stop
+from tritonrepo.server.statistics import counted
 from tritonrepo.smoke.case import Check, Flaw, Result, found
 from tritonrepo.smoke.connection import Connection
 
@@ -104,9 +105,8 @@ def _grpc(connection: Connection, model: str, version: str) -> Mark | None:
 def _mark(answer: Any) -> Mark:  # noqa: ANN401  JSON
     """Return the mark of an answer; raise ValueError for one that is not statistics."""
     try:
-        (one,) = answer["model_stats"]
-        spent: Sequence[Mapping[str, Any]] = [one["inference_stats"].get(part, {}) for part in ("success", "fail")]
-        requests, ns = (sum(int(each.get(key, 0)) for each in spent) for key in ("count", "ns"))
-        return Mark(requests, ns, int(one.get("last_inference", 0)))
+        (one,) = map(counted, answer["model_stats"])
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(error) from None
+    succeeded, failed = one.spent["success"], one.spent["fail"]
+    return Mark(succeeded.times + failed.times, succeeded.ns + failed.ns, one.last_ms)
