@@ -128,8 +128,8 @@ def wrong(of: Object) -> Iterator[Wrong]:
 
 def _typed(node: Node, kind: str, path: str) -> Iterator[Wrong]:
     """Yield what is wrong with a value; `kind` is its type."""
-    if kind == "o":
-        return
+    if kind == "o" or (isinstance(node, Scalar) and node.kind == "null"):
+        return  # null in a list or a mapping is a value without content
     if kind[0] == "[":
         if isinstance(node, Items):
             for number, item in enumerate(node.items):
