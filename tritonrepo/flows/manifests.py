@@ -18,7 +18,7 @@ from tritonrepo.flows.stack import DEFAULT, reading
 from tritonrepo.flows.validate import Aim, Judgement, Shown, everything
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.manifests.objects import Manifests
-from tritonrepo.manifests.reading import Read, read, resource
+from tritonrepo.manifests.reading import Read, read, resource, without_secrets
 from tritonrepo.rules.manifests.judge import judge
 from tritonrepo.spec.nodes import MAX_BYTES
 from tritonrepo.stores import is_remote
@@ -96,7 +96,7 @@ class Together:
         return Judgement(
             tuple(map(anchor(path).held, left)),
             (),
-            lambda name: contents[name].decode("utf-8", "replace").split("\n") if name in contents else [],
+            lambda name: without_secrets(next((each for each in part.files if each.path == name), Read(name, b""))),
             len(sifted.hidden),
             hidden=tuple(sifted.hidden),
             objects=sum(len(each.objects) for each in part.files),

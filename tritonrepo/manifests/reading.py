@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, line_and_column
 from tritonrepo.manifests.objects import Object, is_manifest, objects
+from tritonrepo.manifests.secrets import hidden
 from tritonrepo.spec.nodes import MANIFEST, Keys, documents
 
 SYNTAX = MANIFEST.rule
@@ -65,3 +66,16 @@ def _template(content: bytes, path: str, action: re.Pattern[str]) -> tuple[Diagn
     return (
         Diagnostic(SYNTAX, Severity.ERROR, at, "this is a template, not a manifest: its actions are not YAML", hint),
     )
+
+
+def without_secrets(of: Read) -> list[str]:
+    """Return the lines of a file as they may be printed: with `*` in place of each character of a secret."""
+    lines = of.content.decode("utf-8", "replace").split("\n")
+    for value in (value for each in of.objects for value in hidden(each)):
+        at = value.at
+        for number in range(at.line, min(at.end_line or at.line, len(lines)) + 1):
+            line = lines[number - 1]
+            start = at.column - 1 if number == at.line else 0
+            end = at.end_column - 1 if number == at.end_line else len(line)
+            lines[number - 1] = f"{line[:start]}{'*' * (end - start)}{line[end:]}"
+    return lines

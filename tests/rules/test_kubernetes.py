@@ -1,0 +1,192 @@
+"""Corner cases of the rules for manifests: what Kubernetes itself refuses, and what is right."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import NamedTuple
+
+from tests.pages import judged
+from tests.tabled import tabled
+from tritonrepo.manifests.quantities import quantity
+from tritonrepo.manifests.reading import resource, without_secrets
+from tritonrepo.manifests.schema import apis
+from tritonrepo.rules import RULES
+from tritonrepo.tree import of_bytes
+
+FAMILY = "tritonrepo.rules.manifests."
+
+
+def workload(container: str = "", pod: str = "", spec: str = "", kind: str = "Deployment") -> str:
+    """Return a workload with these lines in its container, its pod and its spec."""
+    lines = [
+        *("apiVersion: apps/v1", f"kind: {kind}", "metadata: {name: a}", "spec:"),
+        *textwrap.indent(spec, "  ").splitlines(),
+        *("  selector: {matchLabels: {app: a}}", "  template:", "    metadata: {labels: {app: a, tier: b}}"),
+        *("    spec:", *textwrap.indent(pod, "      ").splitlines(), "      containers:"),
+        *("        - name: c", "          image: registry.example/c:1"),
+        *textwrap.indent(container, "          ").splitlines(),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def service(selector: str, port: str = "{port: 80}", more: str = "", namespace: str = "") -> str:
+    """Return a Service."""
+    meta = f"name: s, namespace: {namespace}" if namespace else "name: s"
+    spec = f"selector: {selector}, ports: [{port}]{more}"
+    return f"---\napiVersion: v1\nkind: Service\nmetadata: {{{meta}}}\nspec: {{{spec}}}\n"
+
+
+class Case(NamedTuple):
+    """A manifest, and the rules that speak with the first line of each."""
+
+    text: str
+    says: tuple[str, ...] = ()
+
+
+SIDECAR = "initContainers: [{name: i, image: x, restartPolicy: Always, volumeMounts: [{name: v, mountPath: /v}]}]\n"
+CLAIMS = "volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce]}}]"
+PROBE = "httpGet: {path: /, port: %s}"
+GPU = "resources: {limits: {nvidia.com/gpu: 1, memory: 1Gi, cpu: 1}"
+LWS = """\
+apiVersion: leaderworkerset.x-k8s.io/v1
+kind: LeaderWorkerSet
+metadata: {name: a}
+spec: {leaderWorkerTemplate: {size: 2, workerTemplate: {metadata: {labels: {role: w}}, spec: {containers: [
+  {name: c, image: x, args: [$(LWS_LEADER_ADDRESS)], livenesProbe: {}}]}}}}
+"""
+CASES = {
+    "expressions select": Case(
+        workload().replace("{matchLabels: {app: a}}", "{matchExpressions: [{key: app, operator: In, values: [a, b]}]}")
+    ),
+    "expressions do not select": Case(
+        workload().replace("{matchLabels: {app: a}}", "{matchExpressions: [{key: app, operator: NotIn, values: [a]}]}"),
+        ("selector-mismatch:5",),
+    ),
+    "a label is missing": Case(workload().replace("{app: a}}\n  t", "{app: a, x: z}}\n  t"), ("selector-mismatch:5",)),
+    "a sidecar mounts": Case(workload(pod=f"{SIDECAR}volumes: [{{name: v, emptyDir: {{}}}}]")),
+    "claims of a StatefulSet": Case(
+        workload("volumeMounts: [{name: data, mountPath: /d}]", spec=f"serviceName: s\n{CLAIMS}", kind="StatefulSet")
+    ),
+    "a StatefulSet without a service": Case(workload(kind="StatefulSet")),
+    "a worker's probe and the variables of LWS": Case(LWS, ("kubernetes-field-unknown:5",)),
+    "a probe by number": Case(workload(f"readinessProbe: {{{PROBE % 8000}}}")),
+    "a probe by the name of another container's port": Case(
+        workload(
+            f"readinessProbe: {{{PROBE % 'web'}}}",
+            "initContainers: [{name: i, image: x, ports: [{name: web, containerPort: 1}]}]",
+        ),
+        ("port-name-unresolved:13",),
+    ),
+    "zeros are defaults": Case(workload(f"livenessProbe: {{{PROBE % 1}, periodSeconds: 0, timeoutSeconds: 0}}")),
+    "a probe without a handler": Case(workload("livenessProbe: {periodSeconds: 5}"), ("probe-unusable:12",)),
+    "success of liveness": Case(
+        workload(f"livenessProbe: {{{PROBE % 1}, successThreshold: 2}}"), ("probe-unusable:12",)
+    ),
+    "a Service of another selector": Case(workload() + service("{app: b}"), ("selects-nothing:16",)),
+    "a Service of another namespace": Case(
+        workload().replace("name: a}", "name: a, namespace: x}") + service("{app: a}", namespace="z"),
+        ("selects-nothing:16",),
+    ),
+    "a Service of the labels that a controller adds": Case(workload() + service("{app: a, pod-template-hash: x}")),
+    "a Service for pods of another kind": Case(
+        workload() + service("{app: b}") + "---\napiVersion: ray.io/v1\nkind: RayCluster\nmetadata: {name: r}\n"
+    ),
+    "a Service without a selector": Case(workload() + service("{}")),
+    "a port in the arguments": Case(
+        workload("args: ['--metrics=:9090']\nports: [{containerPort: 80}]") + service("{app: a}", "{port: 9090}")
+    ),
+    "a target port by number": Case(
+        workload("ports: [{containerPort: 81}]") + service("{app: a}", "{port: 80, targetPort: 81}")
+    ),
+    "a variable of a link": Case(workload("args: ['$(REDIS_SERVICE_HOST)', '$$(X)', 'echo $(date); true']")),
+    "a variable that is set below": Case(
+        workload("env:\n  - {name: A, value: $(B)}\n  - {name: B, value: x}"), ("env-reference-undefined:13",)
+    ),
+    "variables from elsewhere": Case(workload("envFrom: [{secretRef: {name: s}}]\nargs: [$(X)]")),
+    "placeholders and paths are no secrets": Case(
+        workload(
+            "env:\n  - {name: HF_TOKEN, value: <TOKEN>}\n  - {name: A_TOKEN, value: /t}\n"
+            "  - {name: MAX_TOKENS, value: '5'}"
+        )
+    ),
+    "a known key in an argument": Case(workload(f"args: [--key, sk-{'a1' * 12}]"), ("secret-as-plain-value:12",)),
+    "a request without a limit": Case(
+        workload("resources: {requests: {nvidia.com/gpu: 1}}"), ("gpu-request-differs:12",)
+    ),
+    "equal amounts": Case(workload(f"{GPU}, requests: {{nvidia.com/gpu: '1', cpu: 1000m, memory: 1024Mi}}}}")),
+    "liveness of a GPU": Case(workload(f"{GPU}}}\nlivenessProbe: {{{PROBE % 1}}}"), ("liveness-without-startup:13",)),
+    "a hook by its own field": Case(
+        workload("lifecycle: {preStop: {sleep: {seconds: 31}}}"), ("grace-below-pre-stop:12",)
+    ),
+    "a script as a hook": Case(workload("lifecycle: {preStop: {exec: {command: [sh, -c, sleep 5 && x]}}}")),
+    "a port of a number and a protocol twice": Case(
+        workload("ports: [{containerPort: 1}, {containerPort: 1, protocol: UDP}]")
+    ),
+    "one name in two groups": Case(
+        "apiVersion: v1\nkind: Event\nmetadata: {name: a}\ninvolvedObject: {}\n---\n"
+        "apiVersion: events.k8s.io/v1\nkind: Event\nmetadata: {name: a}\neventTime: null\n",
+        ("kubernetes-field-missing:9",),
+    ),
+    "a List": Case(
+        "apiVersion: v1\nkind: List\nitems:\n  - apiVersion: v1\n    kind: Pd\n    metadata: {name: a}\n",
+        ("kubernetes-kind-unknown:5",),
+    ),
+    "custom resources are not judged": Case("apiVersion: example.com/v1\nkind: Odd\nspec: {replicas: x}\n"),
+    "a kind without its apiVersion": Case(
+        "kind: Pod\nmetadata: {name: a}\nspec: {containers: []}\n", ("kubernetes-kind-unknown:1",)
+    ),
+    "null is no value": Case(
+        workload("resources: null\nargs: null").replace("{name: a}", "{name: a, labels: {x: null}}")
+    ),
+    "an image that is null": Case(workload("image: null").replace("          image: registry.example/c:1\n", "")),
+    "integers as floats": Case(workload(spec="replicas: 2.0")),
+    "times and other fields of any type": Case(
+        workload().replace("{name: a}", "{name: a, creationTimestamp: null, managedFields: [{fieldsV1: {x: {}}}]}")
+    ),
+    "base64 on several lines": Case(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata:\n  a: |\n    aGVs\n    bG8=\n"
+    ),
+    "wrong shapes everywhere": Case(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: []\nspec: {selector: x, template: [], replicas: {}}\n",
+        (
+            "kubernetes-field-type:3",
+            "kubernetes-name-missing:3",
+            "kubernetes-field-type:4",
+            "kubernetes-field-type:4",
+            "kubernetes-field-type:4",
+            "selector-missing:4",
+        ),
+    ),
+}
+
+
+@tabled("case", CASES.values(), ids=CASES)
+def test_the_rules_say_this_of_manifests_and_nothing_else(case: Case) -> None:
+    found = judged({"a.yaml": of_bytes(case.text.encode())}).diagnostics
+    own = [each for each in found if RULES[each.rule].check.__module__.startswith(FAMILY)]
+    loud = [f"{each.rule}:{each.at.line}" for each in own if each.severity != "info"]
+    assert sorted(loud) == sorted(case.says)
+
+
+def test_quantities() -> None:
+    rows = {"1Ki": 1024, "500m": 0.5, "1e3": 1000, "1E3": 1000, "1E": 1e18, "0.5": 0.5, "-1": -1, ".5G": 5e8}
+    assert {text: quantity(text) for text in rows} == rows
+    assert [text for text in ("", "1KB", "Gi", "1 Gi", "1e", "0x1", "1i", "١") if quantity(text) is not None] == []
+
+
+def test_the_stable_and_newest_api_comes_first() -> None:
+    assert apis("HorizontalPodAutoscaler")[:2] == ("autoscaling/v2", "autoscaling/v1")
+    assert apis("Deployment") == ("apps/v1",)
+    assert apis("Nothing") == ()
+
+
+def test_a_secret_is_not_printed_wherever_the_fault_of_its_line_is() -> None:
+    text = (
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {a: 'word', b: word}\n"
+        "stringData:\n  a: |\n    word\n    word\n"
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\n"
+        "spec: {containers: [{name: c, env: [{name: X_TOKEN, value: word}]}]}\n"
+    )
+    lines = without_secrets(resource(text.encode(), "a.yaml"))
+    assert "word" not in "\n".join(lines)
+    assert [len(line) for line in lines] == [len(line) for line in text.split("\n")]
