@@ -26,7 +26,7 @@ Examples:
     "k8s", epilog=EPILOG, short_help="Write manifests for Kubernetes: a base, and overlays for dev and prod."
 )
 @deployed_options
-@click.option("--uri", metavar="URI", default="", help="Where pods read a stack or directory: s3://, gs:// or pvc://.")
+@click.option("--uri", metavar="URI", help="Where pods read a stack or directory: s3://, gs:// or pvc://.")
 @click.option("--immutable", is_flag=True, help="Load models once, as is usual unless a URI is deployed.")
 @click.option("--pushable", is_flag=True, help="Serve what is pushed, as is usual for a URI.")
 @click.option(
@@ -43,7 +43,7 @@ def k8s(
     given: Given,
     writing: Writing,
     wanted: Wanted,
-    uri: str,
+    uri: str | None,
     immutable: bool,
     pushable: bool,
     poll: int | None,
@@ -69,7 +69,7 @@ def k8s(
         mode = Control("explicit")
     elif poll or pushable:
         mode = Control("poll", poll or POLL_S)
-    options = KubeOptions(wanted, uri, mode, given.repository, writing.again)
+    options = KubeOptions(wanted, uri or "", mode, given.repository, writing.again)
     return writing.done(
         plan_k8s(given.where, writing.out, given.work, options, given.target, overwrite=writing.overwrite)
     )

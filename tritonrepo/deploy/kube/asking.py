@@ -10,7 +10,7 @@ from tritonrepo.deploy.kube.workload import Probe, Probes
 from tritonrepo.deploy.needs import PYTHON_BASED
 
 ASKED = 16
-"""How many models a probe asks at most: more requests would take longer than it may."""
+"""How many models a probe asks at most, one after the other, in the time that it has for all."""
 
 CURL = ("curl", "--fail", "--silent", "--show-error", "--max-time", "4", "--noproxy", "*")
 DEAD = r"^[0-9]+ \(triton_python_b\) Z 1 "
@@ -58,7 +58,7 @@ def _ready(serving: Serving) -> Probe:
     if len(paths) == 1:
         return Probe(_get(paths[0]), why)
     urls = [f"http://127.0.0.1:8000{path}" for path in paths]
-    return Probe({"exec": {"command": [*CURL, "--fail-early", *urls]}}, why, 5 * len(urls))
+    return Probe({"exec": {"command": [*CURL, "--fail-early", *urls]}}, why)
 
 
 def _get(path: str) -> dict[str, object]:
