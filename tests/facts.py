@@ -18,7 +18,7 @@ from tritonrepo.flows.containers import POLL_S
 from tritonrepo.flows.prune import KEEP
 from tritonrepo.flows.push import Servers, paced
 from tritonrepo.generate.bls import THREADS
-from tritonrepo.generate.steps import pipeline, reranker
+from tritonrepo.generate.steps import chatting, pipeline, reranker
 from tritonrepo.indexing import metadata, texts
 from tritonrepo.parts import loss
 from tritonrepo.parts.talking import MAX_TOKENS
@@ -120,6 +120,7 @@ FACTS: Mapping[str, str] = {
     "power-of-kB": f"{BYTES['KB']}",
     "power-of-KiB": f"{BYTES['KiB']}",
     "max-tokens": f"{MAX_TOKENS}",
+    "retry-after-s": f"{chatting.LATER_S:g}",
     "models-to-load-s": f"{patience(None, 'ort'):g}",
     "vllm-to-load-s": f"{patience(None, 'vllm'):g}",
     "requests-of-a-pipeline": f"{THREADS}",

@@ -13,10 +13,11 @@ import pytest
 from jsonschema import Draft7Validator
 from yaml import safe_load
 
+from tests.documents import blocks
 from tests.tensors import outputs, request, written
 from tests.test_generator import own as own  # noqa: PLC0414  a fixture
 from tests.test_own_stacks import ANSWER
-from tests.test_spec import said
+from tests.test_spec import read, said
 from tritonrepo.cli import run
 from tritonrepo.generate.steps import chat_request
 from tritonrepo.generate.steps.estimating import BYTES, Estimate
@@ -103,6 +104,12 @@ def test_the_schema_accepts_what_the_build_accepts() -> None:
     for text in (stack("args: {}"), stack(GIVEN.replace(URL, "llm:8000")), at("api_key: sk"), at("extra: {model: x}")):
         assert [*validator.iter_errors(safe_load(text))], text
     assert [*validator.iter_errors(safe_load("name: s\nmodels:\n  g: {role: generator}\n"))]
+
+
+def test_the_page_shows_a_stack_that_is_read() -> None:
+    (shown,) = (block.text for block in blocks("openai.md"))
+    stack = read(f"name: s\n{shown}")
+    assert stack.models["generator"].endpoint.extra == {"top_k": 20}  # type: ignore[attr-defined]
 
 
 GENERATOR = "role: generator, engine: openai, tokenizer: ./m, chat_template_kwargs: {thinking: false}"
