@@ -141,6 +141,15 @@ def test_the_models_are_written_without_secrets_and_judged_clean(capsys: pytest.
     assert prompt["special_tokens"] == ["<s>", "</s>", "<|user|>"]
     assert "vllm" not in Path("model_repository", "g", "config.pbtxt").read_text("utf-8")
     assert run(["build", "--check"]) == 0
+    assert run(["adopt", "model_repository", "-o", "adopted.yaml"]) == 0
+    adopted = Path("adopted.yaml").read_text("utf-8")
+    assert "engine: openai" in adopted
+    assert "api_key: {env: K}" in adopted
+    capsys.readouterr()
+    run(["build", "-f", "adopted.yaml", "-o", "model_repository", "--check"])
+    assert [line for line in capsys.readouterr().out.splitlines() if line[:1] in "+-~"] == [
+        "~ tritonrepo.json  changed"
+    ]
     again = REMOTE.replace("tokenizer: ./m", "tokenizer: ./model_repository/g_prompt")
     Path("tritonrepo.yaml").write_text(again, "utf-8")
     assert run(["build", "-o", "again"]) == 0

@@ -200,7 +200,8 @@ def generator(name: str, found: Found) -> Proposal | None:
     if found.ours(name) is None or found.ours(step) is None:
         return None
     engine, said, adapters = found.json(name, ENGINE), found.json(step, SETTINGS), found.json(name, ADAPTERS)
-    source = _source(engine)
+    asked = found.json(name, SETTINGS) if not engine else {}
+    source = _endpoint(asked) if asked else _source(engine)
     message = found.files(step).get(PROMPT)
     sampling = said.get("sampling")
     if source is None or message is None or not isinstance(sampling, dict):
@@ -210,9 +211,11 @@ def generator(name: str, found: Found) -> Proposal | None:
     from_model = {"model", "revision", *(("enable_lora",) if adapters else ())}
     keys = {
         **source,
-        "tokenizer": f"{found.base}/{step}",
+        "tokenizer": f"{found.base}/{step}" if "tokenizer" in said else None,
         "local": local if local and not isinstance(_parsed(local), Local) else None,
-        "args": {key: value for key, value in engine.items() if key not in from_model},
+        "args": {"max_model_len": said.get("max_model_len")}
+        if asked
+        else {key: value for key, value in engine.items() if key not in from_model},
         "lora": {key: {"path": path} if str(path)[:1] == "/" else f"hf://{path}" for key, path in adapters.items()},
         "sampling": {key: value for key, value in sampling.items() if (key, value) != ("max_tokens", MAX_TOKENS)},
         "chat_template_kwargs": said.get("chat_template_kwargs"),
@@ -225,6 +228,23 @@ def generator(name: str, found: Found) -> Proposal | None:
         "max_context_tokens": said.get("max_context_tokens"),
     }
     return Proposal(_filled(keys), {}, _filled({"prompt": _filled(prompt)}), files=copied)
+
+
+def _endpoint(asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the keys of an endpoint; None if settings.json does not have our form."""
+    times, extra, headers = (asked.get(name) for name in ("timeouts", "extra", "headers"))
+    if not (isinstance(times, dict) and isinstance(extra, dict) and isinstance(headers, dict) and "url" in asked):
+        return None
+    key = asked.get("api_key")
+    names = ("url", "model", "retries", "connections", "check", "limit")
+    said = {
+        **{name: asked.get(name) for name in names},
+        "api_key": {"env": key} if key else None,
+        "headers": {name: {"env": variable} for name, variable in headers.items()},
+        "timeouts": {name: f"{seconds:g}s" for name, seconds in times.items() if isinstance(seconds, int | float)},
+        "extra": {name: value for name, value in extra.items() if name != "chat_template_kwargs"},
+    }
+    return {"engine": "openai", "endpoint": _filled(said)}
 
 
 def _source(engine: Mapping[str, Any]) -> dict[str, Any] | None:
