@@ -256,3 +256,16 @@ def test_a_wrong_word_is_a_usage_error_and_writes_nothing(capsys: pytest.Capture
     with speaking(lambda _: Said(b"<html>")) as server:
         assert observe("--scrape", server.url) == 1
     assert "the response has no metrics of a model server" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("models")
+def test_tracing_is_turned_on_by_options_of_the_server() -> None:
+    assert observe("--release", "25.08", "--system", "triton", "--system", "vllm") == 0
+    text = (OUT / "tracing.md").read_text("utf-8")
+    assert "## Triton 25.08\n" in text
+    options = re.findall(r"^--trace-config (\S+)$", text, re.MULTILINE)
+    assert options[:3] == ["mode=opentelemetry", "level=TIMESTAMPS", "rate=100"]
+    assert options[-1] == "opentelemetry,resource=service.name=models"
+    assert re.search(r"vllm serve MODEL .*--otlp-traces-endpoint=http://\S+:4317 ", text, re.DOTALL)
+    assert observe("--system", "triton") == 0
+    assert "vLLM" not in (OUT / "tracing.md").read_text("utf-8")
