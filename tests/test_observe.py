@@ -16,7 +16,7 @@ from tritonrepo.deploy.observe.exposed import Exposed
 from tritonrepo.deploy.observe.servers import KINDS, Server, System, groups
 from tritonrepo.deploy.observe.watched import Limit, Slo, Watched
 
-HOSTILE = "a|b.c\"d\\e\n{{ .x }}'"
+HOSTILE = "a|b.c\"d\\e\n{{ .x }}'$job[[job]]${job}"
 """The name of a model that leaves whatever does not quote it."""
 
 SEEN = Watched(

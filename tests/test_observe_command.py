@@ -83,6 +83,7 @@ def models() -> None:
             f"{HOSTILE.replace('/', '')}/config.pbtxt": STEP.format("x", "y"),
             **{f"{name}/1/model.py": "" for name in ("one", "two")},
             "rag/1/x": "",
+            "many/config.pbtxt": RAG.replace("two", "one").replace('"one" m', f"{json.dumps(HOSTILE)} m", 1),
         },
     )
 

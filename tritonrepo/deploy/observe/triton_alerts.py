@@ -129,8 +129,12 @@ def _latency(on: Exposed, seen: Watched, of: str) -> Alert:
 
 
 def any_of(names: tuple[str, ...]) -> str:
-    """Return a regular expression for exactly these names, which PromQL anchors."""
-    return "|".join(re.sub(r"([^\w\s-])", r"\\\1", name, flags=re.ASCII) for name in names)
+    """Return a regular expression for exactly these names, which PromQL anchors.
+
+    `$` is in brackets: Grafana would take it and what follows for one of its variables.
+    """
+    escaped = (re.sub(r"([^\w\s$-])", r"\\\1", name, flags=re.ASCII).replace("$", "[$]") for name in names)
+    return "|".join(escaped)
 
 
 def _backlog(on: Exposed, seen: Watched, of: str) -> Alert:
