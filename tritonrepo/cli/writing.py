@@ -128,9 +128,9 @@ def again(ctx: click.Context) -> str:
     words = ["tritonrepo", "deploy", ctx.command.name or ""]
     for each in ctx.command.params:
         source = ctx.get_parameter_source(each.name or "")
-        if each.name in NOT_AGAIN or source in {None, click.core.ParameterSource.DEFAULT}:
+        value = ctx.params.get(each.name or "")  # common options, such as -q, have been taken out of them
+        if value is None or each.name in NOT_AGAIN or source in {None, click.core.ParameterSource.DEFAULT}:
             continue
-        value = ctx.params[each.name or ""]
         for one in value if isinstance(value, tuple) else (value,):
             words += [] if isinstance(each, click.Argument) else [max(each.opts, key=len)]
             words += [] if one is True else [str(one)]
