@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import crds
 from tests.dashboards import faults, names, queries
 from tests.speaking import Said, speaking
 from tests.test_deploy import here, made
@@ -169,8 +170,10 @@ def test_the_operator_gets_the_same_rules_and_the_servers() -> None:
     assert observe("--system", "nim", "--system", "triton", "--namespace", "prod") == 0
     written = yaml.safe_load((OUT / "prometheusrule.yaml").read_text("utf-8"))
     assert written["spec"] == yaml.safe_load((OUT / "rules.yaml").read_text("utf-8"))
+    assert [*crds.faults(written)] == []
     monitors = [*yaml.safe_load_all((OUT / "podmonitor.yaml").read_text("utf-8"))]
     assert [each["metadata"]["name"] for each in monitors] == ["models", "models-nim"]
+    assert [fault for each in monitors for fault in crds.faults(each)] == []
     for each, path in zip(monitors, (None, "/v1/metrics"), strict=True):
         (endpoint,) = each["spec"]["podMetricsEndpoints"]
         assert (endpoint.get("path"), each["metadata"]["namespace"]) == (path, "prod")
