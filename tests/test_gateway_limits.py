@@ -245,11 +245,8 @@ def test_sigterm_lets_a_running_answer_end() -> None:
                 assert b"last" in got.read()
             assert process.wait(30) == 143
             told = process.stderr.read().decode()
-    assert told.splitlines() == [
-        "no API key is needed: set keys with --api-key-env",
-        "finishing what runs; press Ctrl-C again to stop at once",
-        "interrupted",
-    ]
+    assert told.startswith("no API key is needed: set keys with --api-key-env\n")
+    assert told.endswith("interrupted\n")
 
 
 def test_options_that_would_let_strangers_in_are_refused(
