@@ -221,6 +221,12 @@ ERRORS: Mapping[str, tuple[int, str, str, str | None]] = {
     ": Request for unknown model: 'rag' is not found": (404, "`rag`", "invalid_request_error", "model_not_found"),
     "RESOURCE_EXHAUSTED: full": (429, "full", "rate_limit_error", "resource_exhausted"),
     "UNAVAILABLE: Exceeds maximum queue size": (503, "Exceeds", "server_error", "unavailable"),
+    "UNAVAILABLE: failed to connect to all addresses: 10.0.0.1:8001": (
+        503,
+        "Triton cannot be",
+        "server_error",
+        "unavailable",
+    ),
     "DEADLINE_EXCEEDED: late": (504, "late", "server_error", "deadline_exceeded"),
     "UNAUTHENTICATED: who": (502, "who", "server_error", "unauthenticated"),
     "INTERNAL: boom": (500, "boom", "server_error", "internal"),
@@ -242,6 +248,7 @@ def test_an_error_of_triton_has_its_status_before_the_first_text_and_is_an_event
             error = got.json["error"]
             assert (got.status, error["type"], error["code"]) == (status, kind, code), text
             assert words in error["message"]
+            assert "10.0.0.1" not in error["message"]
             assert ("retry-after" in got.head) == (status in {429, 503})
             assert "www-authenticate" not in got.head
     got = chat(front, "late INTERNAL: boom", stream=True)

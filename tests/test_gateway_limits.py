@@ -179,7 +179,9 @@ def test_readiness_is_that_of_triton_and_of_the_exposed_models() -> None:
         assert whole.send("GET", "/health").status == 200
 
 
-def test_the_gateway_is_there_before_triton_and_finds_it_again_after_a_restart() -> None:
+def test_the_gateway_is_there_before_triton_and_finds_it_again_after_a_restart(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     model, scripted = slow()
     model.go.set()
     with serving(scripted) as port:
@@ -189,10 +191,12 @@ def test_the_gateway_is_there_before_triton_and_finds_it_again_after_a_restart()
         for _ in range(2):
             assert front.send("GET", "/ready").status == 503
             status, message, _ = front.post(CHAT, **HI).error
-            assert status == 503, message
+            assert (status, message) == (503, "Triton cannot be reached, or its connection was lost; try again later")
             with serving(scripted, port):
                 until(lambda: front.send("GET", "/ready").status == 200)
                 until(lambda: front.post(CHAT, **HI).status == 200)
+    (told,) = (record.getMessage() for record in caplog.records if record.name == "tritonrepo.gateway")
+    assert told.startswith(f"Triton at 127.0.0.1:{port}: failed to connect")
 
 
 def test_models_that_come_and_go_are_noticed_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

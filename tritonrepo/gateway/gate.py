@@ -52,7 +52,7 @@ class Gate:
                 "queued": ("Requests that wait for a place.", lambda: self.places.waiting),
             }
         )
-        self.draining = False
+        self.draining, self.reported_s = False, float("-inf")
         self.idle = threading.Event()
         self.idle.set()
         self._tasks: set[asyncio.Task[Any]] = set()

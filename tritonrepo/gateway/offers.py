@@ -127,7 +127,7 @@ class Offers:
     def __init__(self, calls: Calls, exposed: Collection[str] | None) -> None:
         self.calls, self.exposed = calls, exposed
         self._found: dict[str, Offer] = {}
-        self._away: Problem | None = None
+        self._away: CallError | None = None
         self._asked_s = float("-inf")
         self._asking = asyncio.Lock()
 
@@ -142,15 +142,15 @@ class Offers:
                 if time.monotonic() - self._asked_s > most_s:  # another request has not asked meanwhile
                     await self._ask()
         if self._away is not None and not self._found:
-            raise Problem(self._away.status, self._away.message, self._away.param, self._away.code)
+            raise _away(self._away)
         return self._found
 
     async def _ask(self) -> None:
         try:
             self._found, self._away = await self._fetched(), None
             self._asked_s = time.monotonic()
-        except Problem as problem:  # the next request may ask again, but not all that wait for this one
-            self._away, self._asked_s = problem, time.monotonic() - KEPT_S + AGAIN_S
+        except CallError as error:  # the next request may ask again, but not all that wait for this one
+            self._away, self._asked_s = error, time.monotonic() - KEPT_S + AGAIN_S
 
     async def get(self, name: str, route: str) -> Offer:
         """Return the model of this name for a route; raise Problem if it is not offered, or for another one."""
@@ -168,10 +168,7 @@ class Offers:
         self._asked_s = min(self._asked_s, time.monotonic() - KEPT_S + AGAIN_S)
 
     async def _fetched(self) -> dict[str, Offer]:
-        try:
-            ready = {each.name for each in await self.calls.index() if each.state == READY}
-        except CallError as error:
-            raise _away(error) from None
+        ready = {each.name for each in await self.calls.index() if each.state == READY}
         names = sorted(ready if self.exposed is None else ready & {*self.exposed})
         offers = await together(self._offered, names, AT_ONCE)
         return paired([each for each in offers if each is not None], ready)
@@ -185,5 +182,6 @@ class Offers:
 
 def _away(error: CallError) -> Problem:
     problem = of_call(error, "")
-    problem.message = f"Triton cannot be asked for its models: {problem.message}"
+    if not problem.detail:
+        problem.message = f"Triton cannot be asked for its models: {problem.message}"
     return problem

@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from tritonrepo.gateway.gate import ENDING, Gate
 from tritonrepo.gateway.problem import Problem, of_call
 from tritonrepo.gateway.telling import Asked, Out
+from tritonrepo.plain import printable
 from tritonrepo.server.calls import CallError
 
 Work = Callable[[Gate, Asked, Out], Awaitable[None]]
@@ -24,6 +25,9 @@ TOLD_S = 5.0
 
 BODY_S = 30.0
 """How long a client may take to send its body."""
+
+REPORT_S = 30.0
+"""How long the log says nothing more about a Triton that is away."""
 
 logger = logging.getLogger("tritonrepo.gateway")
 
@@ -66,10 +70,13 @@ class Post:
             async with asyncio.timeout(gate.options.timeout_s):
                 await until_gone(self._placed(gate, asked, out), receive)
         except Problem as problem:
+            report(gate, problem)
             await self._failed(out, problem)
         except CallError as error:
             gate.offers.forget()
-            await self._failed(out, of_call(error, asked.model))
+            told = of_call(error, asked.model)
+            report(gate, told)
+            await self._failed(out, told)
         except TimeoutError:
             message = f"the response was not complete within {gate.options.timeout_s:g} s"
             await self._failed(out, Problem(HTTPStatus.GATEWAY_TIMEOUT, message, code="timeout"))
@@ -89,6 +96,13 @@ def admit(gate: Gate) -> None:
     """Raise Problem if the gateway is ending."""
     if gate.draining:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, ENDING)
+
+
+def report(gate: Gate, problem: Problem) -> None:
+    """Log why Triton cannot be reached, once in a while: clients are not told where it is."""
+    if problem.detail and time.monotonic() - gate.reported_s > REPORT_S:
+        gate.reported_s = time.monotonic()
+        logger.warning("%s", printable(f"Triton at {gate.calls.address}: {problem.detail}"))
 
 
 class Gone(Exception):  # noqa: N818  nobody is told

@@ -47,22 +47,28 @@ Those of a step that a Python model calls arrive as INTERNAL, and so do those of
 
 TOO_LONG = re.compile(r"longer than the maximum model length|the prompt with the query needs|the query has [0-9]+ char")
 
+LOST = re.compile(r"failed to connect|connection|socket|goaway|recvmsg|dns|name resolution|handshake", re.IGNORECASE)
+"""Words of gRPC itself about a server that is away; they hold its address, which is no client's business."""
+
 DEAD = re.compile(r"Stub process '[^']{1,255}' is not healthy")
 """How Triton refuses every request of a Python model whose process has died, though it calls the model ready."""
 
 LONGEST = 256
 """How many characters of a name or path a message quotes."""
 
+AWAY = "Triton cannot be reached, or its connection was lost; try again later"
+
 RETRY_S = 1
 """After how many seconds a client may try again what was refused for lack of room, or while Triton restarts."""
 
 
 class Problem(Exception):  # noqa: N818  becomes a response
-    """A request cannot be answered; `param` names the field at fault."""
+    """A request cannot be answered; `param` names the field at fault, and `detail` is for the log alone."""
 
     def __init__(self, status: int, message: str, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.status, self.message, self.param, self.code = int(status), message, param, code
+        self.detail = ""
 
     def body(self) -> dict[str, Any]:
         """Return it in OpenAI's form."""
@@ -104,4 +110,7 @@ def of_call(error: CallError, model: str) -> Problem:
         code = "context_length_exceeded" if TOO_LONG.search(error.words) else "invalid_value"
     elif status == HTTPStatus.TOO_MANY_REQUESTS and "larger than max" in error.words:
         status = HTTPStatus.BAD_GATEWAY  # gRPC's own words about a message that is too large
-    return Problem(status, error.words or error.status, None, code)
+    lost = error.status == UNAVAILABLE and LOST.search(error.words)
+    problem = Problem(status, AWAY if lost else error.words or error.status, None, code)
+    problem.detail = error.words if lost else ""
+    return problem
