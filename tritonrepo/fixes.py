@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, assert_never
 
 from tritonrepo.diagnostics import Create, FileChange, Fix, Move, Remove, Replacement
-from tritonrepo.tree import Directory, Entry, File, Tree, in_order, of_bytes, of_text, parents
+from tritonrepo.tree import Directory, Entry, File, Tree, in_order, meet, of_bytes, of_text, parents
 
 
 class Write(NamedTuple):
@@ -273,15 +273,6 @@ def renamed(step: Step, name: Callable[[str], str]) -> Step:
 def changed(fix: Fix) -> list[str]:
     """Return the paths that a fix changes."""
     return [*(each.at.path for each in fix.replacements), *(path for each in fix.files for path in paths(each))]
-
-
-def _within(path: str, other: str) -> bool:
-    return path == other or path.startswith(f"{other}/")
-
-
-def meet(path: str, other: str) -> bool:
-    """Return whether two paths are the same, or one is in the other."""
-    return _within(path, other) or _within(other, path)
 
 
 def _spliced(content: bytes, cuts: Sequence[_Cut]) -> bytes:

@@ -210,6 +210,16 @@ def parents(path: str) -> list[str]:
     return [path.rsplit("/", depth)[0] for depth in range(1, path.count("/") + 1)]
 
 
+def within(path: str, directory: str) -> bool:
+    """Whether a path is a directory or in it."""
+    return f"{path}/".startswith(f"{directory}/")
+
+
+def meet(path: str, other: str) -> bool:
+    """Whether two paths are the same, or one is in the other."""
+    return within(path, other) or within(other, path)
+
+
 def overlay(base: Tree, buffers: Mapping[str, bytes | None]) -> dict[str, Entry]:
     """Return the tree that a scan would return with these contents at these paths; None removes a file or directory.
 

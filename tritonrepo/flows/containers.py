@@ -18,6 +18,7 @@ from tritonrepo.flows.deployed import Source
 from tritonrepo.generate.dockerfile import Image, combined
 from tritonrepo.releases import NVIDIA, RELEASES
 from tritonrepo.rules import judge
+from tritonrepo.tree import meet, within
 
 HEADER = "# Written by tritonrepo deploy docker, as tritonrepo image prints it."
 NOT_OF_A_NAME = re.compile(r"[^a-z0-9]+")
@@ -189,14 +190,9 @@ def _outside(at: str, name: str, path: str) -> Diagnostic:
     return Diagnostic("deploy-path", Severity.WARNING, Span(at), message, hint)
 
 
-def within(path: str, directory: str) -> bool:
-    """Return whether a path is a directory, or below it."""
-    return f"{path}/".startswith(f"{directory}/")
-
-
 def taken(path: str) -> bool:
     """Return whether a path belongs to the container itself."""
-    return any(within(path, each) or within(each, path.rstrip("/")) for each in TAKEN)
+    return any(meet(path.rstrip("/"), each) for each in TAKEN)
 
 
 def _checked(reads: Reads) -> None:

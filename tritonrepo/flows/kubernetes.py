@@ -19,7 +19,7 @@ from tritonrepo.deploy.needs import asked, outside, shared_memory, start
 from tritonrepo.deploy.service import MODELS, Control, Gpus, Ports, Reads, Runs, Service
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
 from tritonrepo.flows import deployment
-from tritonrepo.flows.containers import HERE, POLL_S, refused, runs, taken, within
+from tritonrepo.flows.containers import HERE, POLL_S, refused, runs, taken
 from tritonrepo.flows.deployed import Source, source
 from tritonrepo.flows.deployment import Deployment, plan_files
 from tritonrepo.flows.frozen import frozen, is_revision
@@ -27,6 +27,7 @@ from tritonrepo.flows.stack import reading
 from tritonrepo.flows.validate import Aim, declared
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.stores import is_remote, open_store
+from tritonrepo.tree import within
 
 HEADER = "# Written by tritonrepo deploy k8s, as tritonrepo image prints it."
 CLAIM = re.compile(r"pvc://([a-z0-9][a-z0-9.-]{0,252})((?:/[^/\s]+)*)/?")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Move, Severity, State, Verdict
-from tritonrepo.fixes import Step, Write, after, applied, changed, meet, paths
+from tritonrepo.fixes import Step, Write, after, applied, changed, paths
 from tritonrepo.rules.judge import Judged
-from tritonrepo.tree import Entry, File, Tree
+from tritonrepo.tree import Entry, File, Tree, meet
 
 ROUNDS = 100
 """After so many rounds, fixes are taken for endless; each round fixes at least one finding of each model."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from tritonrepo.diagnostics import Create, Move, Remove, Stop
-from tritonrepo.fixes import Step, Write, meet, paths
+from tritonrepo.fixes import Step, Write, paths
 from tritonrepo.stores.beneath import Spot
 from tritonrepo.stores.walk import WRITTEN_BY_PYTHON
-from tritonrepo.tree import Entry, File, Tree, parents
+from tritonrepo.tree import Entry, File, Tree, meet, parents
 
 BESIDE = ".tritonrepo-fix-"
 """How the names of files begin that are not complete."""
