@@ -155,7 +155,8 @@ def _refused(each: Server, beside: Beside, loads: frozenset[str]) -> Iterator[Di
     message = f"this server does not load {len(refused)} of {counted(len(loads), 'model')}: {which}"
     if each.value("exit-on-error").lower() not in FALSE:
         message += "; and so it does not start"
-    hint = f"To see why: tritonrepo validate {shlex.quote(beside.path)} {beside.given.options}".rstrip()
+    command = f"tritonrepo validate {shlex.quote(beside.path)} {beside.given.options}".rstrip()
+    hint = f"See why with `{command}`."
     yield Diagnostic("manifest-model-refused", Severity.ERROR, each.image.at, message, hint)
 
 

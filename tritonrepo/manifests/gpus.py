@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from math import prod
 
@@ -11,10 +10,9 @@ from tritonrepo.manifests.objects import Object, find, items, mapping, place, te
 from tritonrepo.manifests.servers import Family, Server
 from tritonrepo.spec.nodes import Keys
 
-ACCELERATOR = re.compile(
-    r"[a-z0-9.-]+/(gpu|gpu\..+|mig-.+|shared-gpu|vgpu|gpumem|tpu|gaudi|neuron.*|npu|ascend.*|dcu.*|mlu.*|xe|i915|pgpu|.*gpu.*)",
-    re.IGNORECASE,
-)
+WORDS = ("gpu", "mig-", "tpu", "gaudi", "neuron", "npu", "ascend", "dcu", "mlu", "xe", "i915")
+"""What is in the names of resources that are accelerators, behind their domain."""
+
 WHOLE = ("nvidia.com/gpu", "amd.com/gpu")
 """Resources that are whole GPUs, unless the node shares them."""
 
@@ -26,7 +24,12 @@ SPREAD = ("nnodes", "headless", "data-parallel-hybrid-lb", "data-parallel-extern
 def limits(of: Server) -> Mapping[str, str]:
     """Return the accelerators of a container: limits over requests."""
     found = {**mapping(of.node, "resources.requests"), **mapping(of.node, "resources.limits")}
-    return {name: value for name, value in found.items() if ACCELERATOR.fullmatch(name)}
+    return {name: value for name, value in found.items() if _is_accelerator(name)}
+
+
+def _is_accelerator(resource: str) -> bool:
+    _, slash, name = resource.lower().partition("/")
+    return bool(slash) and any(word in name for word in WORDS)
 
 
 def claims(of: Server) -> bool:

@@ -10,15 +10,18 @@ from tritonrepo.diagnostics import Span
 from tritonrepo.manifests.objects import Object, find, items, text
 from tritonrepo.spec.nodes import Node
 
+NEAR = 50
+"""Characters before a metric in which its function is looked for."""
+
 LONGEST = 1 << 14
 """Characters of a query; a longer one is not read."""
 
 METRIC = re.compile(
-    r"(?<![\w:])((?:vllm:|nv_|DCGM_FI_)[A-Za-z0-9_:]{1,100})"
-    r"[ \t\n]{0,9}(\{[^{}]{0,1000}\})?[ \t\n]{0,9}(\[[^\[\]]{0,40}\])?"
+    r"(?<![\w:])((?:vllm:|nv_|DCGM_FI_)[A-Za-z0-9_:]++)"
+    r"[ \t\n]*+(\{[^{}]*+\})?+[ \t\n]*+(\[[^\[\]]*+\])?+"
 )
-BEFORE = re.compile(r"([a-z_]{1,30})[ \t\n]{0,9}\([ \t\n]{0,9}$")
-LABEL = re.compile(r"([A-Za-z_]\w{0,60})[ \t\n]{0,9}(?:=~|!~|!=|=)")
+LABEL = re.compile(r"(?<!\w)([A-Za-z_]\w*+)[ \t\n]*+(?:=~|!~|!=|=)")
+FUNCTION = re.compile(r"(?<![a-z_])[a-z_]++$")
 
 
 class Query(NamedTuple):
@@ -67,6 +70,7 @@ def _queries(nodes: Iterable[Node], path: str, *, scales: bool) -> Iterator[Quer
 def metrics(query: str) -> Iterator[Metric]:
     """Yield the metrics of Triton, vLLM and DCGM in a query."""
     for found in METRIC.finditer(query):
-        function = BEFORE.search(query[max(0, found.start() - 50) : found.start()])
+        before = query[max(0, found.start() - NEAR) : found.start()].rstrip()
+        function = FUNCTION.search(before[:-1].rstrip()) if before.endswith("(") else None
         labels = tuple(LABEL.findall(found[2] or ""))
-        yield Metric(found[1], labels, function[1] if function else "", found[3] is not None, found.end())
+        yield Metric(found[1], labels, function[0] if function else "", found[3] is not None, found.end())

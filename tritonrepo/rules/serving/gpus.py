@@ -87,9 +87,11 @@ def gpus_more_than_paid(of: Object, among: Manifests) -> Iterator[Finding]:
     total = sum(taken for _, taken in serving)
     if among.gpus is not None and total > among.gpus and of is serving[-1][0]:
         named = some([f"{taken} for {other}" for other, taken in serving], 4)
-        message = f"all pods need {total} GPUs together ({named}), but there are {among.gpus}"
+        message = f"all pods need {total} GPUs together ({named}), but --gpus says {among.gpus}"
         at = place(of.node, "spec.replicas") if find(of.node, "spec.replicas") else of.at
-        yield Finding(at, message, hint="Lower the replicas, give each fewer GPUs, or pay for more and set --gpus.")
+        yield Finding(
+            at, message, hint="Lower the replicas, use fewer GPUs for each, or raise --gpus to what there is."
+        )
 
 
 def _taken(of: Object) -> int:

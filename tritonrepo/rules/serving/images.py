@@ -91,7 +91,7 @@ def drivers_differ(of: Object, among: Manifests) -> Iterator[Finding]:
                 f"{name}{f' (driver {_driver(one)})' if _driver(one) else ''}" for name, one in sorted(known.items())
             ]
             message = f"each of these images has a CUDA of its own, which belongs to a driver: {some(said, 4)}"
-            hint = "Give the nodes a driver for the newest of them, or keep each to the nodes that it can run on."
+            hint = "Install a driver for the newest of them, or select nodes for each that have its driver."
             yield Finding(each.image.at, message, hint=hint)
 
 

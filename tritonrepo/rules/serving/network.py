@@ -38,7 +38,7 @@ def _links(each: Server, service: Object, variable: str) -> bool:
 
 @manifest_rule("ports-undeclared", Severity.INFO, *KINDS)
 def ports_undeclared(of: Object, _: Manifests) -> Iterator[Finding]:
-    """A container without ports cannot be named by Services, probes and monitors."""
+    """A container declares no ports, whose names Services, probes and monitors could use."""
     for each in servers(of) if of.kind not in ELSEWHERE else ():
         if not items(each.node, "ports"):
             named = "http 8000, grpc 8001 and metrics 8002" if each.family is Family.TRITON else "http 8000"

@@ -101,8 +101,9 @@ def readiness_of_all_models(of: Object, _: Manifests) -> Iterator[Finding]:
             if probe.path == "/v2/health/ready" and name != "livenessProbe":
                 effect = "takes the pod out of its Service" if name == "readinessProbe" else "restarts the pod"
                 message = f"{name} asks whether every model is ready: one that does not load {effect}"
-                hint = f"Ask for the models that must be there, with {READY[Family.TRITON]}; for an ensemble, that is"
-                hint = f"{hint} the ensemble." if name == "readinessProbe" else f"Use {LIVE[Family.TRITON]}."
+                hint = f"Use {LIVE[Family.TRITON]}."
+                if name == "readinessProbe":
+                    hint = f"Ask for the pipeline, or the models that must be there, with {READY[Family.TRITON]}."
                 yield Finding(probe.path_at, message, hint=hint)
 
 

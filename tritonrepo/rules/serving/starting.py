@@ -55,11 +55,9 @@ def startup_too_short(of: Object, _: Manifests) -> Iterator[Finding]:
         least, why = needs(each)
         if probe is not None and probe.allows_s < least:
             message = f"{probe.name} ends the container after {probe.allows_s} s, but {why}"
-            hint = "Add a startupProbe" if probe.name == "livenessProbe" else "Raise failureThreshold"
-            hint += (
-                f", so that periodSeconds × failureThreshold is well above {least} s; slow disks take ten times that."
-            )
-            yield Finding(probe.at, message, hint=hint)
+            how = "Add a startupProbe" if probe.name == "livenessProbe" else "Raise failureThreshold"
+            hint = f"{how}, so that periodSeconds × failureThreshold is well above {least} s."
+            yield Finding(probe.at, message, hint=f"{hint} A slow disk takes ten times as long.")
 
 
 @manifest_rule("delay-instead-of-startup", Severity.WARNING, *KINDS)
