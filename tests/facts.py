@@ -20,6 +20,7 @@ from tritonrepo.flows.push import Servers, paced
 from tritonrepo.generate.bls import THREADS
 from tritonrepo.generate.steps import chatting, pipeline, reranker
 from tritonrepo.indexing import metadata, texts
+from tritonrepo.packaged import facts
 from tritonrepo.parts import loss
 from tritonrepo.parts.talking import MAX_TOKENS
 from tritonrepo.releases import RELEASES, runnable
@@ -66,6 +67,7 @@ NEXT = one(r"python_version < '([\d.]+)'", LOCAL)
 
 FACTS: Mapping[str, str] = {
     "sarif-version": sarif.VERSION,
+    "kubernetes": f"{facts('kubernetes')['releases'][1]}",
     "kept-mib": f"{history.MOST_BYTES >> 20}",
     "longest-text": f"{LONGEST:,}",
     "metadata-bytes": f"{metadata.LARGEST:,}",

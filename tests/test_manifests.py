@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.test_changed import done
 from tritonrepo.cli import run
 from tritonrepo.manifests.reading import read
 
@@ -141,3 +142,37 @@ def test_values_are_read_as_kubectl_reads_them() -> None:
     values = found.objects[0].node.keys["y"][1].keys  # type: ignore[union-attr]
     kinds = {name: value.kind for name, (_, value) in values.items()}  # type: ignore[union-attr]
     assert kinds == {"yes": "bool", "b": "int", "c": "int", "d": "str"}
+
+
+def test_a_finding_reads_like_this_with_its_line(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (inside / "triton.yaml").write_text("# Triton\n" + DEPLOYMENT)
+    assert run(["validate", "triton.yaml", "--select", MISSING]) == 1
+    page = (Path(__file__).parents[1] / "docs" / "manifests.md").read_text("utf-8")
+    assert capsys.readouterr().out in page
+
+
+def test_a_service_in_another_file_counts_and_a_missing_one_does_not_if_no_pod_is_there(
+    inside: Path, told: Told
+) -> None:
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {selector: {app: x}, ports: [{port: 1}]}\n"
+    (inside / "s.yaml").write_text(service)
+    (inside / "p.yaml").write_text(POD.replace("{name: a}", "{name: a, labels: {app: x}}"))
+    (inside / "q.yaml").write_text(POD.replace("{name: a}", "{name: b, labels: {app: y}}"))
+    nothing = "selects-nothing"
+    assert places(told("s.yaml", "--select", nothing)[1]) == []
+    assert places(told("s.yaml", "p.yaml", "q.yaml", "--select", nothing)[1]) == []
+    assert places(told("s.yaml", "q.yaml", "--select", nothing)[1]) == [f"s.yaml:4 {nothing}"]
+    (inside / "broken.yaml").write_text(f"{POD}[")
+    assert places(told("s.yaml", "q.yaml", "broken.yaml", "--select", nothing)[1]) == ["broken.yaml:4 manifest-syntax"]
+
+
+def test_of_changes_only_manifests_that_are_named_and_have_changed_count(inside: Path, told: Told) -> None:
+    for name in "ab":
+        (inside / f"{name}.yaml").write_text(DEPLOYMENT)
+    done(inside, "init", "-q")
+    done(inside, "add", ".")
+    done(inside, "commit", "-q", "-m", "all")
+    (inside / "b.yaml").write_text(f"# new\n{DEPLOYMENT}")
+    (inside / "c.yaml").write_text(DEPLOYMENT)
+    code, document = told("a.yaml", "b.yaml", "--changed-since", "HEAD", "--select", MISSING)
+    assert (code, places(document)) == (1, [f"b.yaml:5 {MISSING}"])

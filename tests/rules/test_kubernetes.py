@@ -10,9 +10,11 @@ from tests.tabled import tabled
 from tritonrepo.manifests.quantities import quantity
 from tritonrepo.manifests.reading import resource, without_secrets
 from tritonrepo.manifests.schema import apis
+from tritonrepo.packaged import facts
 from tritonrepo.rules import RULES
 from tritonrepo.tree import of_bytes
 
+KUBERNETES = "1.37"
 FAMILY = "tritonrepo.rules.manifests."
 
 
@@ -190,3 +192,10 @@ def test_a_secret_is_not_printed_wherever_the_fault_of_its_line_is() -> None:
     lines = without_secrets(resource(text.encode(), "a.yaml"))
     assert "word" not in "\n".join(lines)
     assert [len(line) for line in lines] == [len(line) for line in text.split("\n")]
+
+
+def test_fields_are_those_of_the_newest_release() -> None:
+    found = facts("kubernetes")
+    assert found["releases"][1] == KUBERNETES
+    assert found["types"]["core.v1.Container"]["name!"] == "s"
+    assert set(found["kinds"].values()) <= found["types"].keys()
