@@ -292,10 +292,13 @@ DEFAULTS = {
     ("deploy k8s", "--output"): "deploy/k8s",
     ("deploy k8s", "--repository"): "model_repository",
     ("deploy k8s", "--poll"): "15",
-    ("deploy k8s", "--replicas"): "2",
-    ("deploy k8s", "--namespace"): "that of kubectl",
-    ("deploy k8s", "--secret"): "the stack's name",
-    ("deploy k8s", "--storage-class"): "pods fetch it again",
+    ("deploy kserve", "--file"): "tritonrepo.yaml",
+    ("deploy kserve", "--output"): "deploy/kserve",
+    ("deploy kserve", "--repository"): "model_repository",
+    **{(f"deploy {kind}", "--replicas"): "2" for kind in ("k8s", "kserve")},
+    **{(f"deploy {kind}", "--namespace"): "that of kubectl" for kind in ("k8s", "kserve")},
+    **{(f"deploy {kind}", "--secret"): "the stack's name" for kind in ("k8s", "kserve")},
+    **{(f"deploy {kind}", "--storage-class"): "pods fetch it again" for kind in ("k8s", "kserve")},
     ("deploy observe", "--file"): "tritonrepo.yaml",
     ("deploy observe", "--output"): "deploy/observe",
     ("deploy observe", "--repository"): "model_repository",
@@ -307,7 +310,7 @@ DEFAULTS = {
     **{(command, "--gpu-memory"): "from --gpu, the record or stack" for command in ("fit", "validate")},
     **{
         (command, option): f"from the record or stack, else {default}"
-        for command in ("adopt", "deploy docker", "deploy k8s", "deploy observe", "fit", "validate")
+        for command in ("adopt", "deploy docker", "deploy k8s", "deploy kserve", "deploy observe", "fit", "validate")
         for option, default in {
             "--release": "the newest fully known",
             "--image": "all combined",

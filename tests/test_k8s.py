@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import EXAMPLE
+from tests.crds import faults, schemas
 from tests.pushes import CODE
 from tests.test_deploy import ENSEMBLE, PYTHON, bucket, engine, here, made, one  # noqa: F401  a fixture
 from tests.test_kube import built
@@ -271,6 +272,9 @@ def test_our_own_rules_find_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     for more in (["--immutable"], ["--pushable"], ["--service-account", "a", "--keda", "http://p:9090"]):
         assert k8s("models", "--uri", S3, "--release", "26.07", *words, *more) == 0
         found = built(Path("out/overlays/prod"))
+        custom = [each for each in found if (each["apiVersion"], each["kind"]) in schemas()]
+        assert {each["kind"] for each in custom} >= {"PodMonitor"}
+        assert [fault for each in custom for fault in faults(each)] == []
         Path("prod.yaml").write_text(yaml.safe_dump_all(found), "utf-8")
         capsys.readouterr()
         assert run(["validate", "prod.yaml", "--strict"]) == 0, capsys.readouterr()

@@ -28,7 +28,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "deploy",
         "deploy_files",
         "deploy_texts",
-        *("kube", "k8s", "k8s_served"),
+        *("kube", "k8s", "k8s_served", "kserve"),
     ),
     "export": (
         *("export_bert", "export_families", "rerankers", "decoders", "gguf", "exported_once", "encoder_files"),

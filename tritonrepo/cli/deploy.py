@@ -7,7 +7,7 @@ import click
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.deploy_docker import docker
 from tritonrepo.cli.deploy_engines import nim, vllm
-from tritonrepo.cli.deploy_k8s import k8s
+from tritonrepo.cli.deploy_k8s import k8s, kserve
 from tritonrepo.cli.deploy_observe import observe
 from tritonrepo.cli.deploying import Kinds
 
@@ -30,5 +30,5 @@ def command() -> None:
     """
 
 
-for each in (docker, k8s, vllm, nim, observe):
+for each in (docker, k8s, kserve, vllm, nim, observe):
     command.add_command(each)

@@ -22,11 +22,21 @@ Examples:
 {EXIT_CODES}"""
 
 
+KSERVE = f"""\b
+Examples:
+  tritonrepo deploy kserve examples/models/vllm-llama --uri s3://models/llama-1 --volume adapters:/mnt/adapters
+  tritonrepo deploy kserve s3://models/prod@7 --service-account model-reader --namespace serving
+
+{EXIT_CODES}"""
+
+PLACE = click.option("--uri", metavar="URI", help="Where pods read a stack or directory: s3://, gs:// or pvc://.")
+
+
 @click.command(
     "k8s", epilog=EPILOG, short_help="Write manifests for Kubernetes: a base, and overlays for dev and prod."
 )
 @deployed_options
-@click.option("--uri", metavar="URI", help="Where pods read a stack or directory: s3://, gs:// or pvc://.")
+@PLACE
 @click.option("--immutable", is_flag=True, help="Load models once, as is usual unless a URI is deployed.")
 @click.option("--pushable", is_flag=True, help="Serve what is pushed, as is usual for a URI.")
 @click.option(
@@ -70,6 +80,24 @@ def k8s(
     elif poll or pushable:
         mode = Control("poll", poll or POLL_S)
     options = KubeOptions(wanted, uri or "", mode, given.repository, writing.again)
+    return writing.done(
+        plan_k8s(given.where, writing.out, given.work, options, given.target, overwrite=writing.overwrite)
+    )
+
+
+@click.command("kserve", epilog=KSERVE, short_help="Write a ServingRuntime and an InferenceService for KServe.")
+@deployed_options
+@PLACE
+@manifest_options
+@writing_options("deploy/kserve")
+def kserve(*, given: Given, writing: Writing, wanted: Wanted, uri: str | None) -> int:
+    """Write a ServingRuntime and an InferenceService that serve a stack or a repository on KServe.
+
+    The runtime is one of its own, with the memory, shared memory, probes and GPUs that the models need. KServe copies
+    the models once, before a pod starts, so that a push changes nothing: deploy URI@N, or another --uri for each
+    revision. The other files and the overlays are those of deploy k8s.
+    """
+    options = KubeOptions(wanted, uri or "", None, given.repository, writing.again, kserve=True)
     return writing.done(
         plan_k8s(given.where, writing.out, given.work, options, given.target, overwrite=writing.overwrite)
     )

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from tritonrepo.deploy.engines import engines
 from tritonrepo.deploy.environment import MOUNTS
-from tritonrepo.deploy.kube import manifests
+from tritonrepo.deploy.kube import kserve, manifests
 from tritonrepo.deploy.kube.serving import Serving
 from tritonrepo.deploy.kube.wanted import Wanted
 from tritonrepo.deploy.kube.workload import named
@@ -38,7 +38,7 @@ class KubeOptions(NamedTuple):
     """What the user decides: the pods, where they read models, and when they load them; None for the usual.
 
     `uri` is "" for a URI that is deployed itself. `repository` is the directory that a stack is built into. `again` is
-    the command that is written down; "" for the shortest one.
+    the command that is written down; "" for the shortest one. `kserve`: KServe makes the pods, and copies the models.
     """
 
     wanted: Wanted = Wanted()
@@ -46,6 +46,7 @@ class KubeOptions(NamedTuple):
     control: Control | None = None
     repository: Path = Path("model_repository")
     again: str = ""
+    kserve: bool = False
 
 
 class Place(NamedTuple):
@@ -89,7 +90,8 @@ def plan_k8s(  # noqa: PLR0913  as many as the command has options
     found, place = _found(where, work, options, aim)
     serving = _serving(found, place, out, options)
     warnings = (*found.warnings, *refused(found), *_outside(found, options.wanted), *_local(place), *_blind(serving))
-    return plan_files(serving.name, manifests.files(serving), out, warnings, overwrite=overwrite)
+    files = kserve.files(serving) if options.kserve else manifests.files(serving)
+    return plan_files(serving.name, files, out, warnings, overwrite=overwrite)
 
 
 def _found(
@@ -139,7 +141,8 @@ def _serving(found: Source, place: Place, out: Path, options: KubeOptions) -> Se
     target, wanted = found.target, options.wanted
     image = _image(found, wanted)
     running = engines(found.found)
-    again = options.again or shlex.join(["tritonrepo", "deploy", "k8s", found.where, "-o", str(out)])
+    kind = "kserve" if options.kserve else "k8s"
+    again = options.again or shlex.join(["tritonrepo", "deploy", kind, found.where, "-o", str(out)])
     service = Service(
         name=found.name,
         release=target.release,
@@ -147,13 +150,13 @@ def _serving(found: Source, place: Place, out: Path, options: KubeOptions) -> Se
         arch=target.arch,
         gpus=Gpus(max(0, target.gpus)),
         reads=Reads(place.models, place.scheme, ()),
-        control=options.control or _control(found),
+        control=Control() if options.kserve else options.control or _control(found),
         ports=Ports(),
         complete=found.complete,
         asked=asked(found.found),
         engines=running,
         memory=shared_memory(found.found, running),
-        start=start(found.found, running, bucket=place.scheme in MOUNTS),
+        start=start(found.found, running, bucket=place.scheme in MOUNTS and not options.kserve),
         again=again,
     )
     return Serving(service, found.found, place.claimed, wanted)

@@ -15,13 +15,15 @@ NAME = "kustomization.yaml"
 WRITTEN = "Written by tritonrepo deploy; base/kustomization.yaml has the command."
 IMAGES = "Production. An image can be pinned here: images: [{name: …, digest: sha256:…}]"
 APPLIED = "Apply an overlay, not the base: kubectl apply -k overlays/prod"
+REPLICAS = "/spec/replicas"
 API = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
 
 
 class Layers(NamedTuple):
     """Objects by the names of their files, those that only production has, and files that are not applied.
 
-    `kind` is the kind that has the replicas. `namespace` is "" for that of kubectl. `example` are Secrets to fill in.
+    `kind` is the kind that has the replicas, and `replicas` where they are in it. `namespace` is "" for that of
+    kubectl. `example` are Secrets to fill in.
     """
 
     base: Mapping[str, Objects]
@@ -30,6 +32,7 @@ class Layers(NamedTuple):
     namespace: str = ""
     kind: str = "Deployment"
     others: Mapping[str, str] = MappingProxyType({})
+    replicas: str = REPLICAS
 
 
 def tree(made: Workload, layers: Layers, again: str) -> Tree:
@@ -48,7 +51,7 @@ def tree(made: Workload, layers: Layers, again: str) -> Tree:
 
 
 def _dev(made: Workload, layers: Layers) -> dict[str, object]:
-    patch = _patch(made, layers, "- op: replace\n  path: /spec/replicas\n  value: 1\n")
+    patch = _patch(made, layers, f"- op: replace\n  path: {layers.replicas}\n  value: 1\n")
     space = f"{layers.namespace}-dev" if layers.namespace else None
     why = "Its own namespace: its objects have the names of those in production."
     return {
@@ -66,7 +69,7 @@ def _prod(made: Workload, layers: Layers) -> dict[str, object]:
         **API,
         "namespace": layers.namespace or None,
         "resources": ["../../base", *layers.prod],
-        "patches": [noted(patch, why)] if made.scaling else None,
+        "patches": [noted(patch, why)] if made.scaling and layers.replicas == REPLICAS else None,
     }
 
 

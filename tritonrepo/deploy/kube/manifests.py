@@ -21,10 +21,7 @@ def files(serving: Serving) -> Tree:
     """Return the files by their paths."""
     made, wanted = workload(serving), serving.wanted
     base: dict[str, Objects] = {"deployment.yaml": [deployment(made)], "services.yaml": services(made)}
-    if wanted.storage_class and cache_claim(serving):
-        size = sizes.cache(serving.service.engines)
-        why = "What is fetched from the Hub and compiled. It stays when the manifests are deleted by overlay."
-        base["cache.yaml"] = [kept(made, cache_claim(serving), size, wanted.storage_class, why)]
+    base |= caches(made, serving)
     dockerfile = serving.service.runs.dockerfile
     layers = Layers(
         base,
@@ -34,6 +31,15 @@ def files(serving: Serving) -> Tree:
         others={"Dockerfile": dockerfile} if dockerfile else {},
     )
     return tree(made, layers, serving.service.again)
+
+
+def caches(made: Workload, serving: Serving) -> Mapping[str, Objects]:
+    """Return the claim of the cache, if one is to be written."""
+    name, wanted = cache_claim(serving), serving.wanted
+    if not (wanted.storage_class and name):
+        return {}
+    why = "Weights from the Hub, and compiled kernels."
+    return {"cache.yaml": [kept(made, name, sizes.cache(serving.service.engines), wanted.storage_class, why)]}
 
 
 def production(made: Workload, *, monitored: bool) -> Mapping[str, Objects]:

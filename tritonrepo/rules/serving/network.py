@@ -51,7 +51,7 @@ def ports_undeclared(of: Object, _: Manifests) -> Iterator[Finding]:
 @manifest_rule("grace-too-short", Severity.WARNING, *KINDS)
 def grace_too_short(of: Object, _: Manifests) -> Iterator[Finding]:
     """A pod should have the time to finish its requests when it ends."""
-    for each in servers(of):
+    for each in servers(of) if not of.kind.endswith("ServingRuntime") else ():  # the service has the grace period
         grace = _number(text(each.pod.node, "spec.terminationGracePeriodSeconds"), 30)
         option = each.argument(*ENDING.get(each.family, ("",))[:1])
         takes = _number(option.value or "", 0) if option else ENDING.get(each.family, ("", 0))[1]
