@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections import deque
@@ -90,7 +91,13 @@ def test_an_answer_comes_word_by_word_or_whole_in_the_contract_of_vllms_backend(
         )
         assert "cannot be false" in answer(asked(step, "a", stream=True, exclude_input_in_output=False))[0]
         assert told(step, '[{"role": "tool", "content": 1}]', here) == '[{"role": "tool", "content": 1}]'
+        by_parameters = pb_utils.InferenceRequest(
+            inputs=request(text_input="a b c").inputs(), parameters={"max_tokens": 1, "priority": 3, "top_k": 5}
+        )
+        step.execute([by_parameters])
+        assert answer(by_parameters) == ["a b ca "]
         bodies = here.bodies()
+    assert (bodies[-1]["top_k"], "priority" in bodies[-1]) == (5, False)
     base = {"model": MODEL, "stream": True, "seed": 1}
     assert bodies[0] == {**base, "top_k": 3, "messages": turns, "max_tokens": 9}
     user = {"role": "user", "content": "one two three"}
@@ -232,6 +239,7 @@ def test_a_request_is_sent_again_only_before_the_first_word_and_only_for_what_pa
     with model(tmp_path, here, check="never") as step:
         assert "UNAVAILABLE: cannot be reached: " in told(step, "nobody listens", here)
     assert chatting.retry_after("7") == 7
+    assert chatting.retry_after("\xb2") == 0
     assert chatting.retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == chatting.retry_after("soon") == 0
     assert chatting.retry_after("Wed, 21 Oct 2095 07:28:00 GMT") > chatting.LATER_S
     assert chatting.pause(Fault("", 0, 11), 0) is None
@@ -254,6 +262,17 @@ def test_each_part_of_an_answer_has_its_own_limit_of_time(tmp_path: Path) -> Non
             with model(tmp_path, here, timeouts=TIMES | times) as step:
                 assert told(step, name, here) == f"UNAVAILABLE: {message}", name
                 assert here.left.acquire(timeout=30)
+
+
+def test_comments_do_not_prolong_the_time_to_the_next_piece() -> None:
+    async def waited() -> None:
+        now = asyncio.get_running_loop().time()
+        reading = Reading()
+        reading.begun, reading.at = True, now - TIMES["between"]
+        await chatting.Limits(TIMES, now).keep(asyncio.Event().wait(), reading)
+
+    with pytest.raises(Fault, match="sent nothing for 30 s in the middle of an answer"):
+        asyncio.run(asyncio.wait_for(waited(), 20))
 
 
 def test_a_client_that_leaves_closes_the_connection_also_of_a_request_that_waits(tmp_path: Path) -> None:

@@ -28,13 +28,13 @@ LONGEST = 1 << 24
 
 
 class Reading:
-    """What an endpoint has said so far of one answer."""
+    """What an endpoint has said so far of one answer, and when; comments, which keep a connection open, say nothing."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """Begin before the first event."""
         self.secrets = tuple(secrets)
         self.begun, self.finished, self.done = False, False, False
-        self.length = 0
+        self.length, self.at = 0, 0.0
 
     def read(self, data: str) -> str:
         """Return the text that an event adds; raise Fault if it says that something failed, or is none."""

@@ -70,6 +70,12 @@ def sampling(given: str, defaults: Mapping[str, Any], named: Collection[str]) ->
     return found
 
 
+def picked(parameters: str, named: Collection[str]) -> str:
+    """Return those parameters of a request itself that are sent; the others can be the server's or a client's own."""
+    found = json.loads(parameters or "{}")
+    return json.dumps({name: found[name] for name in found if name in OPENAI or name in named or name == "max_tokens"})
+
+
 def harmless(name: str, value: object) -> bool:
     """Whether a parameter can be left out: it is null, says what is so anyway, or makes an answer go on at its end.
 

@@ -176,7 +176,7 @@ class Limits:
         """Return what the work gives; raise Fault if it takes too long for what was read so far."""
         now = asyncio.get_running_loop().time()
         gap_s = REST_S if reading.finished else self.times["between"]
-        due = now + gap_s if reading.begun or reading.finished else self.first
+        due = reading.at + gap_s if reading.begun or reading.finished else self.first
         try:
             return await asyncio.wait_for(work, max(min(due, self.last) - now, 0))
         except asyncio.TimeoutError:  # another one than TimeoutError in Python 3.10
@@ -193,6 +193,7 @@ async def texts(pieces: AsyncGenerator[bytes, None], reading: Reading, limits: L
     try:
         while not reading.done and (piece := await limits.keep(following(pieces), reading)):
             for data in events.feed(piece):
+                reading.at = asyncio.get_running_loop().time()
                 if text := reading.read(data):
                     yield text
     except Fault:
@@ -229,7 +230,7 @@ def pause(fault: Fault, attempt: int) -> float | None:
 
 def retry_after(text: str) -> float:
     """Return the seconds of a Retry-After, which is a number or a date; 0 without one (RFC 9110, 10.2.3)."""
-    if text.isdigit():
+    if text.isdecimal():
         return float(text[:9])
     try:
         return max((parsedate_to_datetime(text) - datetime.now(timezone.utc)).total_seconds(), 0)

@@ -183,7 +183,7 @@ class Connection:
         headers = head.headers
         self.chunked = "chunked" in headers.get("transfer-encoding", "").lower()
         length = headers.get("content-length", "")
-        self.length = int(length) if length.isdigit() and len(length) < 16 and not self.chunked else None  # noqa: PLR2004
+        self.length = int(length) if length.isdecimal() and len(length) < 16 and not self.chunked else None  # noqa: PLR2004
         self.length = 0 if head.status in {204, 304} else self.length
         bounded = self.chunked or self.length is not None
         self.keeps = bounded and "close" not in headers.get("connection", "").lower()

@@ -80,7 +80,10 @@ class TritonPythonModel:
     def body(self, asked: Asked) -> bytes:
         """Return the body of the endpoint's request."""
         defaults = self.settings["sampling"]
-        chosen = chat_request.sampling(asked.sampling, defaults, self.named)
+        given = asked.sampling
+        if given is None:  # as the vLLM backend reads them, among parameters of others
+            given = chat_request.picked(asked.parameters, self.named)
+        chosen = chat_request.sampling(given, defaults, self.named)
         return chat_request.body(self.settings, chat_request.messages(asked.prompt), chosen)
 
     def begin(self, asked: Asked, body: bytes) -> None:
@@ -110,8 +113,9 @@ class TritonPythonModel:
         """Cancel the requests whose clients have left; closing its connection tells the endpoint."""
         while not self.ended.wait(WATCH_S):
             for asked in self.asked.copy():
-                if asked.is_cancelled() and asked.task is not None:
-                    self.loop.call_soon_threadsafe(asked.task.cancel)
+                with suppress(Exception):  # this thread goes on for the other requests
+                    if asked.is_cancelled() and asked.task is not None:
+                        self.loop.call_soon_threadsafe(asked.task.cancel)
 
     def finalize(self) -> None:
         """End the threads. The server unloads a model only after the last response to each request."""
@@ -146,7 +150,9 @@ class Asked:
         self.prepends = not self.streams if exclude is None else not exclude
         if self.prepends and self.streams:
             raise ValueError("exclude_input_in_output cannot be false in a request with stream")
-        self.sampling = text(first(request, "sampling_parameters"))
+        given_sampling = first(request, "sampling_parameters")
+        self.sampling = None if given_sampling is None else text(given_sampling)
+        self.parameters = request.parameters()
 
     async def send(self, pieces: AsyncGenerator[str, None]) -> None:
         """Send each piece of an answer, or all at the end if the request does not stream."""
