@@ -56,6 +56,10 @@ REFUSED: dict[str, tuple[str, str]] = {
     stack(GIVEN.replace(URL, "http://llm/v1?key=1")): ("must be an http or https address", "Write an address such as"),
     stack(GIVEN.replace(URL, "http://a b/v1")): ("must be an http or https address", "Write an address such as"),
     stack(GIVEN.replace(URL, "http://löwe/v1")): ("must be an http or https address", "Write an address such as"),
+    stack(GIVEN.replace(f"'{URL}'", '"http://a\\eb/v1"')): (
+        "must be an http or https address",
+        "Write an address such as",
+    ),
     stack(GIVEN.replace(URL, "https://me:pw@llm/v1")): (
         "cannot have a user or a password",
         "Use `api_key: {env: NAME}`",

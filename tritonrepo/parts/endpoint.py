@@ -167,7 +167,7 @@ def _addressed(endpoint: Endpoint) -> Iterator[Diagnostic]:
     if "@" in parts.netloc:
         message = "the url of an endpoint cannot have a user or a password, which everybody could read"
         yield wrong(at, "url", message, "Use `api_key: {env: NAME}`.")
-    elif not URL.fullmatch(url) or not url.isascii() or not parts.hostname or port == 0:
+    elif not URL.fullmatch(url) or not (url.isascii() and url.isprintable()) or not parts.hostname or port == 0:
         yield wrong(at, "url", f'the url of an endpoint must be an http or https address, not "{url}"', example)
     elif parts.path.rstrip("/").endswith(("/completions", "/models")):
         message = "the url of an endpoint ends before the name of a method"

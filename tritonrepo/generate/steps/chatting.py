@@ -1,7 +1,7 @@
 """Chat completions of one endpoint: connections, limits of time, and when a request is sent again.
 
-A request is sent again only before the first word of its answer, and only if the endpoint could not be reached, or
-answered 429 or 503.
+A request is sent again only if the endpoint could not be reached, or answered 429 or 503: never once an answer has
+begun.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Endpoint:
                     async for text in pieces:
                         yield text
             except Fault as fault:
-                wait_s = None if attempt == self.settings["retries"] or reading.begun else pause(fault, attempt)
+                wait_s = None if attempt == self.settings["retries"] else pause(fault, attempt)
                 if wait_s is None or clock() + wait_s >= limits.first:
                     raise self.named(fault) from None
                 await asyncio.sleep(wait_s)
@@ -153,7 +153,7 @@ class Endpoint:
             raise broken("answered with something else than a list when it was asked for its models") from None
         if self.settings["model"] not in names:
             has = ", ".join(f'"{name}"' for name in names[:SOME]) or "none"
-            message = f'has no model "{self.settings["model"]}"; its models: {shown(has, self.secrets)}'
+            message = f'has no model "{shown(self.settings["model"])}"; its models: {shown(has, self.secrets)}'
             raise Refused(message, code(404))
 
     def named(self, fault: Fault) -> Fault:
