@@ -124,8 +124,12 @@ def test_what_is_asked_for_is_what_the_servers_have(tmp_path: Path) -> None:
         assert [*faults(board, known)] == [], name
         assert names(board) <= there
         assert names(board)
+    every = [query for board in found.values() for query in queries(board)] + [rule["expr"] for rule in rules()]
     asked = {name for rule in rules() for name in re.findall(r"\b(?:nv_|vllm:)[\w:]+", rule["expr"])}
     assert asked <= there
+    labels = {*re.findall(r'[{,](\w+)="', "".join(texts.values())), "instance"}
+    grouped = {label for query in every for by in re.findall(r"by \(([^)]+)\)", query) for label in by.split(", ")}
+    assert {"le", "model", "model_name", "reason", "finished_reason"} <= grouped <= labels
     parsed(tmp_path)
 
 
@@ -273,3 +277,16 @@ def test_tracing_is_turned_on_by_options_of_the_server() -> None:
     assert re.search(r"vllm serve MODEL .*--otlp-traces-endpoint=http://\S+:4317 ", text, re.DOTALL)
     assert observe("--system", "triton") == 0
     assert "vLLM" not in (OUT / "tracing.md").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("models")
+def test_the_response_cache_is_shown_if_a_model_uses_it() -> None:
+    config, shown = Path("models/one/config.pbtxt"), list[str]()
+    for enabled in (False, True):
+        config.write_text(STEP.format("a", "b") + f"response_cache {{ enable: {str(enabled).lower()} }}\n", "utf-8")
+        assert observe("--release", "24.10") == 0
+        shown = [query for query in queries(boards()["triton"]) if "nv_cache_" in query]
+        assert len(shown) == enabled
+    hits, _, whole = shown[0].partition(" / ")
+    assert hits.startswith("sum by (model) (rate(nv_cache_num_hits_per_model{")
+    assert whole == f"({hits} + {hits.replace('hits', 'misses')})"
