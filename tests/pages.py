@@ -13,6 +13,7 @@ from pathlib import Path
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.flows.manifest_stack import Beside, Given, beside, compared
+from tritonrepo.flows.manifest_uris import misread
 from tritonrepo.llm.gpus import gpu, gpu_memory
 from tritonrepo.manifests.objects import Manifests
 from tritonrepo.manifests.reading import resource
@@ -106,7 +107,8 @@ def judged(tree: Mapping[str, Entry], options: str = "") -> Judged:
     """Judge a tree for a page's target; a URI among the options is where the tree is."""
     if all(path.endswith(".yaml") and isinstance(entry, File) for path, entry in tree.items()):
         gpus = int(options.split()[1]) if options else None
-        return Judged(judge_manifests(replace(_objects(tree), gpus=gpus)), ())
+        found = _objects(tree)
+        return Judged(judge_manifests(replace(found, gpus=gpus, compared=misread(found))), ())
     if "--stack" in options:
         return Judged(with_stack(tree, shlex.split(options)[1]), ())
     root = next((word for word in shlex.split(options) if "://" in word), "")

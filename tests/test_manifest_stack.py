@@ -168,6 +168,30 @@ def test_what_cannot_be_compared_is_said_once(
     assert validated(capsys, other, "--stack", str(tmp_path / "missing")) == (0, [])
 
 
+def test_the_uri_of_a_repository_is_read_as_triton_reads_it(
+    manifest: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {
+        "s3://models/prod": False,
+        "s3://https://s3.example:443/models/prod": False,
+        "s3://s3.example/models/prod/../x": True,
+        "s3://b": True,
+        "gs://models/prod": False,
+        "gs://UPPER/prod": True,
+        "as://account/container": False,
+        "https://example/models": True,
+        "s3://$(BUCKET)/x": False,
+        "/models": False,
+    }
+    found = {}
+    for uri in rows:
+        file = manifest(pod("env: []", f"'--model-repository={uri}'"))
+        found[uri] = validated(capsys, file, "--select", "manifest-repository-uri")[0] == 1
+    assert found == rows
+    elsewhere = pod("env: [{name: AWS_ENDPOINT_URL, value: x}]", "--model-repository=s3://models/prod")
+    assert validated(capsys, manifest(elsewhere), "--select", "manifest-repository-uri")[0] == 1
+
+
 def test_gpus_are_counted_against_what_is_paid(
     manifest: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from tritonrepo.diagnostics import Diagnostic, Stop
 from tritonrepo.flows.anchors import anchor
 from tritonrepo.flows.kustomization import kustomization, resources
 from tritonrepo.flows.manifest_stack import compared, looked
+from tritonrepo.flows.manifest_uris import misread
 from tritonrepo.flows.remarks import heard, remarks_in
 from tritonrepo.flows.stack import DEFAULT, reading
 from tritonrepo.flows.validate import Aim, Judgement, Shown, everything
@@ -113,7 +114,8 @@ class Together:
         """Return everything that is found, which is worked out once."""
         if not self._judged:
             stack, gpus = self._against
-            beside = compared(self._manifests, partial(looked, stack, work)) if stack else ()
+            beside = misread(self._manifests)
+            beside += compared(self._manifests, partial(looked, stack, work)) if stack else ()
             self._judged.append(judge(replace(self._manifests, compared=beside, gpus=gpus), everything))
         return self._judged[0]
 

@@ -147,7 +147,7 @@ class Manifests:
     objects: tuple[Object, ...]
     whole: bool = True
     compared: tuple[Diagnostic, ...] = ()
-    """What a comparison with the repository that they serve has found."""
+    """What a look at the repository that they serve, or at its URI, has found."""
 
     gpus: int | None = None
     """How many GPUs there are for all of them, None if nobody says."""

@@ -1,4 +1,4 @@
-"""What does not fit between a manifest and the repository that it serves, as the comparison of both has found it."""
+"""What does not fit between a manifest and the repository that it serves, which only a look at both can find."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def model_unknown(of: Object, among: Manifests) -> Iterator[Finding]:
 def model_refused(of: Object, among: Manifests) -> Iterator[Finding]:
     """A server must be able to load the models of the repository."""
     return _found(of, among, "manifest-model-refused")
+
+
+@manifest_rule("manifest-repository-uri", Severity.ERROR)
+def repository_uri(of: Object, among: Manifests) -> Iterator[Finding]:
+    """The URI of a model repository must be one that Triton reads as it is meant."""
+    return _found(of, among, "manifest-repository-uri")
 
 
 @manifest_rule("manifest-path-not-mounted", Severity.ERROR)
