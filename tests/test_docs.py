@@ -26,6 +26,8 @@ from tests.servers.packages import compose, kustomize
 from tests.tabled import tabled
 from tests.test_lock_merge import git
 from tritonrepo.cli import COMMANDS, root, run
+from tritonrepo.gateway.serving import gateway
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.process import Server
 from tritonrepo.tree import of_text
 
@@ -107,6 +109,10 @@ CURL = (
     "curl -N 127.0.0.1:8000/v2/models/rag/generate_stream"
     """ -d '{"query": "How do I roll a model back?", "stream": true}'"""
 )
+CHAT = (
+    """curl -N 127.0.0.1:9000/v1/chat/completions -d '{"model": "rag", "stream": true, """
+    """"messages": [{"role": "user", "content": "How do I roll a model back?"}]}'"""
+)
 
 
 def test_the_other_lines_of_shell_blocks_are_those_that_are_run_elsewhere() -> None:
@@ -116,12 +122,14 @@ def test_the_other_lines_of_shell_blocks_are_those_that_are_run_elsewhere() -> N
         "bash .ci/run",
         "cp deploy/.env.example deploy/.env",
         CURL,
+        CHAT,
         "docker build --tag registry.example/rag:1 deploy/k8s && docker push registry.example/rag:1",
         "docker compose -f deploy/compose.yaml up --detach --wait",
         "kubectl apply -k deploy/k8s/overlays/prod",
         "kubectl create secret generic handbook-rag --from-env-file=.env",
         "kubectl port-forward service/handbook-rag 8000 8001",
         "kubectl rollout status deployment/handbook-rag",
+        "pip install -q '.[gateway]'",
         "pip install -q '.[local,ui]'",
         "pip install -q '.[local]'",
         "pip install -q -e '.[all,test]'",
@@ -200,6 +208,17 @@ def test_a_request_of_the_documents_is_answered(rag_server: Server) -> None:
     assert json.loads(first["sources"])[0]["id"] == "rollback"
     assert len(events) > 1
     assert all(isinstance(event["answer"], str) for event in events)
+
+
+def test_a_request_of_the_documents_is_answered_by_the_gateway(rag_server: Server) -> None:
+    with gateway(Endpoint(rag_server.http, grpc=rag_server.grpc)) as front:
+        program, *arguments = shlex.split(CHAT.replace("127.0.0.1:9000", front.url.removeprefix("http://")))
+        if shutil.which(program) is None:
+            pytest.skip("no curl: on request")
+        done = subprocess.run([program, "-s", *arguments], capture_output=True, text=True, check=True, timeout=60)
+    first, *_, last = [line.removeprefix("data: ") for line in done.stdout.splitlines() if line]
+    assert json.loads(first)["citations"]["results"][0]["document_id"] == "rollback"
+    assert last == "[DONE]"
 
 
 def test_the_case_of_the_documents_is_asked_and_passes(
