@@ -105,7 +105,7 @@ MODELS = {
     "emb": (EMBEDDER, embedder),
     "one": (config("text", "FP32[3] embedding"), embedder),
     "rer": (RERANKER, reranker),
-    "other": (config("FP32 x", "FP32 y"), echo),
+    "other": (config("NEW x", "FP32 y"), echo),
 }
 
 

@@ -84,7 +84,8 @@ def of_config(config: Any) -> Offer | None:  # noqa: ANN401  tritonclient has no
 
 
 def _tensor(told: Any) -> Tensor:  # noqa: ANN401  tritonclient has no types
-    kind = told.DESCRIPTOR.fields_by_name["data_type"].enum_type.values_by_number[told.data_type].name
+    kinds = told.DESCRIPTOR.fields_by_name["data_type"].enum_type.values_by_number
+    kind = kinds[told.data_type].name if told.data_type in kinds else ""  # a newer server may have more of them
     optional = bool(getattr(told, "optional", False))
     return Tensor(told.name, kind, len(told.dims), optional, told.dims[-1] if told.dims else 0)
 
