@@ -98,24 +98,25 @@ def test_the_stored_vectors_are_those_of_the_reference(minilm_dir: Path, referen
 def test_the_embedder_agrees_with_an_independent_reference_one_text_at_a_time(
     rag_server: Server, reference_vectors: NDArray[Any]
 ) -> None:
-    vectors = np.concatenate([embed(rag_server, [text]) for text in TEXTS])
-    assert cosines(vectors, reference_vectors).min() >= 0.9999
+    """Every other text; the others come in batches."""
+    vectors = np.concatenate([embed(rag_server, [text]) for text in TEXTS[::2]])
+    assert cosines(vectors, reference_vectors[::2]).min() >= 0.9999
 
 
 def test_the_embedder_agrees_with_the_reference_for_32_clients_at_once(
     rag_server: Server, reference_vectors: NDArray[Any]
 ) -> None:
     with ThreadPoolExecutor(32) as pool:
-        vectors = np.concatenate(list(pool.map(lambda text: embed(rag_server, [text]), TEXTS[::4])))
-    assert cosines(vectors, reference_vectors[::4]).min() >= 0.9999
+        vectors = np.concatenate(list(pool.map(lambda text: embed(rag_server, [text]), TEXTS[::8])))
+    assert cosines(vectors, reference_vectors[::8]).min() >= 0.9999
 
 
 def test_the_embedder_agrees_with_the_reference_for_batches_of_32(
     rag_server: Server, reference_vectors: NDArray[Any]
 ) -> None:
-    texts = TEXTS[::3]
+    texts = TEXTS[1::2]
     vectors = np.concatenate([embed(rag_server, texts[i : i + 32]) for i in range(0, len(texts), 32)])
-    assert cosines(vectors, reference_vectors[::3]).min() >= 0.9999
+    assert cosines(vectors, reference_vectors[1::2]).min() >= 0.9999
 
 
 def test_bytes_that_are_no_utf8_are_embedded_like_their_replacement(rag_server: Server) -> None:
