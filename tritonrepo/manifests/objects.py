@@ -161,6 +161,23 @@ class Manifests:
         """The pods that all objects make."""
         return tuple(pod for each in self.objects for pod in pods(each))
 
+    @cached_property
+    def kinds(self) -> frozenset[tuple[str, str]]:
+        """The apiVersions and kinds of the objects."""
+        return frozenset((each.api, each.kind) for each in self.objects)
+
+    def labelled(self, name: str, value: str) -> tuple[Pod, ...]:
+        """Return the pods that have a label."""
+        return tuple(self._labelled.get((name, value), ()))
+
+    @cached_property
+    def _labelled(self) -> Mapping[tuple[str, str], list[Pod]]:
+        found: dict[tuple[str, str], list[Pod]] = {}
+        for pod in self.pods:
+            for label in pod.labels.items():
+                found.setdefault(label, []).append(pod)
+        return found
+
     def first(self, of: Object) -> Object:
         """Return the first object of the kind, name and namespace that an object has: itself, or one before it."""
         return self._first.get(_identity(of), of)

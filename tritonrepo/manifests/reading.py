@@ -21,12 +21,13 @@ BRACES = re.compile(r"\{\{")
 
 
 class Read(NamedTuple):
-    """A manifest file: the objects in it, or why it cannot be read."""
+    """A manifest file: the objects in it, or why it cannot be read; whether its first document is meant to be one."""
 
     path: str
     content: bytes
     objects: tuple[Object, ...] = ()
     faults: tuple[Diagnostic, ...] = ()
+    meant: bool = False
 
 
 def read(content: bytes, path: str) -> Read | None:
@@ -36,7 +37,7 @@ def read(content: bytes, path: str) -> Read | None:
     found = resource(content, path)
     if found.faults:
         return found if BEGUN.search(content, 0, SEARCHED_BYTES) else None
-    return found if found.objects and _is_meant(found.objects[0].node) else None
+    return found if found.meant else None
 
 
 def _is_meant(first: Keys) -> bool:
@@ -52,7 +53,7 @@ def resource(content: bytes, path: str) -> Read:
     except Stop as stop:
         return Read(path, content, (), _template(content, path, BRACES) or stop.of(Severity.ERROR).diagnostics)
     template = _template(content, path, VALUES)
-    return Read(path, content, () if template else tuple(objects(found)), template)
+    return Read(path, content, () if template else tuple(objects(found)), template, any(map(_is_meant, found[:1])))
 
 
 def _template(content: bytes, path: str, action: re.Pattern[str]) -> tuple[Diagnostic, ...]:

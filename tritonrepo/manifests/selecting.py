@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from tritonrepo.manifests.objects import Object, items, mapping, text
+from tritonrepo.manifests.objects import Manifests, Object, Pod, items, mapping, text
 from tritonrepo.spec.nodes import Node, Scalar
 
 ADDED = re.compile(
@@ -21,6 +21,14 @@ def has(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return all(
         labels.get(name) == value or (name not in labels and ADDED.match(name)) for name, value in wanted.items()
     )
+
+
+def likely(found: Manifests, wanted: Mapping[str, str]) -> Sequence[Pod]:
+    """Return the pods that may have these labels: all that do, and others."""
+    for name, value in wanted.items():
+        if not ADDED.match(name):
+            return found.labelled(name, value)
+    return found.pods
 
 
 def is_empty(selector: Node | None) -> bool:

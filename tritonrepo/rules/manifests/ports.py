@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity, closest, either
 from tritonrepo.manifests.objects import Manifests, Object, Pod, find, items, mapping, place, pods, text
 from tritonrepo.manifests.pods import PROBES, Listed, key_at, listed, number, numbers, port_names, title
-from tritonrepo.manifests.selecting import has, is_beside
+from tritonrepo.manifests.selecting import has, is_beside, likely
 from tritonrepo.rules.registry import Finding, manifest_rule
 from tritonrepo.spec.nodes import Keys, Scalar
 
@@ -75,7 +75,8 @@ def name_unresolved(of: Object, _: Manifests) -> Iterator[Finding]:
 
 def _selected(of: Object, found: Manifests) -> list[Pod]:
     selector = mapping(of.node, "spec.selector")
-    return [each for each in found.pods if selector and is_beside(of, each.owner) and has(each.labels, selector)]
+    there = likely(found, selector) if selector else ()
+    return [each for each in there if is_beside(of, each.owner) and has(each.labels, selector)]
 
 
 @manifest_rule("service-port-unresolved", Severity.ERROR, "Service")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity, Span, closest
 from tritonrepo.manifests.objects import TEMPLATES, Manifests, Object, find, mapping, place, text
 from tritonrepo.manifests.pods import key_at, number
 from tritonrepo.manifests.schema import is_own
-from tritonrepo.manifests.selecting import has, is_beside, is_empty, selects
+from tritonrepo.manifests.selecting import has, is_beside, is_empty, likely, selects
 from tritonrepo.rules.registry import Finding, manifest_rule
 from tritonrepo.spec.nodes import Keys, Node
 
@@ -33,6 +34,10 @@ WITHOUT_PODS = (
 """Groups of custom resources that make no pods."""
 
 
+MOST = 100
+"""How many are looked at to say what was meant."""
+
+
 class Labelled(NamedTuple):
     """Something that can be selected: labels, and the object that has them or makes what has them."""
 
@@ -40,10 +45,11 @@ class Labelled(NamedTuple):
     of: Object
 
 
-def _candidates(of: Object, found: Manifests) -> Sequence[Labelled]:
+def _candidates(of: Object, found: Manifests, wanted: Mapping[str, str] | None = None) -> Sequence[Labelled]:
+    """Return what an object can select; with `wanted`, only what may have these labels."""
     if of.kind == "ServiceMonitor":
         return [Labelled(mapping(each.node, "metadata.labels"), each) for each in found.of("Service")]
-    return [Labelled(pod.labels, pod.owner) for pod in found.pods]
+    return [Labelled(pod.labels, pod.owner) for pod in (found.pods if wanted is None else likely(found, wanted))]
 
 
 def _chosen(of: Object, labels: Mapping[str, str]) -> bool:
@@ -61,27 +67,25 @@ def _says(of: Object) -> bool:
 @manifest_rule("selects-nothing", Severity.WARNING, *SELECTORS)
 def selects_nothing(of: Object, found: Manifests) -> Iterator[Finding]:
     """A selector should select something that the files define."""
-    everywhere = find(of.node, "spec.namespaceSelector") is not None
-    there = _candidates(of, found)
-    beside = [each for each in there if everywhere or is_beside(of, each.of)]
-    known = found.whole and not any(map(_makes_pods, found.objects))
-    if not known or not _says(of) or any(_chosen(of, each.labels) for each in beside):
+    if not found.whole or not _says(of) or any(_makes_pods(*each) for each in found.kinds):
         return
-    what = "Service" if of.kind == "ServiceMonitor" else "pod"
-    path = SELECTORS[of.kind]
-    other = next((each for each in there if _chosen(of, each.labels)), None)
-    if other is not None:
-        message = f"{of} selects no {what} in namespace {of.namespace}; {other.of} is in namespace {other.of.namespace}"
+    everywhere = find(of.node, "spec.namespaceSelector") is not None
+    chosen = [each for each in _candidates(of, found, _wanted(of)) if _chosen(of, each.labels)]
+    if any(everywhere or is_beside(of, each.of) for each in chosen):
+        return
+    what, path = ("Service" if of.kind == "ServiceMonitor" else "pod"), SELECTORS[of.kind]
+    if chosen:
+        other = chosen[0].of
+        message = f"{of} selects no {what} in namespace {of.namespace}; {other} is in namespace {other.namespace}"
         yield Finding(_selector_at(of, path), message, hint="Use the same namespace in both.")
-    elif beside:
+    elif beside := list(islice((each for each in _candidates(of, found) if is_beside(of, each.of)), MOST)):
         message = f"{of} selects no {what} that the files define"
         yield Finding(_selector_at(of, path), message, hint=_label_hint(of, beside))
 
 
-def _makes_pods(of: Object) -> bool:
-    """Return whether an object may make pods that are not known: a custom resource, unless it is known to make none."""
-    own = is_own(of.api) or of.kind in TEMPLATES
-    return not own and not of.api.startswith(WITHOUT_PODS)
+def _makes_pods(api: str, kind: str) -> bool:
+    """Return whether a kind may make pods that are not known: a custom resource, unless it is known to make none."""
+    return not is_own(api) and kind not in TEMPLATES and not api.startswith(WITHOUT_PODS)
 
 
 def _selector_at(of: Object, path: str) -> Span:
