@@ -241,6 +241,21 @@ def test_gpus() -> None:
     assert "gpus-missing" not in said(pod(of("", "cpu: 1"), "  runtimeClassName: nvidia\n"))
 
 
+def test_the_runtimes_of_kserve_are_small() -> None:
+    head = "apiVersion: x/v1\nkind: InferenceService\nspec: {predictor: {model: {modelFormat: {name: %s}%s}}}\n"
+    rows = {
+        head % ("triton", ""): {"kserve-default-runtime": "3:28"},
+        head % ("triton", ", runtime: kserve-tritonserver"): {"kserve-default-runtime": "3:57"},
+        head % ("triton", ", runtime: mine"): {},
+        head % ("vllm", ", resources: {limits: {memory: 8Gi}}"): {},
+        head % ("sklearn", ""): {},
+    }
+    found = {text: said(text) for text in rows}
+    assert {
+        text: {rule: at for rule, at in by.items() if rule.startswith("kserve")} for text, by in found.items()
+    } == rows
+
+
 def test_storage_and_secrets() -> None:
     def of(model: str, more: str = "") -> str:
         return f'image: "{VLLM}:v0.12.0", args: [{model}]{more}'

@@ -77,3 +77,20 @@ def memory_limit_small(of: Object, _: Manifests) -> Iterator[Finding]:
             message = f"a memory limit of {typed} is too low: CUDA and one model take more, and the container is killed"
             at = place(each.node, "resources.limits.memory")
             yield Finding(at, message, hint="Set it to the size of the models on the GPU at least, and some GiB more.")
+
+
+@manifest_rule("kserve-default-runtime", Severity.WARNING, "InferenceService")
+def kserve_default_runtime(of: Object, _: Manifests) -> Iterator[Finding]:
+    """An InferenceService for Triton should set its memory, or name a runtime of its own."""
+    model = find(of.node, "spec.predictor.model")
+    if model is None or text(model, "modelFormat.name") not in {"triton", "vllm"}:
+        return
+    runtime, limit = text(model, "runtime"), text(model, "resources.limits.memory")
+    if runtime in DEFAULT_RUNTIMES and not limit:
+        message = f"{of} runs in a runtime of KServe, which limits its memory to 2Gi: too little for models on a GPU"
+        hint = "Set resources.limits.memory of the model, or name a ServingRuntime of your own in runtime."
+        yield Finding(place(model, "runtime" if runtime else "modelFormat"), message, hint=hint)
+
+
+DEFAULT_RUNTIMES = {"", "kserve-tritonserver", "kserve-vllmserver"}
+"""Source: kserve, config/runtimes."""
