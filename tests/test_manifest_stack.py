@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from tritonrepo.manifests.objects import Object
 from tritonrepo.manifests.servers import servers
 from tritonrepo.spec.nodes import parse
 
+SEED = EXAMPLE.parent / "seed" / "repository"
 IMAGE = "nvcr.io/nvidia/tritonserver"
 MODEL = """-- models/{0}/config.pbtxt --
 backend: "identity"
@@ -157,13 +160,21 @@ def test_a_stack_is_built_for_the_image_and_compared(
 
 
 def test_what_cannot_be_compared_is_said_once(
-    manifest: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    manifest: Callable[[str], str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = manifest(pod("env: []"))
     code, found = validated(capsys, file, file, "--stack", str(tmp_path / "missing"))
     assert (code, [each["rule"] for each in found]) == (2, ["validate-path"])
     assert run(["validate", str(tmp_path), "--stack", str(tmp_path)]) == 2
     assert "--stack requires a manifest as PATH" in capsys.readouterr().err
+    assert run(["validate", file, "--stack", ""]) == 2
+    assert "--stack requires a path or a URI" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path(file).read_bytes())))
+    code, found = validated(capsys, "-", "--stack", str(SEED), "--select", "manifest-model-refused")
+    assert (code, [(each["path"], each["line"]) for each in found]) == (1, [("stdin", 5)])
     other = manifest("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n")
     assert validated(capsys, other, "--stack", str(tmp_path / "missing")) == (0, [])
 
@@ -181,6 +192,7 @@ def test_the_uri_of_a_repository_is_read_as_triton_reads_it(
         "as://account/container": False,
         "https://example/models": True,
         "s3://$(BUCKET)/x": False,
+        "s3://user:secret@host/x": True,
         "/models": False,
     }
     found = {}
@@ -188,6 +200,8 @@ def test_the_uri_of_a_repository_is_read_as_triton_reads_it(
         file = manifest(pod("env: []", f"'--model-repository={uri}'"))
         found[uri] = validated(capsys, file, "--select", "manifest-repository-uri")[0] == 1
     assert found == rows
+    run(["validate", manifest(pod("env: []", "--model-repository=s3://user:secret@host/x"))])
+    assert "secret" not in capsys.readouterr().out
     elsewhere = pod("env: [{name: AWS_ENDPOINT_URL, value: x}]", "--model-repository=s3://models/prod")
     assert validated(capsys, manifest(elsewhere), "--select", "manifest-repository-uri")[0] == 1
 

@@ -38,7 +38,9 @@ class Given:
         self._stdin, self._scope = stdin, scope
         files = [path for path in self.paths if path != STDIN]
         self._together = Together(files, work.links, stdin.given(self.paths), against)
-        if against.stack and len(self.others) == len(self.paths):
+        if against.stack == "":
+            raise click.UsageError("--stack requires a path or a URI, and is empty")
+        if against.stack is not None and not any(self._together.has(self._named(path)) for path in self.paths):
             raise click.UsageError("--stack requires a manifest as PATH")
 
     @property
@@ -46,9 +48,13 @@ class Given:
         """Each PATH that names no manifest."""
         return tuple(path for path in self.paths if not self._together.has(path))
 
+    def _named(self, path: str) -> str:
+        """Return what a PATH is called among the manifests."""
+        return self._stdin.place or UNNAMED if path == STDIN else path
+
     def how(self, path: str, check: Judge) -> How:
         """Return how a PATH is checked; `check` is for repositories and stacks."""
-        place = self._stdin.place or UNNAMED if path == STDIN else path
+        place = self._named(path)
         if self._together.has(place):
             return How(place, self._manifests, self._scope.partly)
         if path == STDIN:

@@ -91,7 +91,7 @@ def command(
     change a verdict.
     """
     wanted = aim(release, image, gpus, no_auto_complete=no_auto_complete, gpu=gpu, memory=gpu_memory)
-    settled, against = Settled(work := workspace(links), wanted, sifting.wanted, plan), Against(stack or "", gpus)
+    settled, against = Settled(work := workspace(links), wanted, sifting.wanted, plan), Against(stack, gpus)
     if stdin.agrees(paths):
         scope.whole("stdin as PATH")
         fixing.alone("stdin as PATH")

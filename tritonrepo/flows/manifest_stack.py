@@ -144,7 +144,8 @@ def _unknown(each: Server, beside: Beside) -> Iterator[Diagnostic]:
     for name, at, who in named:
         if name not in models and name not in {"*", ""}:
             message = f'{who} names the model "{name}", which is not in {beside.path}'
-            yield Diagnostic("manifest-model-unknown", Severity.ERROR, at, message, closest(name, sorted(models)))
+            hint = closest(name, sorted(models)) if models else "It has no models at all."
+            yield Diagnostic("manifest-model-unknown", Severity.ERROR, at, message, hint)
 
 
 def _refused(each: Server, beside: Beside, loads: frozenset[str]) -> Iterator[Diagnostic]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Diagnostic, Stop
 from tritonrepo.manifests.objects import Manifests, items, text
 from tritonrepo.manifests.servers import KINDS, Server, servers
+from tritonrepo.plain import hidden
 from tritonrepo.rules.serving.triton import REPOSITORY, triton
 from tritonrepo.stores import LATER, gcs_uri, located, s3_uri
 
@@ -27,7 +28,9 @@ def _misread(each: Server) -> Iterator[Diagnostic]:
             continue
         environment = {text(node, "name"): text(node, "value") for node in items(each.node, "env")}
         try:
-            if scheme == "s3":
+            if hidden(uri) != uri:  # a password, which no message may show
+                located(uri)
+            elif scheme == "s3":
                 s3_uri.parse(uri, environment)
             elif scheme == "gs":
                 gcs_uri.parse(uri)

@@ -29,9 +29,9 @@ NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Against(NamedTuple):
-    """The stack or repository that manifests serve, "" if none is known, and the GPUs that there are for them."""
+    """The stack or repository that manifests serve, and the GPUs that there are for them, None if not known."""
 
-    stack: str = ""
+    stack: str | None = None
     gpus: int | None = None
 
 
@@ -115,7 +115,7 @@ class Together:
         if not self._judged:
             stack, gpus = self._against
             beside = misread(self._manifests)
-            beside += compared(self._manifests, partial(looked, stack, work)) if stack else ()
+            beside += compared(self._manifests, partial(looked, stack, work)) if stack is not None else ()
             self._judged.append(judge(replace(self._manifests, compared=beside, gpus=gpus), everything))
         return self._judged[0]
 
