@@ -399,7 +399,7 @@ def test_every_command_is_a_function() -> None:
         "fit": {"fit"},
         "graph": {"graph"},
         "image": {"image"},
-        "deploy": {"plan_deploy", "plan_k8s", "plan_observe", "apply_deploy"},
+        "deploy": {"plan_deploy", "plan_k8s", "plan_vllm", "plan_nim", "plan_observe", "apply_deploy"},
         "init": {"init"},
         "show": {"show"},
         "releases": {"releases"},

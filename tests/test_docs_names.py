@@ -54,6 +54,7 @@ ABOUT |= {
     "gateway": {"gateway"},
     "gpu-server": {"deploy"},
     "kubernetes": {"deploy", "push"},
+    "engines": {"deploy"},
     "observe": {"deploy"},
     "stack": {"build", "show"},
     "sources": {"build", "lock"},
@@ -299,6 +300,27 @@ DEFAULTS = {
     **{(f"deploy {kind}", "--namespace"): "that of kubectl" for kind in ("k8s", "kserve")},
     **{(f"deploy {kind}", "--secret"): "the stack's name" for kind in ("k8s", "kserve")},
     **{(f"deploy {kind}", "--storage-class"): "pods fetch it again" for kind in ("k8s", "kserve")},
+    **{
+        (f"deploy {server}", option): default
+        for server in ("vllm", "nim")
+        for option, default in {
+            "--file": "tritonrepo.yaml",
+            "--output": f"deploy/{server}",
+            "--repository": "model_repository",
+            "--release": "from the record or stack, else the newest fully known",
+            "--model": "the only one",
+            "--name": "the host of the stack's endpoint, or the generator's name",
+            "--namespace": "that of kubectl",
+            "--replicas": "1",
+            "--secret": "the name of the objects",
+            "--cache-claim": "one that is written",
+            "--storage-class": "that of the cluster",
+            "--gpus-per-node": "8",
+        }.items()
+    },
+    ("deploy vllm", "--vllm"): "that of the target's release, or the newest whose options are known",
+    ("deploy vllm", "--image-name"): "vllm/vllm-openai:vVERSION",
+    ("deploy nim", "--profile"): "NIM selects one by the GPUs",
     ("deploy observe", "--file"): "tritonrepo.yaml",
     ("deploy observe", "--output"): "deploy/observe",
     ("deploy observe", "--repository"): "model_repository",

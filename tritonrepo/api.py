@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tritonrepo.deploy.kube.wanted import Wanted as Pods
 from tritonrepo.deploy.observe.watched import Slo
+from tritonrepo.deploy.serving.wanted import Choices as EngineChoices
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, Verdict
 from tritonrepo.flows.adopt import Adopted, adopt
 from tritonrepo.flows.asking import Found, Passage, Pipelines, answer, ask, passages, pipelines
@@ -14,6 +15,8 @@ from tritonrepo.flows.build import apply_build, plan_build
 from tritonrepo.flows.checks import Check
 from tritonrepo.flows.containers import DeployOptions
 from tritonrepo.flows.deploy import plan_deploy
+from tritonrepo.flows.deploy_nim import NimOptions, plan_nim
+from tritonrepo.flows.deploy_vllm import VllmOptions, plan_vllm
 from tritonrepo.flows.deployment import Deployment, apply_deploy
 from tritonrepo.flows.differences import Compared, diff
 from tritonrepo.flows.doctor import Examination, doctor
@@ -80,6 +83,7 @@ __all__ = [
     "Deployment",
     "Diagnostic",
     "Endpoint",
+    "EngineChoices",
     "Event",
     "Examination",
     "Fit",
@@ -95,6 +99,7 @@ __all__ = [
     "Lock",
     "Locked",
     "Mode",
+    "NimOptions",
     "ObserveOptions",
     "Outcome",
     "Pace",
@@ -126,6 +131,7 @@ __all__ = [
     "Up",
     "Upgrade",
     "Verdict",
+    "VllmOptions",
     "Waits",
     "Workspace",
     "adopt",
@@ -156,12 +162,14 @@ __all__ = [
     "plan_deploy",
     "plan_k8s",
     "plan_lock",
+    "plan_nim",
     "plan_observe",
     "plan_prune",
     "plan_pull",
     "plan_push",
     "plan_rollback",
     "plan_unlock",
+    "plan_vllm",
     "prove",
     "recorded",
     "recording",
