@@ -19,8 +19,10 @@ import pytest
 
 from tests.conftest import EXAMPLE
 from tests.documents import ROOT
+from tests.load import first_stack, lean
 from tests.pages import DATA
 from tests.processes import MARK, left, marked, unmeasured
+from tests.pushes import repository
 from tests.servers.browser import chromium
 from tritonrepo import api
 from tritonrepo.cli import run
@@ -136,15 +138,24 @@ cli.main()
 """
 
 
+@pytest.fixture(scope="module")
+def without_reranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example with two processes of the server less to start."""
+    stack = first_stack(tmp_path_factory.mktemp("lean"))
+    file = stack / "tritonrepo.yaml"
+    file.write_text(lean(file.read_text("utf-8")), "utf-8")
+    return stack
+
+
 @pytest.mark.parametrize(("moment", "number"), ENDS, ids=[f"{moment}-{number.name}" for moment, number in ENDS])
 def test_interrupted_at_any_moment_nothing_is_left(
-    inside: Path, tmp_path: Path, mark: str, moment: str, number: signal.Signals
+    inside: Path, tmp_path: Path, mark: str, without_reranker: Path, moment: str, number: signal.Signals
 ) -> None:
     place, note = tmp_path / "tmp", tmp_path / "homes"
     place.mkdir()
     note.touch()
     command = [sys.executable, "-c", SCRIPT, moment, str(int(number)), str(note)]
-    command += ["up", str(EXAMPLE), "--ask", GATE, "--llm-engine", "script"]
+    command += ["up", str(without_reranker), "--ask", GATE, "--llm-engine", "script"]
     environment = unmeasured() | {MARK: mark, "TMPDIR": str(place)}
     done = subprocess.run(command, env=environment, check=False, capture_output=True, timeout=120)
     assert done.returncode == 128 + number, done.stderr.decode()
@@ -213,8 +224,8 @@ def test_the_path_from_the_installation_to_the_page(inside: Path, mark: str) -> 
     assert (inside / "model_repository").is_dir()
 
 
-def test_a_server_that_dies_is_told(rag_repository: Path, mark: str) -> None:
-    with start(mark, "serve", str(rag_repository), *PORTS, "--llm-engine", "script") as process:
+def test_a_server_that_dies_is_told(tmp_path: Path, mark: str) -> None:
+    with start(mark, "serve", str(repository(tmp_path / "r", 1)), *PORTS) as process:
         assert process.stdout is not None
         process.stdout.readline()
         (server,) = [pid for pid in marked(mark) if Path(f"/proc/{pid}/exe").readlink().name == "tritonserver"]
