@@ -11,6 +11,7 @@ import yaml
 
 from tests.crds import faults
 from tests.test_kube import built
+from tritonrepo.cli import run
 from tritonrepo.deploy.kube.wanted import Wanted
 from tritonrepo.deploy.serving.wanted import Choices
 from tritonrepo.diagnostics import Stop
@@ -181,3 +182,100 @@ def test_writing_twice_changes_nothing(tmp_path: Path) -> None:
     made = repository(tmp_path)
     apply_deploy(planned(tmp_path, made))
     assert not planned(tmp_path, made).plan
+
+
+def test_a_start_has_twice_the_time_that_it_takes(tmp_path: Path) -> None:
+    """The model has 8.03 billion weights of two bytes: 307 s from the Hub, 77 from the disk, 240 for vLLM itself."""
+    one = container(written(tmp_path, repository(tmp_path))["Deployment"])
+    startup = one["startupProbe"]
+    assert startup["httpGet"]["path"] == one["livenessProbe"]["httpGet"]["path"] == "/health"
+    assert startup["periodSeconds"] * startup["failureThreshold"] == pytest.approx(2 * (307 + 77 + 240), rel=0.05)
+
+
+STACK = """name: support
+models:
+  chat:
+    role: generator
+    engine: openai
+    endpoint: {url: "URL", model: served-llama, api_key: {env: LLM_API_KEY}}
+    source: hf://meta-llama/Llama-3.1-8B-Instruct@0e9e39f249a16976918f6564b8830bc894c89659
+    args: {max_model_len: 8192}
+"""
+
+
+def test_an_endpoint_of_a_stack_is_served_and_its_address_is_compared(tmp_path: Path) -> None:
+    stack = tmp_path / "tritonrepo.yaml"
+    stack.write_text(STACK.replace("URL", "http://llm:8000/v1"))
+    assert [each for each in planned(tmp_path, stack).warnings if each.rule == "deploy-endpoint"] == []
+    found = written(tmp_path, stack)
+    assert found["Service"]["metadata"]["name"] == "llm"
+    args = container(found["Deployment"])["args"]
+    assert args[:4] == [
+        MODEL,
+        "--revision=0e9e39f249a16976918f6564b8830bc894c89659",
+        "--served-model-name=served-llama",
+        "--max-model-len=8192",
+    ]
+    stack.write_text(STACK.replace("URL", "https://api.example.com/v1"))
+    (doubt,) = (each for each in planned(tmp_path, stack).warnings if each.rule == "deploy-endpoint")
+    assert (doubt.at.line, "http://chat:8000/v1" in doubt.hint) == (6, True)
+    stack.write_text(STACK.replace("URL", "http://llm:8000/v1").replace("max_model_len", "max_model_length"))
+    with pytest.raises(Stop) as stop:
+        planned(tmp_path, stack, VllmOptions(model="chat", version="0.32.0"))
+    assert (stop.value.diagnostics[0].at.line, stop.value.diagnostics[0].at.column) == (8, 30)
+
+
+OPTIONS = {
+    "--name": "served",
+    "--namespace": "apart",
+    "--replicas": "3",
+    "--gpu-product": "NVIDIA-L40S",
+    "--secret": "keys-of-it",
+    "--pull-secret": "puller",
+    "--cache-claim": "weights",
+    "--volume": "adapters:/mnt/adapters",
+    "--env": "OWN_VARIABLE",
+}
+SHOWN = {
+    "--name": "name: served",
+    "--namespace": "namespace: apart",
+    "--replicas": "replicas: 3",
+    "--gpu-product": "nvidia.com/gpu.product: NVIDIA-L40S",
+    "--secret": "name: keys-of-it",
+    "--pull-secret": "name: puller",
+    "--cache-claim": "claimName: weights",
+    "--volume": "mountPath: /mnt/adapters",
+    "--env": "name: OWN_VARIABLE",
+}
+
+
+def test_every_option_is_in_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    words = [word for pair in OPTIONS.items() for word in pair]
+    own = {
+        "vllm": (
+            ["--vllm", "0.32.0", "--image-name", "own/vllm:1", "--no-api-key", "--pod-monitor"],
+            "image: own/vllm:1",
+        ),
+        "nim": (["--image", "nvcr.io/nim/x:1.12.0", "--profile", "p7", "--pod-monitor"], "value: p7"),
+    }
+    for server, (more, said) in own.items():
+        assert run(["deploy", server, "model_repository", "--model", "llm", *words, *more]) == 0
+        text = "".join(path.read_text() for path in sorted((tmp_path / "deploy" / server).rglob("*.yaml")))
+        assert [option for option, shown in SHOWN.items() if shown not in text] == []
+        assert said in text
+        assert "kind: PodMonitor" in text
+        assert ("VLLM_API_KEY" in text, "PersistentVolumeClaim" in text) == (False, False)
+    scaled = ["--autoscale", "1:4", "--keda", "http://prometheus:9090", "--storage-class", "fast", "-o", "scaled"]
+    assert run(["deploy", "vllm", "model_repository", *scaled, "--gpus-per-node", "4"]) == 0
+    text = "".join(path.read_text() for path in sorted((tmp_path / "scaled").rglob("*.yaml")))
+    assert "maxReplicaCount: 4" in text
+    assert "storageClassName: fast" in text
+    assert run(["deploy", "nim", "model_repository", "--image", "nvcr.io/nim/x:1.12.0", "--operator", "-o", "o"]) == 0
+    assert (tmp_path / "o" / "base" / "nimservice.yaml").exists()
+    capsys.readouterr()
+    assert run(["deploy", "nim", "model_repository"]) == 2
+    assert "--image" in capsys.readouterr().err

@@ -85,7 +85,7 @@ def main() -> int:
     words = dict(enumerate(sys.argv[1:]))
     file = Path(words.get(0, Path(__file__).parents[2] / "examples/models/seed/k8s/repaired/triton.yaml"))
     objects = [each for each in yaml.safe_load_all(file.read_text("utf-8")) if each]
-    chance, missed, more = random.Random(SEED), list[str](), Counter[str]()  # noqa: S311  the same each time
+    chance, missed, more = random.Random(SEED), list[str](), Counter[str]()
     refused = nowhere = 0
     for number in range(int(words.get(1, "1000"))):
         made, what = changed(objects[number % len(objects)], chance)
