@@ -113,7 +113,7 @@ def _name(given: Chosen, choices: Choices) -> str:
             message = (
                 f'a Service named "{name}" gives other pods variables that they take for settings of a NIM or vLLM'
             )
-            raise fatal("deploy-name", name, message, "Choose another name, such as llm.")
+            raise fatal("deploy-service-name", name, message, "Choose another name, such as llm.")
         return f"llm-{name}"
     return name
 

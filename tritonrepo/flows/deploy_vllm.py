@@ -100,7 +100,7 @@ def _image(asked: str, release: Release, one: Generator) -> Image:
     if asked:
         if not VERSION.fullmatch(asked) or order(asked) < order(known[0]):
             message = f'"{asked}" is no version of vLLM whose options are known'
-            raise fatal("deploy-vllm-version", asked, message, f"Name one from {known[0]} to {known[-1]}.")
+            raise fatal("deploy-vllm-unknown", asked, message, f"Name one from {known[0]} to {known[-1]}.")
         return Image(asked, "The version that --vllm names.")
     if one.url or release.vllm is None or order(release.vllm) < order(known[0]):
         return Image(known[-1], "The newest version whose options are known.")
@@ -120,7 +120,7 @@ def _name(one: Generator, choices: Choices) -> str:
     """Return the name of the objects: the user's, the host of the endpoint, or the generator's."""
     if choices.name == UNSAFE:
         message = 'a Service named "vllm" gives other pods the variable VLLM_PORT, which vLLM refuses'
-        raise fatal("deploy-name", choices.name, message, "Choose another name, such as llm.")
+        raise fatal("deploy-service-name", choices.name, message, "Choose another name, such as llm.")
     name = choices.name or named(service_name(one) or one.name, "llm")
     return f"{name}-server" if name == UNSAFE else name
 

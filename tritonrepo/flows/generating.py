@@ -93,7 +93,7 @@ def judged(given: Chosen, wrong: Sequence[Wrong]) -> tuple[Diagnostic, ...]:
     """Return warnings about engine arguments; raise Stop with all that the server certainly does not take."""
     said = [
         Diagnostic(
-            "deploy-engine-argument",
+            "deploy-engine-argument" if each.certain else "deploy-vllm-version",
             Severity.FATAL if each.certain else Severity.WARNING,
             given.at(each.key),
             each.message,
