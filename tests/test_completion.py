@@ -49,7 +49,7 @@ def completed(line: str, shell: str, patch: Patch, capsys: Capture) -> list[str]
 LINES: dict[str, tuple[str, Sequence[str]]] = {
     "commands": ("tritonrepo ", list(COMMANDS)),
     "a command": ("tritonrepo vali", ["validate"]),
-    "a subcommand": ("tritonrepo deploy ", ["docker"]),
+    "a subcommand": ("tritonrepo deploy ", KINDS),
     "an option": ("tritonrepo validate --sel", ["--select"]),
     "an option of every command": ("tritonrepo index --col", ["--color"]),
     "an option before the command": ("tritonrepo --color ", ["auto", "always", "never"]),
@@ -70,7 +70,7 @@ LINES: dict[str, tuple[str, Sequence[str]]] = {
     "a directory": ("tritonrepo validate --allow-links ", ["(dir)"]),
     "nothing that is known": ("tritonrepo push models s3", []),
     "a command to read on": ("tritonrepo help rel", ["releases"]),
-    "a subcommand to read on": ("tritonrepo help deploy ", ["docker"]),
+    "a subcommand to read on": ("tritonrepo help deploy ", KINDS),
     "nothing below a command": ("tritonrepo help validate ", []),
     "a shell": ("tritonrepo completion ", ["bash", "zsh", "fish"]),
     "an unknown command": ("tritonrepo nothing --", []),

@@ -230,7 +230,7 @@ def test_what_a_pod_needs_is_added_up() -> None:
     for line in (
         "516.0 MiB: a, 4 instances of 129.0 MiB",
         "2.0 GiB: llm, vLLM on 2 GPUs",
-        "3.0 GiB: the server, and CUDA",
+        "3.0 GiB: CUDA, its libraries, and 2 GPUs",
     ):
         assert f"#   {line}" in written
     memory = int(found["resources"]["requests"]["memory"].removesuffix("Gi"))

@@ -15,8 +15,8 @@ from tritonrepo.plain import inline
 from tritonrepo.repository import Model, Repository
 from tritonrepo.tree import File, amount
 
-SERVER, CUDA, PROCESS = GIB, GIB, 256 * MIB
-"""Bytes of the server, of CUDA's libraries and context for each GPU, and of a process of a Python model."""
+SERVER, LIBRARIES, CONTEXT, PROCESS = GIB, 2 * GIB, 512 * MIB, 256 * MIB
+"""Bytes of the server, of the libraries of CUDA, of its context for each GPU, and of a process of a Python model."""
 
 WORKER, SHARD = 6 * GIB, 10 * GIB
 """Bytes of a process of vLLM for each GPU, and of the largest file of weights that it reads at a time.
@@ -43,7 +43,9 @@ LARGER = 4
 def memory(found: Repository, engines: Sequence[Engine], *, pushed: bool) -> Sum:
     """Return the bytes of memory; `pushed`: a new version is loaded next to the old one."""
     gpus = max(0, found.target.gpus)
-    terms = [Term(SERVER + gpus * CUDA, f"the server, and CUDA for {counted(gpus, 'GPU')}" if gpus else "the server")]
+    terms = [Term(SERVER, "the server")]
+    if gpus:
+        terms.append(Term(LIBRARIES + gpus * CONTEXT, f"CUDA, its libraries, and {counted(gpus, 'GPU')}"))
     files = sum(read(model) * (copies(model) if _on_cpu(model, gpus) else 1) for model in found.models.values())
     terms.append(Term(files, "files of models, for each instance on the CPU, and once for GPUs"))
     processes = sum(copies(model) for model in found.models.values() if model.backend in PYTHON_BASED)
