@@ -58,6 +58,7 @@ def test_two_passes_the_engine_arguments_on_and_needs_no_key(tmp_path: Path) -> 
     assert one["livenessProbe"]["httpGet"]["path"] == "/v1/health/live"
     assert {each["mountPath"] for each in one["volumeMounts"]} == {"/dev/shm", "/opt/nim/.cache"}
     pod = found["Deployment"]["spec"]["template"]["spec"]
+    assert "imagePullSecrets" not in pod
     assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["fsGroup"]) == (1000, 2000)
     assert found["PersistentVolumeClaim"]["spec"]["accessModes"] == ["ReadWriteMany"]
     assert found["PodMonitor"]["spec"]["podMetricsEndpoints"][0]["path"] == "/v1/metrics"
@@ -76,8 +77,11 @@ def test_one_takes_what_it_has_a_variable_for_and_the_rest_is_said(tmp_path: Pat
     assert "NIM_MODEL_PATH" not in env
     assert "NIM_PASSTHROUGH_ARGS" not in env
     assert env["NGC_API_KEY"] == {"name": "llm", "key": "NGC_API_KEY"}
-    example = yaml.safe_load((tmp_path / "out" / "secrets.example.yaml").read_text())
-    assert example["stringData"] == {"NGC_API_KEY": ""}
+    keys, registry = yaml.safe_load_all((tmp_path / "out" / "secrets.example.yaml").read_text())
+    assert keys["stringData"] == {"NGC_API_KEY": ""}
+    pod = found["Deployment"]["spec"]["template"]["spec"]
+    assert pod["imagePullSecrets"] == [{"name": registry["metadata"]["name"]}] == [{"name": "llm-registry"}]
+    assert registry["type"] == "kubernetes.io/dockerconfigjson"
 
 
 def test_the_operator_gets_a_cache_and_a_service(tmp_path: Path) -> None:

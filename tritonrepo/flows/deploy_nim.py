@@ -79,6 +79,8 @@ def plan_nim(  # noqa: PLR0913  as many as the command has options
     if not choices.again:
         words = ["tritonrepo", "deploy", "nim", found.where, "--image", wanted.image, "-o", str(out)]
         choices = choices._replace(again=shlex.join(words))
+    if not image.keyless:
+        choices = choices.pulling(nim.registry(names.name))
     tree = _files(given, names, image, wanted._replace(choices=choices))
     about = (
         *warnings,

@@ -70,3 +70,14 @@ def _secrets(made: Workload, choices: Choices, keys: Mapping[str, str]) -> Itera
         data = {key: noted("", why) for key, why in keys.items()}
         name = choices.kube.secret or made.name
         yield {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+    if made.kind == "nim" and made.placing.secrets:
+        yield _registry(made.placing.secrets[0])
+
+
+def _registry(name: str) -> Mapping[str, object]:
+    """Return the Secret with which images are pulled from NVIDIA's registry, whose user is always the same."""
+    create = f"kubectl create secret docker-registry {name} --docker-server=nvcr.io"
+    why = f"The key of NGC: {create} --docker-username='$oauthtoken' --docker-password=KEY"
+    data = {".dockerconfigjson": noted("", why)}
+    kind = "kubernetes.io/dockerconfigjson"
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "stringData": data}

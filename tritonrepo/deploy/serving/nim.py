@@ -210,3 +210,8 @@ def keys(image: Nim, choices: Choices) -> dict[str, str]:
     ngc = "Key of NGC; leave it out for images that need none." if image.keyless else "Key of NGC."
     hub = {"HF_TOKEN": "Token of the Hugging Face Hub; leave it out for public models."} if image.any_model else {}
     return {"NGC_API_KEY": ngc} | hub | dict.fromkeys(choices.kube.variables, "A variable that --env names.")
+
+
+def registry(name: str) -> str:
+    """Return the name of the Secret with which an image is pulled that needs a key."""
+    return f"{name}-registry"

@@ -48,6 +48,10 @@ class Choices(NamedTuple):
         pull = (self.kube.pull,) if self.kube.pull else ()
         return Placing(self.kube.product, "", self.kube.account, pull, user, group)
 
+    def pulling(self, secret: str) -> Choices:
+        """Return the choices with a Secret for pulling images, unless the user has named one."""
+        return self if self.kube.pull else self._replace(kube=self.kube._replace(pull=secret))
+
 
 def environment(pairs: Mapping[str, tuple[object, str]]) -> list[object]:
     """Return variables with plain values, each with its reason."""
