@@ -41,9 +41,11 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("lock_command", "push_origin", "deploy", "deploy_files", "deploy_texts", "rounds", "fixing", "patch"),
         *("changed", "changed_files", "changed_fixing", "settings", "baseline", "stdin"),
     ),
+    "gateway": ("gateway", "gateway_limits"),
     "generate": (
         *("generate", "own_config", "own_models", "chains", "parts", "step_embedder", "step_pipeline"),
         *("forms", "step_prompt", "step_conversation", "prompt_texts", "step_retriever", "step_reranker"),
+        "step_endpoint",
         *("reranker_files", "image", "build_plans", "build"),
     ),
     "indexing": (
@@ -59,6 +61,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "vllm_serve",
         "fit",
     ),
+    "manifests": ("manifests", "rules", "rules/test_kubernetes"),
     "onnxfile": (
         "onnxfile",
         "onnx_samples",

@@ -31,7 +31,7 @@ Examples:
   tritonrepo validate models --release 24.05 --image vllm-python-py3 --gpus 2
   tritonrepo validate models --release 24.05 --upgrade-to 26.07
   tritonrepo validate models --output sarif=triton.sarif
-  tritonrepo validate k8s/*.yaml
+  tritonrepo validate examples/models/seed/k8s/repaired/triton.yaml
 
 {EXIT_CODES}"""
 
