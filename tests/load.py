@@ -21,7 +21,7 @@ from tests.conftest import EXAMPLE
 from tritonrepo.cli import run
 
 QUESTIONS = ("How do I roll a model back?", "How do I stop a half-uploaded version from being served?")
-PAUSE_S = 0.7
+PAUSE_S = 1.0
 """Between a client's requests, so that servers and the push have processor time on a small machine."""
 MARK = re.compile(r"(system|handbook)-revision-([0-9]+)")
 

@@ -36,7 +36,7 @@ SETTLE = "2"
 LONG_S = 10
 """Seconds within which a server certainly sees a phase before the next one is written."""
 
-OFTEN_S, RARELY_S = 4, 5
+OFTEN_S, RARELY_S = 4, 8
 """How often a server looks, the second for one that is there for a long time: each look is a thousand requests."""
 
 KILLS = 2
@@ -54,15 +54,24 @@ main()
 def revisions(tmp_path_factory: pytest.TempPathFactory) -> list[Revision]:
     """Two builds that differ in embedder, index, prompt, and the packages that the versions of a step share."""
     stack = first_stack(tmp_path_factory.mktemp("revisions"))
-    first = revision(stack, 1, "mean")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gather, "vendored", more_packages)
+        patch.setattr(gather, "vendored", few_files)
+        first = revision(stack, 1, "mean")
+        patch.setattr(gather, "vendored", more_files)
         return [first, revision(stack, 2, "cls")]
 
 
-def more_packages(*given: Any) -> tuple[dict[str, dict[str, File]], dict[str, Pin]]:  # noqa: ANN401  what it is given
-    """Return the vendored packages with a few more files, so that servers look while files arrive."""
+def few_files(*given: Any) -> tuple[dict[str, dict[str, File]], dict[str, Pin]]:  # noqa: ANN401  what it is given
+    """Return the vendored packages, of tokenizers what the steps import: a look is ten requests for each file."""
     packages, pins = vendored(*given)
+    library = {path: file for path, file in packages["tokenizers"].items() if path.endswith(".so")}
+    init = {"tokenizers/__init__.py": of_text("from .tokenizers import Tokenizer\n")}
+    return packages | {"tokenizers": init | library}, pins
+
+
+def more_files(*given: Any) -> tuple[dict[str, dict[str, File]], dict[str, Pin]]:  # noqa: ANN401  what it is given
+    """Return a few more files, so that servers look while files arrive."""
+    packages, pins = few_files(*given)
     more = {f"tokenizers/more_{number}.py": of_text(f"# {number}\n") for number in range(4)}
     return packages | {"tokenizers": packages["tokenizers"] | more}, pins
 
