@@ -23,6 +23,9 @@ from tritonrepo.cli import run
 QUESTIONS = ("How do I roll a model back?", "How do I stop a half-uploaded version from being served?")
 PAUSE_S = 1.0
 """Between a client's requests, so that servers and the push have processor time on a small machine."""
+DOCUMENTS = 20
+"""Of the example's 60, so that an index is made in a second."""
+
 MARK = re.compile(r"(system|handbook)-revision-([0-9]+)")
 
 
@@ -40,7 +43,8 @@ def revision(stack: Path, number: int, pooling: str) -> Revision:
     text = lean(text)
     text = text.replace("system: You are", f"system: This is system-revision-{number}. You are")
     (stack / "tritonrepo.yaml").write_text(text, "utf-8")
-    rows = [json.loads(line) for line in (EXAMPLE / "docs" / "handbook.jsonl").read_text("utf-8").splitlines()]
+    lines = (EXAMPLE / "docs" / "handbook.jsonl").read_text("utf-8").splitlines()[:DOCUMENTS]
+    rows = [json.loads(line) for line in lines]
     marked = [row | {"text": f"{row['text']} handbook-revision-{number}"} for row in rows]
     (stack / "docs" / "handbook.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in marked), "utf-8")
     out = stack.parent / f"revision-{number}" / "model_repository"
