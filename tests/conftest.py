@@ -95,6 +95,10 @@ LONGEST = (
     "sync",
     "plain",
     "push_plan",
+    "unlock",
+    "watch",
+    "ui_browser",
+    "web_sources",
 )
 """Files that take longest, in this order: they are begun first, so that all processes end at about the same time."""
 
