@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shlex
 from pathlib import Path
@@ -240,6 +241,22 @@ def test_what_a_pod_needs_is_added_up() -> None:
     seconds = [int(line.split()[1]) for line in written.partition("startupProbe")[2].splitlines() if " s: " in line]
     assert int(budget) * 10 == -(-2 * sum(seconds) // 60) * 60
     assert objects()["Deployment"]["spec"]["progressDeadlineSeconds"] > int(budget) * 10
+
+
+def test_an_endpoint_is_reached_with_the_key_of_the_secret() -> None:
+    """And what only looks like the settings of one is no reason to fail."""
+    settings = {"url": "http://llm.serving:8000/v1", "model": "m", "api_key": "LLM_KEY", "timeouts": {}}
+    one()
+    odd: list[Any] = [{"url": 1}, [], {**settings, "headers": 1, "api_key": "a b", "url": "http://[x:y"}]
+    for number, content in enumerate([{**settings, "headers": {"X-Team": "TEAM"}}, *odd]):
+        made("models", {f"m{number}/config.pbtxt": PYTHON % (0, 4, 4), f"m{number}/1/model.py": CODE})
+        Path(f"models/m{number}/1/settings.json").write_text(json.dumps(content))
+    assert k8s("models", "--uri", "pvc://claim") == 0
+    assert variables()["LLM_KEY"] == ("models", "LLM_KEY", False)
+    assert {*variables()} == {"HOME", "LLM_KEY", "TEAM"}
+    assert [*yaml.safe_load(text("secrets.example.yaml"))["stringData"]] == ["LLM_KEY", "TEAM"]
+    egress = objects("overlays/prod")["NetworkPolicy"]["spec"]["egress"]
+    assert [each["ports"] for each in egress[1:]] == [[{"port": 8000}]]
 
 
 REASONED = {

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from tritonrepo.deploy.engines import engines
 from tritonrepo.deploy.environment import MOUNTS
 from tritonrepo.deploy.kube import kserve, manifests
+from tritonrepo.deploy.kube.endpoints import endpoints
 from tritonrepo.deploy.kube.serving import Serving
 from tritonrepo.deploy.kube.wanted import Wanted
 from tritonrepo.deploy.kube.workload import named
@@ -158,6 +159,7 @@ def _serving(found: Source, place: Place, out: Path, options: KubeOptions) -> Se
         memory=shared_memory(found.found, running),
         start=start(found.found, running, bucket=place.scheme in MOUNTS and not options.kserve),
         again=again,
+        variables=tuple(name for each in endpoints(found.found) for name in each.variables),
     )
     return Serving(service, found.found, place.claimed, wanted)
 

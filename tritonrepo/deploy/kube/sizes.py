@@ -15,7 +15,7 @@ from tritonrepo.plain import inline
 from tritonrepo.repository import Model, Repository
 from tritonrepo.tree import File, amount
 
-SERVER, LIBRARIES, CONTEXT, PROCESS = GIB, 2 * GIB, 512 * MIB, 256 * MIB
+SERVER, LIBRARIES, CONTEXT, PROCESS = 2 * GIB, 2 * GIB, 512 * MIB, 256 * MIB
 """Bytes of the server, of the libraries of CUDA, of its context for each GPU, and of a process of a Python model."""
 
 WORKER, SHARD = 6 * GIB, 10 * GIB
@@ -43,7 +43,7 @@ LARGER = 4
 def memory(found: Repository, engines: Sequence[Engine], *, pushed: bool) -> Sum:
     """Return the bytes of memory; `pushed`: a new version is loaded next to the old one."""
     gpus = max(0, found.target.gpus)
-    terms = [Term(SERVER, "the server")]
+    terms = [Term(SERVER, "the server and its backends")]
     if gpus:
         terms.append(Term(LIBRARIES + gpus * CONTEXT, f"CUDA, its libraries, and {counted(gpus, 'GPU')}"))
     files = sum(read(model) * (copies(model) if _on_cpu(model, gpus) else 1) for model in found.models.values())

@@ -9,6 +9,7 @@ from tritonrepo.deploy.environment import MOUNTS
 from tritonrepo.deploy.kube import sizes
 from tritonrepo.deploy.kube.around import H2C
 from tritonrepo.deploy.kube.asking import probes
+from tritonrepo.deploy.kube.endpoints import endpoints
 from tritonrepo.deploy.kube.pods import claim, empty, shared
 from tritonrepo.deploy.kube.serving import KIND, Serving
 from tritonrepo.deploy.kube.signals import signals
@@ -143,6 +144,8 @@ def reaches(serving: Serving) -> Iterator[Reach]:
         ports[_port(service.reads.models)] = "The bucket."
     if service.hub:
         ports.setdefault(443, "The Hugging Face Hub.")
+    for called in endpoints(serving.found):
+        ports.setdefault(called.port, f"The endpoint that {called.name} calls: {called.host}.")
     yield from (Reach(port, why) for port, why in ports.items())
     if serving.wanted.account and service.reads.scheme in MOUNTS:
         if 443 not in ports:  # noqa: PLR2004  HTTPS

@@ -1,0 +1,58 @@
+"""Endpoints with OpenAI's API that the generators of a repository call: where they are, and what has their keys."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from tritonrepo.repository import Model, Repository
+from tritonrepo.rules.backends.arguments import LARGEST_JSON
+
+SETTINGS = "settings.json"
+OURS = {"url", "model", "api_key", "headers", "timeouts"}
+"""Keys that the settings of such a generator have, and those of no other step."""
+
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Called(NamedTuple):
+    """An endpoint: the model that calls it, its host and port, and the names of variables that the model reads."""
+
+    name: str
+    host: str
+    port: int
+    variables: tuple[str, ...]
+
+
+def endpoints(found: Repository) -> tuple[Called, ...]:
+    """Return the endpoints that served versions call, in order."""
+    return tuple(
+        called
+        for model in found.models.values()
+        if model.backend == "python"
+        for version in model.served
+        for called in _called(model, f"{model.directory_of(version)}/{SETTINGS}")
+    )
+
+
+def _called(model: Model, path: str) -> Iterator[Called]:
+    file = model.file(path)
+    if file is None or file.size > LARGEST_JSON:
+        return
+    try:
+        settings = json.loads(file.content())
+        url = urlsplit(settings["url"]) if isinstance(settings, dict) and settings.keys() >= OURS else None
+        port = url.port if url else None
+    except (ValueError, RecursionError, AttributeError, TypeError):
+        return
+    if url and url.hostname and url.scheme in {"http", "https"}:
+        yield Called(model.name, url.hostname, port or (443 if url.scheme == "https" else 80), _variables(settings))
+
+
+def _variables(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    headers = settings["headers"] if isinstance(settings["headers"], dict) else {}
+    named = [settings["api_key"], *headers.values()]
+    return tuple(dict.fromkeys(each for each in named if isinstance(each, str) and VARIABLE.fullmatch(each)))
