@@ -372,7 +372,7 @@ WRONG = {
     "no variable": (["r", "--env", "A=1"], 2, '"A=1" is not the name of a variable'),
     "no GPU": (["r", "--gpu-id", "0,1"], 2, '"0,1" is not the ID of a GPU'),
     "two modes": (["r", "--once", "--poll", "3"], 2, "--once, --poll and --explicit cannot be combined"),
-    "a name that is not UTF-8": (["b\udcff"], 2, "the name is not UTF-8, so a Compose file cannot have it"),
+    "a name that is not UTF-8": (["b\udcff"], 2, "the name is not UTF-8, so a file cannot have it"),
     "ensembles without a scheduler": (
         ["e", "--release", "24.05"],
         1,

@@ -28,7 +28,7 @@ ONNX = 'backend: "onnxruntime"\nmax_batch_size: 16\ninstance_group { kind: KIND_
 
 
 def k8s(*words: str, out: str = "out") -> int:
-    return run(["deploy", "k8s", *words, "-o", out])
+    return run(["deploy", "k8s", "-o", out, *words])
 
 
 def objects(layer: str = "base", out: str = "out") -> dict[str, Any]:
@@ -163,6 +163,8 @@ def test_a_claim_is_mounted_for_reading_only() -> None:
     one()
     assert k8s("models", "--uri", "pvc://repositories/teams/rag/", "--gpus", "0") == 0
     assert "--model-repository=/models/teams/rag" in container()["args"]
+    assert k8s("models", "--uri", "pvc://repositories/$(HOME)/$x", "--gpus", "0", out="odd") == 0
+    assert "--model-repository=/models/$$(HOME)/$$x" in container(out="odd")["args"]  # as Kubernetes reads it
     assert {"name": "models", "mountPath": "/models", "readOnly": True} in container()["volumeMounts"]
     claims = [each["persistentVolumeClaim"] for each in pod()["volumes"] if "persistentVolumeClaim" in each]
     assert claims == [{"claimName": "repositories", "readOnly": True}]
@@ -342,6 +344,13 @@ REFUSED = {
     "no place": (["models"], "pods cannot read a directory of this machine"),
     "a path": (["models", "--uri", "/models"], "this is neither the URI of a bucket nor that of a claim"),
     "what Triton misreads": (["models", "--uri", "s3://https://minio/models/rag"], "the endpoint has no port"),
+    "a revision as a place": (["models", "--uri", "s3://models/rag@3"], "a revision is deployed itself"),
+    "a place that is not UTF-8": (["models", "--uri", "s3://models/\udcff"], "the name is not UTF-8"),
+    "a volume that is not UTF-8": (["models", "--uri", S3, "--volume", "a:/x\udcff"], "the name is not UTF-8"),
+    "below the repository": (
+        ["models", "--uri", S3, "-o", "models/x"],
+        "the output directory is in the model repository",
+    ),
     "a claim that leads out": (["models", "--uri", "pvc://a/../b"], "this is not the URI of a claim"),
     "a claim without a name": (["models", "--uri", "pvc:///b"], "this is not the URI of a claim"),
     "a place over the server": (["models", "--uri", S3, "--volume", "a:/opt"], "the container has something else"),

@@ -61,7 +61,7 @@ def service(source: Source, out: Path, wanted: DeployOptions) -> tuple[Service, 
         raise fatal("deploy-gpus", source.where, message, f"Name {target.gpus}, or set {target.counts_gpus}.")
     mounts, warnings = _mounts(source, found, wanted)
     reads = _reads(source, out, mounts)
-    _checked(reads)
+    written(reads.models, *(mount.source for mount in reads.mounts))
     made = Service(
         name=name,
         release=target.release,
@@ -195,11 +195,11 @@ def taken(path: str) -> bool:
     return any(meet(path.rstrip("/"), each) for each in TAKEN)
 
 
-def _checked(reads: Reads) -> None:
-    """Raise Stop if a path cannot be in a Compose file, which is UTF-8."""
-    for path in (reads.models, *(mount.source for mount in reads.mounts)):
+def written(*paths: str) -> None:
+    """Raise Stop if a path cannot be in a file of a deployment, which is UTF-8."""
+    for path in paths:
         if any("\ud800" <= character <= "\udfff" for character in path):
-            message = "the name is not UTF-8, so a Compose file cannot have it"
+            message = "the name is not UTF-8, so a file cannot have it"
             raise fatal("deploy-name", path, message, "Rename it, or use a link with another name.")
 
 

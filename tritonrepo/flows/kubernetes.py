@@ -20,7 +20,8 @@ from tritonrepo.deploy.needs import asked, outside, shared_memory, start
 from tritonrepo.deploy.service import MODELS, Control, Gpus, Ports, Reads, Runs, Service
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
 from tritonrepo.flows import deployment
-from tritonrepo.flows.containers import HERE, POLL_S, refused, runs, taken
+from tritonrepo.flows.containers import HERE, POLL_S, refused, runs, taken, written
+from tritonrepo.flows.deploy import apart
 from tritonrepo.flows.deployed import Source, source
 from tritonrepo.flows.deployment import Deployment, plan_files
 from tritonrepo.flows.frozen import frozen, is_revision
@@ -32,6 +33,7 @@ from tritonrepo.tree import within
 
 HEADER = "# Written by tritonrepo deploy k8s, as tritonrepo image prints it."
 CLAIM = re.compile(r"pvc://([a-z0-9][a-z0-9.-]{0,252})((?:/[^/\s]+)*)/?")
+REVISION = re.compile(r"@[0-9]+$")
 PLACE = "deploy-place"
 
 
@@ -89,6 +91,8 @@ def plan_k8s(  # noqa: PLR0913  as many as the command has options
     """
     out = deployment.named(out)
     found, place = _found(where, work, options, aim)
+    apart(out, found)
+    written(place.models, *(path for _, path in options.wanted.volumes))
     serving = _serving(found, place, out, options)
     warnings = (*found.warnings, *refused(found), *_outside(found, options.wanted), *_local(place), *_blind(serving))
     files = kserve.files(serving) if options.kserve else manifests.files(serving)
@@ -134,6 +138,9 @@ def _place(made: Source, options: KubeOptions) -> Place:
         raise fatal(
             PLACE, options.uri, message, "Use `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `pvc://CLAIM/PATH`."
         )
+    if REVISION.search(options.uri):
+        message = "a revision is deployed itself, because it knows its place"
+        raise fatal(PLACE, options.uri, message, "Deploy the revision without --uri, or add a slash for a prefix.")
     open_store(options.uri)  # raises Stop for what Triton would misread, and sends nothing
     return Place(options.uri)
 

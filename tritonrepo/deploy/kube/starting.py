@@ -20,7 +20,8 @@ SECRETS = "/run/secrets/bucket"
 def arguments(service: Service) -> Iterator[object]:
     """Yield the words of the command. Source: server, src/command_line_parser.cc, of r24.01 to r26.07."""
     yield "tritonserver"
-    yield f"--model-repository={service.reads.models}"
+    models = service.reads.models.replace("$", "$$")  # Kubernetes would replace $(NAME), and takes $$ for $
+    yield f"--model-repository={models}"
     yield from _control(service)
     if service.complete:
         why = "Every config is complete, so the server serves what was reviewed, and starts several times faster."
