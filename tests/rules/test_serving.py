@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tritonrepo.manifests.objects import Manifests, objects
+from tritonrepo.manifests.gpus import pods_and_gpus
+from tritonrepo.manifests.objects import Manifests, Object, objects
 from tritonrepo.rules.manifests.judge import judge
 from tritonrepo.spec.nodes import parse
 
@@ -153,6 +154,9 @@ def test_probes() -> None:
             ("probe-port-closed", of("vllm", "readinessProbe: {exec: {command: [curl]}}")): False,
             ("probes-missing", of("vllm", "readinessProbe: {exec: {command: [curl]}}")): False,
             ("probes-missing", of("vllm", get("/health", "8000", "livenessProbe"))): True,
+            ("probes-missing", of("vllm", "ports: []", ", --headless")): False,
+            ("ports-undeclared", of("vllm", "ports: []")): True,
+            ("ports-undeclared", of("vllm", "ports: []", ", --headless")): False,
             ("readiness-of-all-models", of("triton", get("/v2/health/ready"), explicit)): True,
             ("readiness-of-all-models", of("triton", get("/v2/health/ready"))): False,
             (
@@ -360,6 +364,20 @@ def test_replicas_and_rollouts() -> None:
         ("rollout-needs-spare-gpus", of("strategy: {rollingUpdate: {maxSurge: 0}}")): False,
     }
     assert {row: row[0] in said(row[1]) for row in rows} == rows
+
+
+def test_a_group_of_pods_has_the_gpus_of_its_leader_and_its_workers() -> None:
+    def of(spec: str, worker: str) -> Object:
+        leader = "args: [vllm, serve, a], resources: {limits: {nvidia.com/gpu: 4}}"
+        pods = {"leaderTemplate": leader, "workerTemplate": worker}
+        templates = ", ".join(f"{name}: {{spec: {{containers: [{{{each}}}]}}}}" for name, each in pods.items())
+        text = f"kind: LeaderWorkerSet\nspec: {{{spec} leaderWorkerTemplate: {{size: 3, {templates}}}}}\n"
+        return Object(parse(text.encode(), "m.yaml"))
+
+    serving = "args: [vllm, serve, a, --headless], resources: {limits: {nvidia.com/gpu: 2}}"
+    assert pods_and_gpus(of("replicas: 2,", serving)) == (6, 16)
+    assert pods_and_gpus(of("", "args: [ray, start]")) == (3, 12)
+    assert pods_and_gpus(of("replicas: many,", serving)) is None
 
 
 def test_whatever_stands_where_a_value_belongs_is_no_fault_of_ours() -> None:

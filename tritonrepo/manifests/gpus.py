@@ -7,7 +7,7 @@ from math import prod
 
 from tritonrepo.diagnostics import Span
 from tritonrepo.manifests.objects import Object, find, items, mapping, place, text
-from tritonrepo.manifests.servers import Family, Server
+from tritonrepo.manifests.servers import Family, Server, servers
 from tritonrepo.spec.nodes import Keys
 
 WORDS = ("gpu", "mig-", "tpu", "gaudi", "neuron", "npu", "ascend", "dcu", "mlu", "xe", "i915")
@@ -70,11 +70,20 @@ def engine_gpus(of: Server) -> int | None:
     return prod(found) if found else None
 
 
-def replicas(of: Object) -> int | None:
-    """Return how many pods an object makes at once; None if it is not certain."""
-    if of.kind == "DaemonSet":
+def pods_and_gpus(of: Object) -> tuple[int, int] | None:
+    """Return how many pods an object makes at once, and their GPUs together; None if it is not certain.
+
+    A group of a LeaderWorkerSet is a leader and `size - 1` workers, which may run something else than a server.
+    """
+    many, size = _count(of, "spec.replicas"), _count(of, "spec.leaderWorkerTemplate.size")
+    found = [has[1] for each in servers(of) if (has := whole(each)) is not None]
+    if of.kind == "DaemonSet" or many is None or size is None or not found:
         return None
-    typed = text(of.node, "spec.replicas") or "1"
-    size = text(of.node, "spec.leaderWorkerTemplate.size") or "1"
-    numbers = [int(each) for each in (typed, size) if each.isascii() and each.isdecimal() and len(each) < 7]  # noqa: PLR2004
-    return prod(numbers) if len(numbers) == 2 else None  # noqa: PLR2004
+    if of.kind != "LeaderWorkerSet":
+        return many, many * sum(found)
+    return many * size, many * (found[0] + (size - 1) * found[-1])
+
+
+def _count(of: Object, path: str) -> int | None:
+    typed = text(of.node, path) or "1"
+    return int(typed) if typed.isascii() and typed.isdecimal() and len(typed) < 7 else None  # noqa: PLR2004

@@ -94,6 +94,11 @@ class Server:
         return None
 
     @property
+    def answers(self) -> bool:
+        """Whether it answers requests itself, unlike the other nodes of an engine on several ones."""
+        return self.argument("headless") is None
+
+    @property
     def imports(self) -> bool:
         """Whether it takes variables from a Secret or ConfigMap as a whole, so that more may be set."""
         return bool(items(self.node, "envFrom"))

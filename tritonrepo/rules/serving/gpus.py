@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, counted, some
-from tritonrepo.manifests.gpus import claims, engine_gpus, limits, place_of, replicas, used, whole
+from tritonrepo.manifests.gpus import claims, engine_gpus, limits, place_of, pods_and_gpus, used, whole
 from tritonrepo.manifests.objects import Manifests, Object, find, place, text
 from tritonrepo.manifests.servers import KINDS, Family, Server, servers
 from tritonrepo.rules.registry import Finding, manifest_rule
@@ -72,18 +72,18 @@ def _product(each: Server) -> str:
 @manifest_rule("gpus-in-all", Severity.INFO, *KINDS)
 def gpus_in_all(of: Object, _: Manifests) -> Iterator[Finding]:
     """The pods of a workload need several times the GPUs of one."""
-    many = replicas(of)
-    for each in servers(of):
-        has = whole(each)
-        if has is not None and many is not None and many > 1 and has[1]:
-            message = f"{counted(many, 'pod')} of {counted(has[1], 'GPU')} each need {many * has[1]} GPUs"
-            yield Finding(place(of.node, "spec.replicas"), message, hint="Check this against what you pay for.")
+    found = pods_and_gpus(of)
+    if found is not None and found[0] > 1 and found[1]:
+        pods, gpus = counted(found[0], "pod"), counted(found[1], "GPU")
+        message = f"{pods} need {gpus} together"
+        at = place(of.node, "spec.replicas") if find(of.node, "spec.replicas") else of.at
+        yield Finding(at, message, hint="Check this against what you pay for, as with --gpus.")
 
 
 @manifest_rule("gpus-more-than-paid", Severity.ERROR, *KINDS)
 def gpus_more_than_paid(of: Object, among: Manifests) -> Iterator[Finding]:
     """The pods of all manifests cannot have more GPUs than there are."""
-    serving = [(other, taken) for other in among.of(*KINDS) if (taken := _taken(other))]
+    serving = [(other, taken) for other in among.of(*KINDS) if (taken := (pods_and_gpus(other) or (0, 0))[1])]
     total = sum(taken for _, taken in serving)
     if among.gpus is not None and total > among.gpus and of is serving[-1][0]:
         named = some([f"{taken} for {other}" for other, taken in serving], 4)
@@ -92,12 +92,6 @@ def gpus_more_than_paid(of: Object, among: Manifests) -> Iterator[Finding]:
         yield Finding(
             at, message, hint="Lower the replicas, use fewer GPUs for each, or raise --gpus to what there is."
         )
-
-
-def _taken(of: Object) -> int:
-    """Return how many GPUs the pods of an object get, as far as it is certain."""
-    found = [has[1] for each in servers(of) if (has := whole(each)) is not None]
-    return sum(found) * (replicas(of) or 1)
 
 
 @manifest_rule("rollout-needs-spare-gpus", Severity.INFO, "Deployment")

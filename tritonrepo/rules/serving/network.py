@@ -40,7 +40,7 @@ def _links(each: Server, service: Object, variable: str) -> bool:
 def ports_undeclared(of: Object, _: Manifests) -> Iterator[Finding]:
     """A container declares no ports, whose names Services, probes and monitors could use."""
     for each in servers(of) if of.kind not in ELSEWHERE else ():
-        if not items(each.node, "ports"):
+        if not items(each.node, "ports") and each.answers:
             named = "http 8000, grpc 8001 and metrics 8002" if each.family is Family.TRITON else "http 8000"
             message = f"{each} declares no ports, so Services and probes cannot use their names"
             yield Finding(

@@ -84,7 +84,7 @@ def probes_missing(of: Object, _: Manifests) -> Iterator[Finding]:
     """A server should have a readiness probe."""
     for each in servers(of) if of.kind not in ELSEWHERE else ():
         found = probes(each)
-        if "readinessProbe" not in found and each.starts:
+        if "readinessProbe" not in found and each.starts and each.answers:
             lacks = "no probes" if not found else "no readiness probe"
             message = f"{each} has {lacks}: requests reach it while it loads its models"
             hint = f"Add readinessProbe for {READY[each.family]}, and startupProbe and livenessProbe for "

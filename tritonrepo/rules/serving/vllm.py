@@ -135,6 +135,6 @@ def vllm_setting_without_effect(of: Object, _: Manifests) -> Iterator[Finding]:
 def vllm_queue_unlimited(of: Object, _: Manifests) -> Iterator[Finding]:
     """A server of vLLM queues any number of requests unless it is given a limit."""
     for each in vllm(of):
-        if each.image.version >= FROM_QUEUE and each.argument(QUEUE) is None:
+        if each.image.version >= FROM_QUEUE and each.argument(QUEUE) is None and each.answers:
             message = f"{each} queues any number of requests: under overload, all of them become slow"
             yield Finding(each.image.at, message, hint=f"Add --{QUEUE}, beyond which vLLM answers 503.")
