@@ -104,9 +104,9 @@ def poll_in_production(of: Object, _: Manifests) -> Iterator[Finding]:
         if option and mode(each) == "poll" and not pushed:
             message = "Triton polls the repository: it can load a model that is half written, and a Python model that"
             message += " hangs stops all further updates"
-            hint = "Use --model-control-mode=none, or update models by `tritonrepo push` alone, which shows a server"
-            hint += " nothing half-written: then add --strict-readiness=false --exit-on-error=false."
-            yield Finding(option.at, message, hint=hint)
+            hint = "Use --model-control-mode=none. Or update models only with `tritonrepo push`, which shows a server"
+            more = "nothing half-written, and add --strict-readiness=false and --exit-on-error=false."
+            yield Finding(option.at, message, hint=f"{hint} {more}")
 
 
 @manifest_rule("poll-reads-bucket", Severity.INFO, *KINDS)
