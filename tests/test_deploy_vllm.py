@@ -279,3 +279,17 @@ def test_every_option_is_in_the_files(
     capsys.readouterr()
     assert run(["deploy", "nim", "model_repository"]) == 2
     assert "--image" in capsys.readouterr().err
+
+
+def test_our_own_rules_find_nothing_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also not in a worker of a group, which serves nothing and has no probes."""
+    repository(tmp_path, tensor_parallel_size=8, pipeline_parallel_size=2)
+    monkeypatch.chdir(tmp_path)
+    image = ["--image", "nvcr.io/nim/meta/llama-3.1-8b-instruct:1.12.0", "--gpus-per-node", "16"]
+    for server, words in (("vllm", ["--vllm", "0.32.0"]), ("nim", image), ("nim", [*image, "--operator"])):
+        out = f"{server}{len(words)}"
+        assert run(["deploy", server, "model_repository", "-o", out, *words]) == 0
+        capsys.readouterr()
+        assert run(["validate", f"{out}/overlays/prod/kustomization.yaml", "--strict"]) == 0, capsys.readouterr().out
