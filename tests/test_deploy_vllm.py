@@ -170,6 +170,19 @@ def test_what_vllm_could_not_serve_is_refused(tmp_path: Path) -> None:
         assert "hf_secret" not in str(diagnostic)
 
 
+def test_what_cannot_be_read_is_not_called_missing(tmp_path: Path) -> None:
+    made = repository(tmp_path)
+    for text, said in (("{", 'the engine arguments of "llm" cannot be read'), ("", "cannot be read")):
+        (made / "llm" / "1" / "model.json").write_text(text)
+        with pytest.raises(Stop) as stop:
+            planned(tmp_path, made)
+        assert said in stop.value.diagnostics[0].message
+    (made / "llm" / "config.pbtxt").write_text('backend: "python"\n')
+    with pytest.raises(Stop) as stop:
+        planned(tmp_path, made)
+    assert "no model is a generator" in stop.value.diagnostics[0].message
+
+
 def test_the_version_is_that_of_the_release_and_another_one_is_doubted(tmp_path: Path) -> None:
     made = repository(tmp_path)
     text = written(tmp_path, made, VllmOptions())

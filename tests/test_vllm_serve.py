@@ -40,6 +40,7 @@ REFUSED: tuple[tuple[str, dict[str, Any], str], ...] = (
     (NEWEST, {"enforce_eager": "yes"}, '--enforce-eager of vLLM 0.32.0 cannot be "yes" It takes true or false.'),
     (NEWEST, {"dtype": ["a"]}, '--dtype of vLLM 0.32.0 cannot be ["a"]'),
     (NEWEST, {"dtype": {"a": 1}}, '--dtype of vLLM 0.32.0 cannot be {"a": 1}'),
+    (NEWEST, {"gpu_memory_utilization": float("nan")}, "--gpu-memory-utilization of vLLM 0.32.0 cannot be NaN"),
     (NEWEST, {"dtype": True}, "--dtype of vLLM 0.32.0 cannot be true"),
     (NEWEST, {"logits_processors": ["--trust-remote-code"]}, "none is empty or begins with a dash"),
     ("0.8.4", {"limit_mm_per_prompt": {"image": "many"}}, "It takes an object of numbers."),

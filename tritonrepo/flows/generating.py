@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -42,13 +43,23 @@ def chosen(source: Source, model: str) -> Chosen:
     if model or len(found) == 1:
         return found[model or next(iter(found))]
     if not found:
-        raise fatal(
-            NOTHING, source.where, "no model is a generator, so a server of its own would have nothing to serve", HINT
-        )
+        raise _nothing(source)
     raise fatal(NOTHING, source.where, f"{len(found)} models are generators", f"Name one of them: {names}.")
 
 
 HINT = "Use a stack with a model of role generator, or a repository with a model for the vLLM backend."
+
+
+def _nothing(source: Source) -> Stop:
+    """Return the Stop for models without a generator, or with one whose engine arguments cannot be read."""
+    unread = [name for name, model in source.found.models.items() if model.backend == "vllm"]
+    if unread:
+        message = f'the engine arguments of "{unread[0]}" cannot be read'
+        return fatal(
+            NOTHING, source.where, message, f"`{shlex.join(['tritonrepo', 'validate', source.where])}` says why."
+        )
+    message = "no model is a generator, so a server of its own would have nothing to serve"
+    return fatal(NOTHING, source.where, message, HINT)
 
 
 def _all(source: Source) -> Iterator[Chosen]:

@@ -6,6 +6,7 @@ import json
 import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import nearest
@@ -169,6 +170,8 @@ def _written(found: Option, value: Any) -> tuple[str, ...] | None:  # noqa: ANN4
     """Return the words of an option with a value; none for what is its default, None if it cannot have the value."""
     if isinstance(value, bool):
         return _boolean(found, value=value)
+    if isinstance(value, float) and not isfinite(value):
+        return None
     if isinstance(value, dict):
         return _object(found, value)
     if isinstance(value, list):
