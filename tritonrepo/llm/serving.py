@@ -170,13 +170,12 @@ def _written(found: Option, value: Any) -> tuple[str, ...] | None:  # noqa: ANN4
     """Return the words of an option with a value; none for what is its default, None if it cannot have the value."""
     if isinstance(value, bool):
         return _boolean(found, value=value)
-    if isinstance(value, float) and not isfinite(value):
-        return None
     if isinstance(value, dict):
         return _object(found, value)
     if isinstance(value, list):
         return _several(found, value)
-    if not isinstance(value, str | int | float) or found.form in {"boolean", "switch", "off", "text"}:
+    endless = isinstance(value, float) and not isfinite(value)
+    if endless or not isinstance(value, str | int | float) or found.form in {"boolean", "switch", "off", "text"}:
         return None
     return _several(found, [value]) if found.form == "list" else (f"{found.flag}={value}",)
 
