@@ -46,6 +46,7 @@ def completed(line: str, shell: str, patch: Patch, capsys: Capture) -> list[str]
     return [f"({kind})" if kind != "plain" else value.partition("\t")[0] for kind, _, value in told]
 
 
+KINDS = ["docker", "k8s", "kserve", "nim", "observe", "vllm"]
 LINES: dict[str, tuple[str, Sequence[str]]] = {
     "commands": ("tritonrepo ", list(COMMANDS)),
     "a command": ("tritonrepo vali", ["validate"]),
@@ -195,7 +196,7 @@ def test_help_prints_what_the_option_prints(name: str, capsys: Capture) -> None:
 UNKNOWN = {
     "a command": (["biuld"], 'unknown command "biuld". Did you mean "build"?'),
     "a command like no other": (["x"], 'unknown command "x". Commands: adopt, ask'),
-    "a subcommand": (["deploy", "dokcer"], 'unknown kind of server "dokcer". Use `tritonrepo deploy docker`.'),
+    "a subcommand": (["deploy", "dokcer"], 'unknown kind of server "dokcer". Use `tritonrepo deploy docker`, '),
     "below a command": (["build", "now"], '"build" has no subcommands, so "now" cannot be one of them'),
     "an option": (["--", "--all"], "No such option '--all'"),
 }

@@ -154,7 +154,7 @@ REFUSED: tuple[tuple[dict[str, Any], VllmOptions, str, str], ...] = (
     ({"model": ""}, NEWEST, "names no model", "model.json"),
     ({}, VllmOptions(version="latest"), '"latest" is no version of vLLM', "latest"),
     ({}, VllmOptions(version="0.4.0"), '"0.4.0" is no version of vLLM', "0.4.0"),
-    ({}, VllmOptions(model="nobody"), '"nobody" is no generator', "model_repository"),
+    ({}, VllmOptions(model="nobody"), '"nobody" is not a generator', "model_repository"),
     ({}, VllmOptions(choices=Choices(name="vllm")), "VLLM_PORT", "vllm"),
     ({"tensor_parallel_size": 16}, VllmOptions(version="0.10.2"), "only with Ray", "model.json"),
 )
@@ -180,7 +180,7 @@ def test_what_cannot_be_read_is_not_called_missing(tmp_path: Path) -> None:
     (made / "llm" / "config.pbtxt").write_text('backend: "python"\n')
     with pytest.raises(Stop) as stop:
         planned(tmp_path, made)
-    assert "no model is a generator" in stop.value.diagnostics[0].message
+    assert "the models have no generator among them" in stop.value.diagnostics[0].message
 
 
 def test_the_version_is_that_of_the_release_and_another_one_is_doubted(tmp_path: Path) -> None:

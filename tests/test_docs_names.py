@@ -90,7 +90,9 @@ OF_OTHERS = {
         "blobs",
         "O_NONBLOCK",
         "terminationGracePeriodSeconds",
+        "TritonTargetDown",
     ),
+    *("kustomize", "helm", "my-chart", "k8s/overlays/prod", "refuses", "Retry-After"),
     *("O_NOFOLLOW", "openai", "pgvector", "bls", "repository", "sources", "dsn", "warmup", "ports"),
     *(
         "AsyncEngineArgs",

@@ -61,7 +61,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "vllm_serve",
         "fit",
     ),
-    "manifests": ("manifests", "rules", "rules/test_kubernetes"),
+    "manifests": ("manifests", "rules", "manifest_servers", "manifest_stack"),
     "onnxfile": (
         "onnxfile",
         "onnx_samples",

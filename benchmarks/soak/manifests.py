@@ -31,7 +31,7 @@ STRUCTURE = ("kubernetes-", "selector-missing", "manifest-syntax")
 Path_ = tuple[str | int, ...]
 
 
-def paths(node: Any, above: Path_ = ()) -> Iterator[Path_]:
+def paths(node: Any, above: Path_ = ()) -> Iterator[Path_]:  # noqa: ANN401  YAML
     """Yield the path of everything below a value."""
     pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in pairs:
@@ -39,14 +39,14 @@ def paths(node: Any, above: Path_ = ()) -> Iterator[Path_]:
         yield from paths(value, (*above, key))
 
 
-def at(node: Any, path: Path_) -> Any:
+def at(node: Any, path: Path_) -> Any:  # noqa: ANN401  YAML
     """Return what is at a path."""
     for key in path:
         node = node[key]
     return node
 
 
-def changed(given: Any, chance: random.Random) -> tuple[Any, str]:
+def changed(given: Any, chance: random.Random) -> tuple[Any, str]:  # noqa: ANN401  YAML
     """Return a copy of an object with one fault, and what the fault is."""
     made = copy.deepcopy(given)
     path = chance.choice([*paths(made)])
@@ -68,7 +68,7 @@ def changed(given: Any, chance: random.Random) -> tuple[Any, str]:
     return made, f"{kind} {'.'.join(map(str, path))}"
 
 
-def refusal(made: Any, release: str) -> str:
+def refusal(made: Any, release: str) -> str:  # noqa: ANN401  YAML
     """Return why the schemas of a release refuse an object; "" if they accept it."""
     try:
         kubernetes_validate.validate(made, release, strict=True)

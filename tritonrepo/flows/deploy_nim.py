@@ -95,7 +95,7 @@ def _image(text: str) -> Nim:
     found = nim.nim(text)
     if found is None:
         message = "the image names no version, so every pull could start another one"
-        hint = "Name it as in `nvcr.io/nim/meta/llama-3.1-8b-instruct:1.12.0`; latest is no version."
+        hint = "Name it as in `nvcr.io/nim/meta/llama-3.1-8b-instruct:1.12.0`; latest names no version."
         raise fatal(IMAGE, text, message, hint)
     return found
 

@@ -99,7 +99,7 @@ def _image(asked: str, release: Release, one: Generator) -> Image:
     known = versions()
     if asked:
         if not VERSION.fullmatch(asked) or order(asked) < order(known[0]):
-            message = f'"{asked}" is no version of vLLM whose options are known'
+            message = f'"{asked}" is not a version of vLLM whose options are known'
             raise fatal("deploy-vllm-unknown", asked, message, f"Name one from {known[0]} to {known[-1]}.")
         return Image(asked, "The version that --vllm names.")
     if one.url or release.vllm is None or order(release.vllm) < order(known[0]):

@@ -38,7 +38,7 @@ def chosen(source: Source, model: str) -> Chosen:
     found = {each.one.name: each for each in _all(source)}
     names = either([f"`--model {name}`" for name in found])
     if model and model not in found:
-        message = f'"{model}" is no generator' if found else "no model is a generator"
+        message = f'"{model}" is not a generator' if found else "the models have no generator among them"
         raise fatal(NOTHING, source.where, message, closest(model, list(found)) if found else HINT)
     if model or len(found) == 1:
         return found[model or next(iter(found))]
@@ -58,7 +58,7 @@ def _nothing(source: Source) -> Stop:
         return fatal(
             NOTHING, source.where, message, f"`{shlex.join(['tritonrepo', 'validate', source.where])}` says why."
         )
-    message = "no model is a generator, so a server of its own would have nothing to serve"
+    message = "the models have no generator among them, so a server of its own would have nothing to serve"
     return fatal(NOTHING, source.where, message, HINT)
 
 

@@ -17,7 +17,8 @@ NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 """Source: kustomize, api/konfig/general.go, RecognizedKustomizationFileNames."""
 
 MOST_FILES = 1_000
-UNBUILT, RESOURCE = "kustomization-not-built", "kustomization-resource"
+UNBUILT = "kustomization-not-built"
+RESOURCE = "kustomization-resource"
 CHANGING = (
     *("patches", "patchesStrategicMerge", "patchesJson6902", "replacements", "components", "transformers"),
     *("configMapGenerator", "secretGenerator", "generators", "helmCharts", "images", "replicas", "namespace"),

@@ -21,7 +21,7 @@ MOST_BYTES = 32 << 20
 
 MOST_SERIES = 500_000
 
-LABEL = re.compile(r'[ \t]*([A-Za-z_]\w*)[ \t]*=[ \t]*"((?:[^"\\]|\\.)*)"[ \t]*,?', re.ASCII)
+SERIES_LABEL = re.compile(r'[ \t]*([A-Za-z_]\w*)[ \t]*=[ \t]*"((?:[^"\\]|\\.)*)"[ \t]*,?', re.ASCII)
 ESCAPED = re.compile(r"\\(.)")
 
 Labels = tuple[tuple[str, str], ...]
@@ -114,7 +114,7 @@ def _samples(text: str) -> Iterator[tuple[str, Labels, float]]:
 def _labels(line: str, at: int) -> tuple[Labels | None, str]:
     """Return the labels that start there, sorted, and what follows them; None if they do not end."""
     found: dict[str, str] = {}
-    while match := LABEL.match(line, at):
+    while match := SERIES_LABEL.match(line, at):
         found[match[1]] = ESCAPED.sub(_meant, match[2]) if "\\" in match[2] else match[2]
         at = match.end()
     rest = line[at:].lstrip(" \t")

@@ -83,12 +83,15 @@ def gpus_in_all(of: Object, _: Manifests) -> Iterator[Finding]:
 @manifest_rule("gpus-more-than-paid", Severity.ERROR, *KINDS)
 def gpus_more_than_paid(of: Object, among: Manifests) -> Iterator[Finding]:
     """The pods of all manifests cannot have more GPUs than there are."""
+    if among.gpus is None or of is not next(among.of(*KINDS)):
+        return  # once for all of them
     serving = [(other, taken) for other in among.of(*KINDS) if (taken := (pods_and_gpus(other) or (0, 0))[1])]
     total = sum(taken for _, taken in serving)
-    if among.gpus is not None and total > among.gpus and of is serving[-1][0]:
+    if total > among.gpus:
+        last, _ = serving[-1]
         named = some([f"{taken} for {other}" for other, taken in serving], 4)
         message = f"all pods need {total} GPUs together ({named}), but --gpus says {among.gpus}"
-        at = place(of.node, "spec.replicas") if find(of.node, "spec.replicas") else of.at
+        at = place(last.node, "spec.replicas") if find(last.node, "spec.replicas") else last.at
         yield Finding(
             at, message, hint="Lower the replicas, use fewer GPUs for each, or raise --gpus to what there is."
         )

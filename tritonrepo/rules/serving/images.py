@@ -79,20 +79,18 @@ def triton_not_started(of: Object, _: Manifests) -> Iterator[Finding]:
 @manifest_rule("drivers-differ", Severity.INFO, *KINDS)
 def drivers_differ(of: Object, among: Manifests) -> Iterator[Finding]:
     """Servers of different kinds or releases need different GPU drivers."""
+    if of is not next(among.of(*KINDS)):
+        return  # once for all of them
     running = [each for other in among.of(*KINDS) for each in servers(other)]
     known = {_named(each): each for each in running}
     drivers = {driver for each in known.values() if (driver := _driver(each))}
     if len({each.family for each in running}) <= 1 and len(drivers) <= 1:
         return
     first = min(known.values(), key=lambda each: (each.family is not Family.TRITON, _named(each)))
-    for each in servers(of):
-        if each.image.at == first.image.at:
-            said = [
-                f"{name}{f' (driver {_driver(one)})' if _driver(one) else ''}" for name, one in sorted(known.items())
-            ]
-            message = f"each of these images has a CUDA of its own, which belongs to a driver: {some(said, 4)}"
-            hint = "Install a driver for the newest of them, or select nodes for each that have its driver."
-            yield Finding(each.image.at, message, hint=hint)
+    said = [f"{name}{f' (driver {_driver(one)})' if _driver(one) else ''}" for name, one in sorted(known.items())]
+    message = f"each of these images has a CUDA of its own, which belongs to a driver: {some(said, 4)}"
+    hint = "Install a driver for the newest of them, or select nodes for each that have its driver."
+    yield Finding(first.image.at, message, hint=hint)
 
 
 def _named(each: Server) -> str:
