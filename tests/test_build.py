@@ -149,7 +149,7 @@ WORDS: dict[str, Callable[[Path], object]] = {
 
 
 PROMPT_FILES = (
-    *("model.py", "conversation.py", "fitting.py", "harmless.py", "templates.py"),
+    *("model.py", "conversation.py", "estimating.py", "fitting.py", "harmless.py", "templates.py"),
     *("settings.json", "prompt.j2"),
 )
 

@@ -36,6 +36,8 @@ SEARCH = (
     "retriever: {role: retriever, index: ./i, documents: ./d, embed_with: embedder}"
 )
 GENERATOR = "generator: {role: generator, source: hf://o/m}"
+ANSWERS = "role: generator, engine: openai, source: hf://o/m"
+THERE = "url: http://l/v1, model: m"
 ALL = "chain: [embedder, retriever, generator]"
 FIND = "ensembles: {search: {chain: [embedder, retriever]}}"
 CASE = "{model: search, inputs: {}, expect: {ids: {KEY: @}}}"
@@ -59,6 +61,9 @@ HOMES = {
         (),
     ),
     "Generator": ("{name: s, models: {m: @}}", ("role: generator", "source: hf://o/m")),
+    "Endpoint": (f"{{name: s, models: {{m: {{{ANSWERS}, endpoint: @}}}}}}", ("url: http://l/v1", "model: m")),
+    "Variable": (f"{{name: s, models: {{m: {{{ANSWERS}, endpoint: {{{THERE}, api_key: @}}}}}}}}", ()),
+    "Timeouts": (f"{{name: s, models: {{m: {{{ANSWERS}, endpoint: {{{THERE}, timeouts: @}}}}}}}}", ()),
     "Mounted": ("{name: s, models: {m: {role: generator, source: ./m, weights: @}}}", ()),
     "Adapter": ("{name: s, models: {m: {role: generator, source: hf://o/m, lora: {a: @}}}}", ("path: /a",)),
     "Model": ("{name: s, models: {m: @}}", ("role: model",)),
@@ -95,6 +100,7 @@ HOMES = {
 
 INSTEAD = {("Ensemble", "steps"): "chain", ("Cosine", "rows"): "vector"}
 NEEDS = {("Expectation", "within"): "close: 1", ("Ensemble", "prompt"): ALL, ("Stack", "smoke"): FIND}
+NEEDS |= {("Generator", "endpoint"): "engine: openai"}
 NEEDS |= {("Ensemble", "outputs"): ALL, ("Ensemble", "form"): ALL}
 VALIDATOR = jsonschema.Draft7Validator(schema(PARTS))
 OFFERED = json.dumps(schema(PARTS))

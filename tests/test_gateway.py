@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import struct
@@ -27,11 +28,14 @@ from tests.gateways import (
     Said,
     Scripted,
     fronted,
+    serving,
 )
 from tests.test_ask import config
 from tritonrepo.gateway.counting import Counts
 from tritonrepo.gateway.fields import CONTROLS, NEUTRAL, Fields
 from tritonrepo.gateway.problem import Problem
+from tritonrepo.server.calls import Calls
+from tritonrepo.server.endpoint import Endpoint
 
 pytest.importorskip("uvicorn")
 
@@ -499,3 +503,21 @@ def test_the_official_client_raises_its_own_errors(front: Front) -> None:
         assert client.models.retrieve("rag").id == "rag"
         # base64, which it asks for by itself
         assert client.embeddings.create(model="emb", input="ab").data[0].embedding == [2.0, 0.5, 0.0]
+
+
+def test_calls_to_a_name_go_to_its_addresses_in_turn() -> None:
+    """As those of a headless Service, which has an address for each pod."""
+    pair = (Scripted(MODELS), Scripted(MODELS))
+
+    async def ask(*ports: int) -> None:
+        calls = Calls(Endpoint("http://unused:1", grpc="unused:1"))
+        calls.address = f"ipv4:{','.join(f'127.0.0.1:{port}' for port in ports)}"
+        async with calls:
+            for _ in range(500):  # the second connection stands a little later than the first
+                await calls.index()
+                if min(each.listed for each in pair) > 2:
+                    break
+
+    with serving(pair[0]) as first, serving(pair[1]) as second:
+        asyncio.run(ask(first, second))
+    assert min(each.listed for each in pair) > 2

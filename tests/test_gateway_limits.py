@@ -196,7 +196,8 @@ def test_the_gateway_is_there_before_triton_and_finds_it_again_after_a_restart(
                 until(lambda: front.send("GET", "/ready").status == 200)
                 until(lambda: front.post(CHAT, **HI).status == 200)
     (told,) = (record.getMessage() for record in caplog.records if record.name == "tritonrepo.gateway")
-    assert told.startswith(f"Triton at 127.0.0.1:{port}: failed to connect")
+    assert told.startswith(f"Triton at 127.0.0.1:{port}: ")
+    assert "connect" in told
 
 
 def test_models_that_come_and_go_are_noticed_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

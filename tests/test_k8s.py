@@ -18,6 +18,7 @@ from tests.pushes import CODE
 from tests.test_deploy import ENSEMBLE, PYTHON, bucket, engine, here, made, one  # noqa: F401  a fixture
 from tests.test_kube import built
 from tritonrepo.cli import run
+from tritonrepo.cli.gateway import command as gateway
 from tritonrepo.flows import kubernetes
 from tritonrepo.flows.frozen import frozen
 from tritonrepo.flows.validate import declared
@@ -259,6 +260,58 @@ def test_an_endpoint_is_reached_with_the_key_of_the_secret() -> None:
     assert [*yaml.safe_load(text("secrets.example.yaml"))["stringData"]] == ["LLM_KEY", "TEAM"]
     egress = objects("overlays/prod")["NetworkPolicy"]["spec"]["egress"]
     assert [each["ports"] for each in egress[1:]] == [[{"port": 8000}]]
+    assert run(["deploy", "docker", "models", "-o", "compose"]) == 0
+    assert "\nLLM_KEY=\n" in text(".env.example", "compose")
+    assert 'LLM_KEY: ""' not in text("compose.yaml", "compose")
+
+
+def test_a_gateway_is_deployed_in_front() -> None:
+    """Its options are those of the command, its probes those of the gateway, and clients need a key."""
+    one()
+    assert k8s("models", "--uri", S3, "--gateway", "registry.example/gateway:1", "--replicas", "3") == 0
+    triton, front = (each for each in built(Path("out", "overlays", "prod")) if each["kind"] == "Deployment")
+    if triton["metadata"]["name"].endswith("-gateway"):
+        triton, front = front, triton
+    assert front["metadata"]["name"] == f"{triton['metadata']['name']}-gateway" == "models-gateway"
+    assert front["spec"]["replicas"] == 3
+    assert front["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    (found,) = front["spec"]["template"]["spec"]["containers"]
+    assert (found["image"], found["command"]) == ("registry.example/gateway:1", ["tritonrepo", "gateway"])
+    (key,) = found["env"]
+    assert key == {"name": "GATEWAY_KEYS", "valueFrom": {"secretKeyRef": {"name": "models", "key": "GATEWAY_KEYS"}}}
+    assert 'GATEWAY_KEYS: ""' in text("secrets.example.yaml")
+    given = gateway.make_context("gateway", [*found["args"]])
+    assert given.params["url"] == "grpc://models-headless:8001"
+    assert (given.params["host"], given.params["port"]) == ("0.0.0.0", found["ports"][0]["containerPort"])
+    assert given.params["api_key_env"] == "GATEWAY_KEYS"
+    grace = front["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    assert grace > given.params["drain"] + int(found["lifecycle"]["preStop"]["exec"]["command"][-1])
+    paths = [found[f"{each}Probe"]["httpGet"]["path"] for each in ("startup", "liveness", "readiness")]
+    assert paths == ["/health", "/health", "/ready"]
+    assert [each["spec"]["replicas"] for each in built(Path("out/overlays/dev")) if each["kind"] == "Deployment"] == [
+        1,
+        1,
+    ]
+
+
+def test_a_gateway_reaches_triton_and_is_watched(capsys: pytest.CaptureFixture[str]) -> None:
+    one()
+    assert k8s("models", "--uri", S3, "--gateway", "registry.example/gateway:1", "--pod-monitor") == 0
+    every = built(Path("out", "overlays", "prod"))
+    (front,) = (each for each in every if each["kind"] == "Deployment" and each["metadata"]["name"] == "models-gateway")
+    selected = [each for each in every if each["kind"] == "NetworkPolicy"]
+    assert len(selected) == len([each for each in every if each["kind"] == "PodMonitor"]) == 2
+    (reached,) = (each for each in selected if each["metadata"]["name"] == "models-gateway")
+    assert [port["port"] for rule in reached["spec"]["egress"] for port in rule["ports"]] == [53, 53, 8001]
+    labels = front["spec"]["template"]["metadata"]["labels"].items()
+    policy = next(each for each in selected if each is not reached)
+    assert policy["spec"]["ingress"][0]["from"][0]["podSelector"]["matchLabels"].items() <= labels
+    assert [each["spec"]["replicas"] for each in built(Path("out/overlays/dev")) if each["kind"] == "Deployment"] == [
+        1,
+        1,
+    ]
+    capsys.readouterr()
+    assert run(["validate", "out/base", "out/overlays/prod", "--strict"]) == 0, capsys.readouterr().out
 
 
 REASONED = {

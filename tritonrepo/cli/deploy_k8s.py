@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from tritonrepo.cli import EXIT_CODES
-from tritonrepo.cli.kubernetes import manifest_options
+from tritonrepo.cli.deploying import Matching
+from tritonrepo.cli.kubernetes import IMAGE, manifest_options
 from tritonrepo.cli.writing import Given, Writing, deployed_options, writing_options
 from tritonrepo.deploy.kube.wanted import Wanted
 from tritonrepo.deploy.service import Control
@@ -46,6 +47,12 @@ PLACE = click.option("--uri", metavar="URI", help="Where pods read a stack or di
     help=f"Look for pushes every SECONDS seconds.  [default: {POLL_S}]",
 )
 @click.option("--explicit", is_flag=True, help="Change models only when a client requests it of each pod.")
+@click.option(
+    "--gateway",
+    type=Matching(IMAGE, "the name of an image"),
+    metavar="IMAGE",
+    help="Also deploy the gateway for OpenAI's API, from this image.",
+)
 @manifest_options
 @writing_options("deploy/k8s")
 def k8s(
@@ -58,6 +65,7 @@ def k8s(
     pushable: bool,
     poll: int | None,
     explicit: bool,
+    gateway: str | None,
 ) -> int:
     """Write manifests for Kubernetes that serve a stack or a repository, with the reason for each value.
 
@@ -79,7 +87,7 @@ def k8s(
         mode = Control("explicit")
     elif poll or pushable:
         mode = Control("poll", poll or POLL_S)
-    options = KubeOptions(wanted, uri or "", mode, given.repository, writing.again)
+    options = KubeOptions(wanted, uri or "", mode, given.repository, writing.again, gateway=gateway or "")
     return writing.done(
         plan_k8s(given.where, writing.out, given.work, options, given.target, overwrite=writing.overwrite)
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from tritonrepo.deploy.endpoints import endpoints
 from tritonrepo.deploy.engines import engines
 from tritonrepo.deploy.environment import MOUNTS
 from tritonrepo.deploy.kube import kserve, manifests
-from tritonrepo.deploy.kube.endpoints import endpoints
 from tritonrepo.deploy.kube.serving import Serving
 from tritonrepo.deploy.kube.wanted import Wanted
 from tritonrepo.deploy.kube.workload import named
@@ -42,6 +42,7 @@ class KubeOptions(NamedTuple):
 
     `uri` is "" for a URI that is deployed itself. `repository` is the directory that a stack is built into. `again` is
     the command that is written down; "" for the shortest one. `kserve`: KServe makes the pods, and copies the models.
+    `gateway` is the image of a gateway in front of the pods, "" for none.
     """
 
     wanted: Wanted = Wanted()
@@ -50,6 +51,7 @@ class KubeOptions(NamedTuple):
     repository: Path = Path("model_repository")
     again: str = ""
     kserve: bool = False
+    gateway: str = ""
 
 
 class Place(NamedTuple):
@@ -168,7 +170,7 @@ def _serving(found: Source, place: Place, out: Path, options: KubeOptions) -> Se
         again=again,
         variables=tuple(name for each in endpoints(found.found) for name in each.variables),
     )
-    return Serving(service, found.found, place.claimed, wanted)
+    return Serving(service, found.found, place.claimed, wanted, options.gateway)
 
 
 def _control(found: Source) -> Control:

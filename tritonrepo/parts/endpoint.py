@@ -80,7 +80,7 @@ class Variable:
 class Timeouts:
     """How long the parts of an answer can take."""
 
-    connect: Microseconds = key("until a connection stands", Microseconds(5_000_000), example="5s")
+    connect: Microseconds = key("until a connection stands", Microseconds(5_000_000), example="2s")
     first: Microseconds = key(
         "until the first word, with the time in the endpoint's queue and all further tries",
         Microseconds(120_000_000),

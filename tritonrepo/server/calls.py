@@ -26,6 +26,8 @@ OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
+    # a name with several addresses is several servers, such as a headless Service: by default, one would get all calls
+    ("grpc.lb_policy_name", "round_robin"),
 ]
 
 STATUS = ("triton_grpc_error", "true")

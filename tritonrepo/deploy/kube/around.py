@@ -33,8 +33,13 @@ def services(made: Workload) -> list[dict[str, object]]:
         why = "The addresses of all pods, for clients of gRPC that balance by themselves (dns:///, round_robin)."
         none = "A client keeps one HTTP/2 connection: through a cluster IP, all its requests go to one pod."
         spec: dict[str, object] = {"clusterIP": noted("None", why, none), "selector": made.selector, "ports": grpc}
-        found.append(made.object("v1", "Service", spec, f"{made.name}-headless"))
+        found.append(made.object("v1", "Service", spec, headless(made.name)))
     return found
+
+
+def headless(name: str) -> str:
+    """Return the name of the headless Service of a server."""
+    return f"{name}-headless"
 
 
 def budget(made: Workload) -> dict[str, object]:

@@ -22,8 +22,8 @@ API = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
 class Layers(NamedTuple):
     """Objects by the names of their files, those that only production has, and files that are not applied.
 
-    `kind` is the kind that has the replicas, and `replicas` where they are in it. `namespace` is "" for that of
-    kubectl. `example` are Secrets to fill in.
+    `kind` is the kind that has the replicas, `replicas` where they are in it, and `along` are the names of others that
+    have as many. `namespace` is "" for that of kubectl. `example` are Secrets to fill in.
     """
 
     base: Mapping[str, Objects]
@@ -33,6 +33,7 @@ class Layers(NamedTuple):
     kind: str = "Deployment"
     others: Mapping[str, str] = MappingProxyType({})
     replicas: str = REPLICAS
+    along: tuple[str, ...] = ()
 
 
 def tree(made: Workload, layers: Layers, again: str) -> Tree:
@@ -51,19 +52,20 @@ def tree(made: Workload, layers: Layers, again: str) -> Tree:
 
 
 def _dev(made: Workload, layers: Layers) -> dict[str, object]:
-    patch = _patch(made, layers, f"- op: replace\n  path: {layers.replicas}\n  value: 1\n")
+    one = f"- op: replace\n  path: {layers.replicas}\n  value: 1\n"
+    patches = [_patch(name, layers.kind, one) for name in (made.name, *layers.along)]
     space = f"{layers.namespace}-dev" if layers.namespace else None
     why = "Its own namespace: its objects have the names of those in production."
     return {
         **API,
         "namespace": noted(space, why) if space else None,
         "resources": ["../../base"],
-        "patches": [patch] if made.replicas != 1 else None,
+        "patches": patches if made.replicas != 1 else None,
     }
 
 
 def _prod(made: Workload, layers: Layers) -> dict[str, object]:
-    patch = _patch(made, layers, "- op: remove\n  path: /spec/replicas\n")
+    patch = _patch(made.name, layers.kind, "- op: remove\n  path: /spec/replicas\n")
     why = "The autoscaler decides: a number here would be set again at each apply."
     return {
         **API,
@@ -73,5 +75,5 @@ def _prod(made: Workload, layers: Layers) -> dict[str, object]:
     }
 
 
-def _patch(made: Workload, layers: Layers, patch: str) -> dict[str, object]:
-    return {"target": {"kind": layers.kind, "name": made.name}, "patch": patch}
+def _patch(name: str, kind: str, patch: str) -> dict[str, object]:
+    return {"target": {"kind": kind, "name": name}, "patch": patch}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from tritonrepo.deploy.environment import AWS
 from tritonrepo.deploy.kube import sizes
 from tritonrepo.deploy.kube.around import budget, deployment, kept, monitor, network, services
+from tritonrepo.deploy.kube.gateway import KEYS, gateway
 from tritonrepo.deploy.kube.layers import Layers, Objects, tree
 from tritonrepo.deploy.kube.scaling import autoscaler
 from tritonrepo.deploy.kube.serving import Serving
@@ -23,14 +24,22 @@ def files(serving: Serving) -> Tree:
     base: dict[str, Objects] = {"deployment.yaml": [deployment(made)], "services.yaml": services(made)}
     base |= caches(made, serving)
     dockerfile = serving.service.runs.dockerfile
-    layers = Layers(
-        base,
-        production(made, monitored=wanted.monitor),
-        example(serving),
-        wanted.namespace,
-        others={"Dockerfile": dockerfile} if dockerfile else {},
-    )
+    prod = production(made, monitored=wanted.monitor)
+    along: tuple[str, ...] = ()
+    if serving.gateway:
+        front = gateway(made, serving.gateway, serving.secret)
+        base["gateway.yaml"] = [deployment(front), *services(front)]
+        prod = {name: [*each, *_beside(front, name)] for name, each in prod.items()}
+        along = (front.name,)
+    others = {"Dockerfile": dockerfile} if dockerfile else {}
+    layers = Layers(base, prod, example(serving), wanted.namespace, others=others, along=along)
     return tree(made, layers, serving.service.again)
+
+
+def _beside(front: Workload, name: str) -> Objects:
+    """Return what a gateway has in a file of production."""
+    made = {"disruption-budget.yaml": budget, "network-policy.yaml": network, "pod-monitor.yaml": monitor}
+    return [made[name](front)] if name in made else []
 
 
 def caches(made: Workload, serving: Serving) -> Mapping[str, Objects]:
@@ -76,3 +85,5 @@ def _keys(serving: Serving) -> Iterator[tuple[str, object]]:
         yield "HF_TOKEN", noted("", f"Optional: token of the Hugging Face Hub. Loaded from there: {names}.")
     for name in dict.fromkeys((*service.variables, *wanted.variables)):
         yield name, noted("", "Read by a model.")
+    if serving.gateway:
+        yield KEYS, noted("", "API keys that clients of the gateway send, with spaces between them.")

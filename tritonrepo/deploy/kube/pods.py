@@ -139,9 +139,12 @@ def rollout(made: Workload) -> dict[str, object]:
         "A pod may take this long before the rollout counts as failed: to pull the image, start, and end the old pod."
     )
     takes = made.needs.start.total + PULL_S + made.ending.total
+    how = noted({"maxSurge": 0, "maxUnavailable": 1}, spare)
+    if not (made.needs.gpus or made.volumes):
+        how = noted({"maxSurge": 1, "maxUnavailable": 0}, "The new pod serves before the old one ends.")
     return {
         "progressDeadlineSeconds": noted(-(-takes // 60) * 60, late),
-        "strategy": {"rollingUpdate": noted({"maxSurge": 0, "maxUnavailable": 1}, spare)},
+        "strategy": {"rollingUpdate": how},
     }
 
 

@@ -15,13 +15,14 @@ KIND = "triton"
 class Serving(NamedTuple):
     """A server, the models that it serves, how it gets them, and what the user decides.
 
-    `claimed` is the claim with the repository, "" for a bucket.
+    `claimed` is the claim with the repository, "" for a bucket, and `gateway` the image of a gateway, "" for none.
     """
 
     service: Service
     found: Repository
     claimed: str
     wanted: Wanted
+    gateway: str = ""
 
     @property
     def name(self) -> str:

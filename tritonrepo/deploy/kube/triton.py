@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
+from tritonrepo.deploy.endpoints import endpoints
 from tritonrepo.deploy.environment import MOUNTS
 from tritonrepo.deploy.kube import sizes
 from tritonrepo.deploy.kube.around import H2C
 from tritonrepo.deploy.kube.asking import probes
-from tritonrepo.deploy.kube.endpoints import endpoints
 from tritonrepo.deploy.kube.pods import claim, empty, shared
 from tritonrepo.deploy.kube.serving import KIND, Serving
 from tritonrepo.deploy.kube.signals import signals
