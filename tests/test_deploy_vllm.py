@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.crds import faults
-from tests.test_kube import built
+from tests.test_kube import built, misnamed
 from tritonrepo.cli import run
 from tritonrepo.deploy.kube.wanted import Wanted
 from tritonrepo.deploy.serving.wanted import Choices
@@ -306,3 +306,4 @@ def test_our_own_rules_find_nothing_wrong(
         assert run(["deploy", server, "model_repository", "-o", out, *words]) == 0
         capsys.readouterr()
         assert run(["validate", f"{out}/overlays/prod/kustomization.yaml", "--strict"]) == 0, capsys.readouterr().out
+        assert misnamed(Path(out)) == []

@@ -16,10 +16,11 @@ from tests.conftest import EXAMPLE
 from tests.crds import faults, schemas
 from tests.pushes import CODE
 from tests.test_deploy import ENSEMBLE, PYTHON, bucket, engine, here, made, one  # noqa: F401  a fixture
-from tests.test_kube import built
+from tests.test_kube import built, misnamed
 from tritonrepo.cli import run
 from tritonrepo.cli.gateway import command as gateway
 from tritonrepo.flows import kubernetes
+from tritonrepo.flows.deployment import RECORD
 from tritonrepo.flows.frozen import frozen
 from tritonrepo.flows.validate import declared
 from tritonrepo.releases import NVIDIA
@@ -312,6 +313,37 @@ def test_a_gateway_reaches_triton_and_is_watched(capsys: pytest.CaptureFixture[s
     ]
     capsys.readouterr()
     assert run(["validate", "out/base", "out/overlays/prod", "--strict"]) == 0, capsys.readouterr().out
+    fronts = [Path("out", layer, "gateway.yaml").read_text("utf-8") for layer in ("base", "overlays/prod")]
+    kinds = ["Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy", "PodMonitor"]
+    assert [each["kind"] for text in fronts for each in yaml.safe_load_all(text)] == kinds
+
+
+def test_files_under_names_that_are_no_longer_used_are_removed_or_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """An older version named some files otherwise; its record says which ones it wrote."""
+    one()
+    assert k8s("models", "--uri", S3) == 0
+    record, prod = Path("out", RECORD), Path("out", "overlays", "prod")
+    before = {path: path.read_text("utf-8") for path in Path("out").rglob("*.yaml")}
+    older = record.read_text("utf-8")
+    for new, old in (("base/service", "base/services"), ("policy", "-policy"), ("poddisruption", "disruption-")):
+        older = older.replace(new, old)
+    record.write_text(older, "utf-8")
+    Path("out/base/service.yaml").rename("out/base/services.yaml")
+    (prod / "networkpolicy.yaml").rename(prod / "network-policy.yaml")
+    edited = f"{(prod / 'poddisruptionbudget.yaml').rename(prod / 'disruption-budget.yaml').read_text('utf-8')}# mine\n"
+    (prod / "disruption-budget.yaml").write_text(edited, "utf-8")
+    capsys.readouterr()
+    assert k8s("models", "--uri", S3) == 0
+    said = capsys.readouterr()
+    for path in ("base/services.yaml", "overlays/prod/network-policy.yaml"):
+        assert f"- {path}  no longer needed" in said.out
+    assert "! overlays/prod/disruption-budget.yaml  changed by hand" in said.out
+    assert "is kept, but deploy no longer needs it [deploy-hand-edited]\n  Make the change where it is" in said.err
+    assert {path: path.read_text("utf-8") for path in Path("out").rglob("*.yaml")} == before | {
+        prod / "disruption-budget.yaml": edited
+    }
+    assert k8s("models", "--uri", S3, "--overwrite") == 0
+    assert {path: path.read_text("utf-8") for path in Path("out").rglob("*.yaml")} == before
 
 
 REASONED = {
@@ -346,6 +378,7 @@ def test_our_own_rules_find_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         found = built(Path("out/overlays/prod"))
         custom = [each for each in found if (each["apiVersion"], each["kind"]) in schemas()]
         assert {each["kind"] for each in custom} >= {"PodMonitor"}
+        assert misnamed(Path("out")) == []
         assert [fault for each in custom for fault in faults(each)] == []
         Path("prod.yaml").write_text(yaml.safe_dump_all(found), "utf-8")
         capsys.readouterr()

@@ -11,7 +11,7 @@ import yaml
 from tests.crds import faults, schemas
 from tests.test_deploy import bucket, engine, here, one  # noqa: F401  a fixture
 from tests.test_k8s import S3, text
-from tests.test_kube import built
+from tests.test_kube import built, misnamed
 from tritonrepo.cli import run
 
 
@@ -95,3 +95,4 @@ def test_a_signal_of_its_own_scales_the_pods(monkeypatch: pytest.MonkeyPatch) ->
         assert "--model-control-mode=none" in container["args"]  # what is copied once cannot be pushed to
         Path("prod.yaml").write_text(yaml.safe_dump_all(found.values()), "utf-8")
         assert run(["validate", "prod.yaml", "--strict"]) == 0
+        assert misnamed(Path("out")) == []

@@ -12,7 +12,7 @@ import yaml
 
 from tests.servers.packages import kustomize
 from tritonrepo.deploy.kube import around, pods, scaling
-from tritonrepo.deploy.kube.layers import Layers, tree
+from tritonrepo.deploy.kube.layers import Layers, by_kind, tree
 from tritonrepo.deploy.kube.workload import (
     Ending,
     Needs,
@@ -75,6 +75,13 @@ def built(path: Path) -> list[Any]:
     done = subprocess.run([str(kustomize()), "build", str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [*yaml.safe_load_all(done.stdout)]
+
+
+def misnamed(out: Path) -> list[str]:
+    """Return the files of a base and of production that have something else than objects of the kind in their name."""
+    files = {each for layer in ("base", "overlays/prod") for each in (out / layer).glob("*.yaml")}
+    kinds = {each: {of["kind"] for of in yaml.safe_load_all(each.read_text("utf-8"))} for each in files}
+    return [f"{each}: {kinds[each]}" for each in files if {kind.lower() for kind in kinds[each]} != {each.stem}]
 
 
 def test_selectors_find_the_pods_and_never_change() -> None:
@@ -154,8 +161,8 @@ def test_replicas_are_counted_by_the_workload(prometheus: str) -> None:
 def test_overlays_are_built_by_kustomize(tmp_path: Path) -> None:
     claimed = around.kept(WORKLOAD, "cache", bytes_of(1), "fast", "Weights.")
     layers = Layers(
-        {"deployment.yaml": [around.deployment(WORKLOAD)], "cache.yaml": [claimed]},
-        {"budget.yaml": [around.budget(WORKLOAD)]},
+        by_kind([around.deployment(WORKLOAD), claimed]),
+        by_kind([around.budget(WORKLOAD)]),
         [{"apiVersion": "v1", "kind": "Secret"}],
         "serving",
         others={"Dockerfile": "FROM x\n"},

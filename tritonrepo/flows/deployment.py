@@ -63,7 +63,7 @@ def plan_files(
     kept = {path: before.files[path] for path in conflicts.kept}
     record = Record(name, files=records.digests(want) | kept)
     full = records.with_record(conflicts, record, before, have | _record(out))
-    by_hand = tuple(_by_hand(f"{out}/{path}") for path in full.kept)
+    by_hand = tuple(_by_hand(f"{out}/{path}", needed=path in want) for path in full.kept)
     actions = tuple(action._replace(path=_name(action.path)) for action in full.actions)
     full, have = replace(full, actions=actions), have | {_name(path): each for path, each in _record(out).items()}
     return Deployment(out, full, (*warnings, *by_hand), have, places.digests(full, have))
@@ -112,9 +112,13 @@ def _is_inside(path: str) -> bool:
     return str(PurePosixPath(path)) == path and not path.startswith("/") and {".", ".."}.isdisjoint(path.split("/"))
 
 
-def _by_hand(path: str) -> Diagnostic:
+def _by_hand(path: str, *, needed: bool) -> Diagnostic:
+    """Return what is said of a file that was changed by hand: it has no effect if it is no longer needed."""
     message = f"the file was {BY_HAND} after deploy wrote it, and is kept"
     hint = "To discard the change, run the command with --overwrite."
+    if not needed:
+        message += ", but deploy no longer needs it"
+        hint = "Make the change where it is needed now. Then remove the file, or run the command with --overwrite."
     return Diagnostic("deploy-hand-edited", Severity.WARNING, Span(path), message, hint)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from tritonrepo.deploy.kube import manifests, pods
-from tritonrepo.deploy.kube.layers import Layers, Objects, tree
+from tritonrepo.deploy.kube.layers import Layers, Objects, by_kind, tree
 from tritonrepo.deploy.kube.scaling import autoscaler
 from tritonrepo.deploy.kube.serving import Serving
 from tritonrepo.deploy.kube.triton import needs, reaches, workload
@@ -32,18 +32,15 @@ PREFIX = "serving.kserve.io"
 def files(serving: Serving) -> Tree:
     """Return the files by their paths."""
     made, wanted = _workload(serving), serving.wanted
-    base: dict[str, Objects] = {"runtime.yaml": [runtime(made)], "service.yaml": [service(made, serving)]}
-    if _keyed(serving):
-        base["account.yaml"] = [_account(serving)]
-    base |= manifests.caches(made, serving)
-    prod = dict(manifests.production(made, monitored=wanted.monitor))
-    if made.scaling:
-        scaled = replace(made, name=f"{made.name}-predictor")
-        prod["autoscaler.yaml"] = [autoscaler(scaled, made.scaling)]
+    accounts = [_account(serving)] if _keyed(serving) else []
+    base = [runtime(made), service(made, serving), *accounts, *manifests.caches(made, serving)]
+    prod = manifests.production(replace(made, scaling=None), monitored=wanted.monitor)
+    scaled = replace(made, name=f"{made.name}-predictor")
+    scalers = [autoscaler(scaled, made.scaling)] if made.scaling else []
     dockerfile = serving.service.runs.dockerfile
     layers = Layers(
-        base,
-        prod,
+        by_kind(base),
+        by_kind([*prod, *scalers]),
         _example(serving),
         wanted.namespace,
         kind="InferenceService",

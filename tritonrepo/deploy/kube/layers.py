@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -10,7 +10,8 @@ from tritonrepo.deploy.kube.workload import Workload
 from tritonrepo.deploy.manifests import noted, text
 from tritonrepo.tree import Tree, of_text
 
-Objects = Sequence[Mapping[str, object]]
+Object = Mapping[str, object]
+Objects = Sequence[Object]
 NAME = "kustomization.yaml"
 WRITTEN = "Written by tritonrepo deploy; base/kustomization.yaml has the command."
 IMAGES = "Production. An image can be pinned here: images: [{name: …, digest: sha256:…}]"
@@ -34,6 +35,17 @@ class Layers(NamedTuple):
     others: Mapping[str, str] = MappingProxyType({})
     replicas: str = REPLICAS
     along: tuple[str, ...] = ()
+
+
+def by_kind(objects: Iterable[Object]) -> dict[str, Objects]:
+    """Return objects by the names of their files: one for each kind, in lower case as kustomize writes it.
+
+    Source: kustomize, kustomize/commands/build/writer.go, fileName.
+    """
+    found = dict[str, list[Object]]()
+    for each in objects:
+        found.setdefault(f"{str(each['kind']).lower()}.yaml", []).append(each)
+    return {**found}
 
 
 def tree(made: Workload, layers: Layers, again: str) -> Tree:

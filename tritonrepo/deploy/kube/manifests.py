@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from tritonrepo.deploy.environment import AWS
 from tritonrepo.deploy.kube import sizes
 from tritonrepo.deploy.kube.around import budget, deployment, kept, monitor, network, services
 from tritonrepo.deploy.kube.gateway import KEYS, gateway
-from tritonrepo.deploy.kube.layers import Layers, Objects, tree
+from tritonrepo.deploy.kube.layers import Layers, Objects, by_kind, tree
 from tritonrepo.deploy.kube.scaling import autoscaler
 from tritonrepo.deploy.kube.serving import Serving
 from tritonrepo.deploy.kube.starting import KEY_FILE, OPTIONAL
@@ -17,48 +17,40 @@ from tritonrepo.deploy.kube.workload import Workload
 from tritonrepo.deploy.manifests import noted
 from tritonrepo.tree import Tree
 
+GATEWAY = "gateway.yaml"
+"""All that a gateway has in a layer, so that it can be read, or left out, by itself."""
+
 
 def files(serving: Serving) -> Tree:
     """Return the files by their paths."""
     made, wanted = workload(serving), serving.wanted
-    base: dict[str, Objects] = {"deployment.yaml": [deployment(made)], "services.yaml": services(made)}
-    base |= caches(made, serving)
-    dockerfile = serving.service.runs.dockerfile
-    prod = production(made, monitored=wanted.monitor)
+    base = by_kind([deployment(made), *services(made), *caches(made, serving)])
+    prod = by_kind(production(made, monitored=wanted.monitor))
     along: tuple[str, ...] = ()
     if serving.gateway:
         front = gateway(made, serving.gateway, serving.secret)
-        base["gateway.yaml"] = [deployment(front), *services(front)]
-        prod = {name: [*each, *_beside(front, name)] for name, each in prod.items()}
+        base[GATEWAY] = [deployment(front), *services(front)]
+        prod[GATEWAY] = production(front, monitored=wanted.monitor)
         along = (front.name,)
+    dockerfile = serving.service.runs.dockerfile
     others = {"Dockerfile": dockerfile} if dockerfile else {}
     layers = Layers(base, prod, example(serving), wanted.namespace, others=others, along=along)
     return tree(made, layers, serving.service.again)
 
 
-def _beside(front: Workload, name: str) -> Objects:
-    """Return what a gateway has in a file of production."""
-    made = {"disruption-budget.yaml": budget, "network-policy.yaml": network, "pod-monitor.yaml": monitor}
-    return [made[name](front)] if name in made else []
-
-
-def caches(made: Workload, serving: Serving) -> Mapping[str, Objects]:
+def caches(made: Workload, serving: Serving) -> Objects:
     """Return the claim of the cache, if one is to be written."""
     name, wanted = cache_claim(serving), serving.wanted
     if not (wanted.storage_class and name):
-        return {}
+        return []
     why = "Weights from the Hub, and compiled kernels."
-    return {"cache.yaml": [kept(made, name, sizes.cache(serving.service.engines), wanted.storage_class, why)]}
+    return [kept(made, name, sizes.cache(serving.service.engines), wanted.storage_class, why)]
 
 
-def production(made: Workload, *, monitored: bool) -> Mapping[str, Objects]:
+def production(made: Workload, *, monitored: bool) -> Objects:
     """Return the objects that only production has."""
-    found: dict[str, Objects] = {"disruption-budget.yaml": [budget(made)], "network-policy.yaml": [network(made)]}
-    if made.scaling:
-        found["autoscaler.yaml"] = [autoscaler(made, made.scaling)]
-    if monitored:
-        found["pod-monitor.yaml"] = [monitor(made)]
-    return found
+    scaled = [autoscaler(made, made.scaling)] if made.scaling else []
+    return [budget(made), network(made), *scaled, *([monitor(made)] if monitored else [])]
 
 
 def example(serving: Serving) -> Objects:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from tritonrepo.deploy.generators import Generator
 from tritonrepo.deploy.kube import around
-from tritonrepo.deploy.kube.layers import Layers, Objects, tree
+from tritonrepo.deploy.kube.layers import Layers, Objects, by_kind, tree
 from tritonrepo.deploy.kube.scaling import autoscaler
 from tritonrepo.deploy.kube.workload import Workload
 from tritonrepo.deploy.manifests import noted
@@ -17,29 +17,28 @@ from tritonrepo.tree import Tree
 
 def of_one_pod(one: Generator, made: Workload, choices: Choices, keys: Mapping[str, str]) -> Tree:
     """Return the files of a server whose replicas are single pods; `keys` are those of its Secret, and their use."""
-    base: dict[str, Objects] = {"deployment.yaml": [around.deployment(made)], "service.yaml": around.services(made)}
+    base = [around.deployment(made), *around.services(made), *claims(one, made, choices)]
     prod = production(made, choices, "apps/v1/Deployment")
-    return tree(made, layers(made, choices, keys, (base | claims(one, made, choices), prod)), choices.again)
+    return tree(made, layers(made, choices, keys, (base, prod)), choices.again)
 
 
 def layers(
     made: Workload,
     choices: Choices,
     keys: Mapping[str, str],
-    files: tuple[Mapping[str, Objects], Mapping[str, Objects]],
+    objects: tuple[Objects, Objects],
     kind: str = "Deployment",
 ) -> Layers:
     """Return the files of the base and of production by layer; `kind` is the kind that has the replicas."""
-    base, prod = files
+    base, prod = map(by_kind, objects)
     return Layers(base, prod, [*_secrets(made, choices, keys)], choices.kube.namespace, kind)
 
 
-def production(made: Workload, choices: Choices, kind: str) -> dict[str, Objects]:
+def production(made: Workload, choices: Choices, kind: str) -> Objects:
     """Return what only production has; `kind` is the kind of what is scaled, with its API."""
-    found: dict[str, Objects] = {"budget.yaml": [around.budget(made)], "network.yaml": [around.network(made)]}
-    if made.scaling is not None:
-        found["autoscaler.yaml"] = [autoscaler(made, made.scaling, kind)]
-    return found | ({"monitor.yaml": [_monitor(made)]} if choices.kube.monitor else {})
+    scaled = [autoscaler(made, made.scaling, kind)] if made.scaling else []
+    monitors = [_monitor(made)] if choices.kube.monitor else []
+    return [around.budget(made), around.network(made), *scaled, *monitors]
 
 
 METRICS = {"nim": "/v1/metrics"}
@@ -55,14 +54,12 @@ def _monitor(made: Workload) -> dict[str, object]:
     return {**found, "spec": {**spec, "podMetricsEndpoints": endpoints}}
 
 
-def claims(one: Generator, made: Workload, choices: Choices) -> dict[str, Objects]:
+def claims(one: Generator, made: Workload, choices: Choices) -> Objects:
     """Return the claim of the volume with the weights, unless the user has one."""
     if choices.kube.cache or "cache" not in {each.name for each in made.volumes}:
-        return {}
+        return []
     why = "Room for the weights."
-    return {
-        "claim.yaml": [around.kept(made, f"{made.name}-cache", serving.weights(one), choices.kube.storage_class, why)]
-    }
+    return [around.kept(made, f"{made.name}-cache", serving.weights(one), choices.kube.storage_class, why)]
 
 
 def _secrets(made: Workload, choices: Choices, keys: Mapping[str, str]) -> Iterator[Mapping[str, object]]:

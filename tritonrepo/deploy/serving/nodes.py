@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tritonrepo.deploy.generators import Generator
 from tritonrepo.deploy.kube import around, pods
-from tritonrepo.deploy.kube.layers import Objects, tree
+from tritonrepo.deploy.kube.layers import tree
 from tritonrepo.deploy.kube.workload import Workload
 from tritonrepo.deploy.manifests import noted
 from tritonrepo.deploy.serving.files import claims, layers, production
@@ -37,14 +37,10 @@ def of_several_pods(
 ) -> Tree:
     """Return the files of a server whose replicas are groups of pods, a leader and workers each."""
     leader, worker = pair
-    base: dict[str, Objects] = {
-        "leaderworkerset.yaml": [_group(leader, worker, nodes)],
-        "service.yaml": around.services(leader),
-    }
     shared = claims(one, replace(leader, replicas=2), choices)  # the pods of one group are several, too
-    prod = production(leader, choices, f"{LWS}/LeaderWorkerSet")
-    prod["network.yaml"] = [*prod["network.yaml"], _between(leader, worker)]
-    return tree(leader, layers(leader, choices, keys, (base | shared, prod), "LeaderWorkerSet"), choices.again)
+    base = [_group(leader, worker, nodes), *around.services(leader), *shared]
+    prod = [*production(leader, choices, f"{LWS}/LeaderWorkerSet"), _between(leader, worker)]
+    return tree(leader, layers(leader, choices, keys, (base, prod), "LeaderWorkerSet"), choices.again)
 
 
 def _group(leader: Workload, worker: Workload, nodes: int) -> dict[str, object]:

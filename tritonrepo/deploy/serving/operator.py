@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tritonrepo.deploy.generators import Generator
 from tritonrepo.deploy.kube import around, pods
-from tritonrepo.deploy.kube.layers import Objects, tree
+from tritonrepo.deploy.kube.layers import tree
 from tritonrepo.deploy.kube.pods import EVERY_S, GPU
 from tritonrepo.deploy.kube.scaling import DOWN_S
 from tritonrepo.deploy.kube.workload import Workload, quantity
@@ -44,10 +44,10 @@ def operated(made: Workload) -> Operated:
 
 def of_operator(one: Generator, made: Operated, image: Nim, profile: str, choices: Choices) -> Tree:
     """Return the files."""
-    base: dict[str, Objects] = {"nimservice.yaml": [_service(one, made, image, profile, choices)]}
+    base = [_service(one, made, image, profile, choices)]
     if not image.any_model and not choices.kube.cache:
-        base = {"nimcache.yaml": [_cache(one, made, image, profile, choices)]} | base
-    prod: dict[str, Objects] = {"budget.yaml": [around.budget(made)], "network.yaml": [around.network(made)]}
+        base = [_cache(one, made, image, profile, choices), *base]
+    prod = [around.budget(made), around.network(made)]
     files = layers(made, choices, nim.keys(image, choices), (base, prod), "NIMService")
     return tree(_fixed(made), files, choices.again)
 
