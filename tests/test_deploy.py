@@ -304,7 +304,7 @@ def test_what_models_need_is_added_up() -> None:
     text = Path("deploy/compose.yaml").read_text("utf-8")
     assert "#   516.0 MiB: a, 4 instances of 129.0 MiB\n" in text
     assert "#   64.0 MiB: llm, 1 instance of 64.0 MiB\n" in text
-    assert "#   2.0 GiB: llm, vLLM on 2 GPUs\n" in text
+    assert "#   2.0 GiB: llm, an engine on 2 GPUs: messages of its workers, NCCL\n" in text
     assert read()["shm_size"] == str((2048 + 516 + 64 + 20 + 64) // 64 * 64 << 20)
     assert "s: 15.0 GiB of meta-llama/Llama-3.1-8B-Instruct from the Hub at 50.0 MiB/s, once" in text
     seconds = [int(line.split()[1]) for line in text.splitlines() if " s: " in line]

@@ -12,8 +12,12 @@ from tests.pushes import CODE
 from tests.tabled import tabled
 from tests.test_deploy import ENSEMBLE, PYTHON, bucket, docker, engine, here, made, one
 from tritonrepo import repository
+from tritonrepo.deploy.engine_needs import cores, loading, memory, shared
 from tritonrepo.deploy.engines import Engine, engines
+from tritonrepo.deploy.generators import generators
+from tritonrepo.deploy.kube import sizes
 from tritonrepo.deploy.needs import asked, copies, outside, shared_memory, start
+from tritonrepo.deploy.serving import wanted as serving
 from tritonrepo.deploy.sums import MIB, Sum, Term
 from tritonrepo.deploy.texts import quoted, said
 from tritonrepo.repository import Model, Repository
@@ -113,7 +117,7 @@ def test_instances_are_counted(text: str, gpus: int, count: int) -> None:
 def test_a_long_sum_ends_in_one_term() -> None:
     for name in range(11):
         one(name=f"m{name:02}")
-    terms = shared_memory(read(), (Engine("llm", 2, "o/m", None, ()),)).terms
+    terms = shared_memory(read(), (Engine("llm", 2, "o/m", None, (), {}),)).terms
     assert [term.value // MIB for term in terms] == [64] * 8 + [3 * 64, 2048]
     assert terms[-2].why == "3 more Python models"
     assert Sum((Term(61, "x"),), 60, 2).total == 180
@@ -141,6 +145,23 @@ def test_an_engine_is_read(value: dict[str, object], gpus: int, *, from_hub: boo
     assert (found.gpus, found.from_hub, found.paths) == (gpus, from_hub, paths)
     assert found.size is None
     assert sum(term.value for term in start(read(), (found,), bucket=False).terms) == 60 + 1 + 2 + 1800 + 180
+
+
+def test_an_engine_needs_the_same_in_triton_and_in_a_server_of_its_own() -> None:
+    value = {"model": "meta-llama/Llama-3.1-8B-Instruct", "tensor_parallel_size": 2, "swap_space": 4}
+    made("models", {"llm/config.pbtxt": 'backend: "vllm"\n', "llm/1/model.json": value})
+    (inside,), (apart,) = engines(read()), generators(read())
+    assert [*memory(inside, 2)] == [*memory(apart, 2)]
+    assert {term.value >> 30 for term in memory(inside, 2)} == {4, 12, 14, 8}
+    assert [*cores(inside, 2), *loading(inside), shared(inside, 2)] == [
+        *cores(apart, 2),
+        *loading(apart),
+        shared(apart, 2),
+    ]
+    for found in (sizes.memory(read(), (inside,), pushed=False), serving.memory(apart, 2)):
+        assert {*memory(apart, 2)} <= {*found.terms}
+    for start_of in (start(read(), (inside,), bucket=False), serving.start(apart)):
+        assert {*loading(apart)} <= {*start_of.terms}
 
 
 BROKEN = {"no JSON": "{", "a list": "[]", "deep": "[" * 100_000, "too large": '{"x": "' + " " * (1 << 20) + '"}'}

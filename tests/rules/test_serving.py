@@ -242,6 +242,11 @@ def test_gpus() -> None:
         }
     )
     assert "shared-memory-missing" not in said(pod(of(", -tp, '2'", two), "  hostIPC: true\n"))
+    for many in (2, 8):  # GiB as deploy writes them for as many GPUs
+        text = pod(of(f", -tp, '{many}'", f"nvidia.com/gpu: {many}"))
+        found = judge(Manifests(tuple(objects([parse(text.encode(), "m.yaml")]))))
+        (hint,) = (each.hint for each in found if each.rule == "shared-memory-missing")
+        assert f"sizeLimit: {many}Gi" in hint
     assert "gpus-missing" not in said(pod(of("", "cpu: 1"), "  runtimeClassName: nvidia\n"))
 
 

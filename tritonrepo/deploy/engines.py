@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from tritonrepo.deploy.engine_needs import from_hub
 from tritonrepo.llm import read
-from tritonrepo.llm.loading import bits
+from tritonrepo.llm.loading import size
 from tritonrepo.repository import Model, Repository
 from tritonrepo.rules.backends.arguments import ADAPTERS, LARGEST_JSON
 from tritonrepo.rules.backends.vllm_model import described
@@ -20,7 +21,8 @@ PATHS = ("model", "tokenizer", "hf_config_path", "speculative_model")
 class Engine(NamedTuple):
     """An engine of a served version: its model's name in the repository, its GPUs, and the model that it loads.
 
-    `size` are the bytes of the weights, None if they are not known. `paths` are the absolute paths that it reads.
+    `size` are the bytes of the weights, None if they are not known. `paths` are the absolute paths that it reads, and
+    `arguments` its engine arguments.
     """
 
     name: str
@@ -28,11 +30,12 @@ class Engine(NamedTuple):
     source: str
     size: int | None
     paths: tuple[str, ...]
+    arguments: Mapping[str, Any]
 
     @property
     def from_hub(self) -> bool:
         """Whether it loads its weights from the Hugging Face Hub."""
-        return bool(self.source) and not self.source.startswith(("/", ".")) and "://" not in self.source
+        return from_hub(self.source)
 
 
 def engines(found: Repository) -> tuple[Engine, ...]:
@@ -50,6 +53,7 @@ def _engines(model: Model) -> Iterator[Engine]:
             source if isinstance(source, str) else "",
             _size(one.config),
             tuple(dict.fromkeys(_paths(model, one.arguments.path, one.value))),
+            one.value,
         )
 
 
@@ -60,9 +64,7 @@ def _count(value: object) -> int:
 def _size(config: Mapping[str, Any] | None) -> int | None:
     """Return the bytes of a model's weights as its config.json lets one compute them."""
     facts = read(config) if config is not None else None
-    if facts is None or facts.parameters is None:
-        return None
-    return int(facts.parameters * bits(facts).high / 8)
+    return size(facts) if facts is not None else None
 
 
 def _paths(model: Model, path: str, value: Mapping[str, Any]) -> Iterator[str]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
+from tritonrepo.deploy.engine_needs import from_hub
 from tritonrepo.llm import LanguageModel, read
-from tritonrepo.llm.loading import bits
+from tritonrepo.llm.loading import size
 from tritonrepo.repository import Model, Repository
 from tritonrepo.rules.backends.arguments import ADAPTERS, LARGEST_JSON
 from tritonrepo.rules.backends.vllm_model import Described, described
@@ -42,13 +43,12 @@ class Generator:
     @property
     def from_hub(self) -> bool:
         """Whether the weights come from the Hugging Face Hub."""
-        return bool(self.source) and not self.source.startswith(("/", ".")) and "://" not in self.source
+        return from_hub(self.source)
 
     @property
     def size(self) -> int | None:
         """The bytes of the weights, None if they are not known."""
-        facts = self.facts
-        return int(facts.parameters * bits(facts).high / 8) if facts is not None and facts.parameters else None
+        return size(self.facts) if self.facts is not None else None
 
     @property
     def gpus(self) -> int:

@@ -6,9 +6,12 @@ import os
 from collections.abc import Iterator, Sequence
 from math import prod
 
+from tritonrepo.deploy import engine_needs
+from tritonrepo.deploy.engine_needs import DISK, DOWNLOAD, SERVER_S
 from tritonrepo.deploy.engines import Engine
 from tritonrepo.deploy.sums import GIB, MIB, Sum, Term
 from tritonrepo.diagnostics import counted
+from tritonrepo.manifests.servers import DEFAULT_SHM
 from tritonrepo.plain import inline
 from tritonrepo.repository import Model, Repository
 from tritonrepo.repository.pipelines import scripted
@@ -25,9 +28,6 @@ TRITONBACKEND_Initialize: shm_default_byte_size, shm_growth_byte_size, of r24.01
 ROOM = 64 * MIB
 """Bytes that are planned for an instance at least: several requests are in its region at a time."""
 
-ENGINE = GIB
-"""Bytes of an engine, for each of its GPUs. Source: vllm_backend, README.md, `--shm-size=1G`."""
-
 MOST = 1024
 """More instances of a model are not counted: no machine has memory for them."""
 
@@ -38,14 +38,8 @@ SIZES = {"BOOL": 1, "UINT8": 1, "INT8": 1, "UINT16": 2, "INT16": 2, "FP16": 2, "
 SIZES |= {"UINT64": 8, "INT64": 8, "FP64": 8}
 """Bytes of an element; 4 for all other types, and an assumed length for a string."""
 
-DOWNLOAD, DISK = 50 * MIB, 200 * MIB
-"""Bytes a second from the network and from a disk: what slow ones have."""
-
-SERVER_S, PROCESS_S, COMPILE_S, UNKNOWN_S = 60, 2, 180, 1800
-"""Seconds for CUDA and the server, for a model's process, for an engine that compiles, and for weights of unknown size.
-
-An engine takes 60 to 180 s to compile and to capture CUDA graphs.
-"""
+PROCESS_S = 2
+"""Seconds until a process of a model runs."""
 
 SHOWN = 8
 """How many models a sum lists by name."""
@@ -70,8 +64,8 @@ def shared_memory(found: Repository, engines: Sequence[Engine]) -> Sum:
     rows = [(inline(model.name), copies(model), max(ROOM, REGION + 2 * _batch(model))) for model in of]
     terms = [Term(many * size, f"{name}, {counted(many, 'instance')} of {amount(size)}") for name, many, size in rows]
     terms = _cut(terms, "Python models")
-    terms += [Term(ENGINE * each.gpus, f"{inline(each.name)}, vLLM on {counted(each.gpus, 'GPU')}") for each in engines]
-    return Sum(tuple(terms) or (Term(ROOM, "no model runs in Python, so Docker's default is enough"),), 64 * MIB)
+    terms += [engine_needs.shared(each, each.gpus) for each in engines]
+    return Sum(tuple(terms) or (Term(DEFAULT_SHM, "no model runs in Python, so the default is enough"),), 64 * MIB)
 
 
 def _cut(terms: list[Term], what: str) -> list[Term]:
@@ -103,24 +97,12 @@ def start(found: Repository, engines: Sequence[Engine], *, bucket: bool) -> Sum:
     terms.append(Term(_s(size, DISK), f"{amount(size)} of models from the disk at {amount(DISK)}/s"))
     if processes:
         terms.append(Term(processes * PROCESS_S, f"processes of Python models, {processes} of {PROCESS_S} s"))
-    terms += [term for each in engines for term in _engine(each)]
+    terms += [term for each in engines for term in engine_needs.loading(each)]
     return Sum(tuple(terms), 60, 2)
 
 
 def _s(size: int, rate: int) -> int:
     return -(-size // rate)
-
-
-def _engine(each: Engine) -> Iterator[Term]:
-    source = inline(each.source)
-    if each.size is None:
-        yield Term(UNKNOWN_S, f"weights of {source or inline(each.name)}, whose size is not known")
-    else:
-        if each.from_hub:
-            why = f"{amount(each.size)} of {source} from the Hub at {amount(DOWNLOAD)}/s, once"
-            yield Term(_s(each.size, DOWNLOAD), why)
-        yield Term(_s(each.size, DISK), f"{amount(each.size)} of {source} from the disk at {amount(DISK)}/s")
-    yield Term(COMPILE_S, f"{inline(each.name)}: vLLM compiles and captures CUDA graphs")
 
 
 def read(model: Model) -> int:

@@ -19,20 +19,16 @@ from tritonrepo.manifests.gpus import claims, limits, place_of, whole
 from tritonrepo.manifests.objects import Manifests, find, place, text
 from tritonrepo.manifests.probes import Probe, probes
 from tritonrepo.manifests.quantities import quantity
-from tritonrepo.manifests.servers import ELSEWHERE, KINDS, Family, Server, servers, volume
+from tritonrepo.manifests.servers import DEFAULT_SHM, ELSEWHERE, KINDS, SHM, Family, Server, servers, volume
 from tritonrepo.plain import inline
 from tritonrepo.releases import NVIDIA, RELEASES
 from tritonrepo.repository import Repository, Said, Target
 from tritonrepo.rules.serving.images import missing
-from tritonrepo.rules.serving.memory import SHM
 from tritonrepo.rules.serving.secrets import GATED, TOKENS
 from tritonrepo.rules.serving.triton import FALSE, mode
 from tritonrepo.tree import amount
 
 ASKS = re.compile(r"/v2/models/([^/?]+)(?:/|$)")
-DEFAULT_SHM = 64 << 20
-"""Bytes of /dev/shm if no volume is mounted there. Source: containerd, oci/mounts.go."""
-
 SHOWN = 4
 
 

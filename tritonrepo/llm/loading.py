@@ -66,6 +66,11 @@ def bits(model: LanguageModel, method: str = "") -> Range:
     return Range(found.low + (SIXTEEN * 8 - found.low) * low, found.high + (SIXTEEN * 8 - found.high) * high)
 
 
+def size(model: LanguageModel) -> int | None:
+    """Return the bytes of the files of a model's weights; None if the number of its parameters is not known."""
+    return int(model.parameters * bits(model).high / 8) if model.parameters else None
+
+
 def _linear(model: LanguageModel) -> int:
     """Return the number of parameters but those of the embeddings and the output layer."""
     return max(0, (model.parameters or 0) - model.vocabulary * model.hidden * (1 if model.tied else 2))

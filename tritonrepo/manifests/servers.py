@@ -19,6 +19,12 @@ ELSEWHERE = ("InferenceService", "ServingRuntime", "ClusterServingRuntime", "LLM
 KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "LeaderWorkerSet", *ELSEWHERE)
 """The kinds whose pods serve. A Job may run the same images, but it ends."""
 
+SHM, DEFAULT_SHM = "/dev/shm", 64 << 20  # noqa: S108  in the container
+"""Where processes exchange tensors, and its bytes if no volume is mounted there. Source: containerd, oci/mounts.go."""
+
+ENGINE_SHM = 1 << 30
+"""Bytes of the same for each GPU of an engine. Source: vllm_backend, README.md, `--shm-size=1G`."""
+
 SERVE_SINCE, MODULE_BEFORE = (0, 12), (0, 9)
 """The image of vLLM runs `vllm serve` since at the latest 0.12, and ran `python3 -m vllm.entrypoints.openai.api_server`
 before 0.9 at least. Source: vllm-project/vllm#17172 (May 2025), start-up logs of the image of December 2025."""

@@ -9,6 +9,7 @@ from tritonrepo.deploy.kube.workload import Probe, Volume, Workload, quantity
 from tritonrepo.deploy.manifests import noted
 from tritonrepo.deploy.sums import GIB, Sum, Term
 from tritonrepo.diagnostics import counted
+from tritonrepo.manifests.servers import DEFAULT_SHM, SHM
 
 EVERY_S = 10
 """Seconds between two probes of the start."""
@@ -22,8 +23,8 @@ GPU = "nvidia.com/gpu"
 def shared(size: Sum, why: str) -> Volume:
     """Return /dev/shm; `why` says what it is for, without the sum."""
     medium = {"medium": "Memory", "sizeLimit": noted(quantity(size.total), rows=size.bytes())}
-    limit = "Kubernetes gives 64 MiB without it, and counts what is used as memory of the container."
-    return Volume("shm", "/dev/shm", {"emptyDir": medium}, f"{why} {limit}")  # noqa: S108  in the container
+    limit = f"Kubernetes gives {DEFAULT_SHM >> 20} MiB without it, and counts what is used as memory of the container."
+    return Volume("shm", SHM, {"emptyDir": medium}, f"{why} {limit}")
 
 
 def empty(name: str, path: str, size: Sum, why: str) -> Volume:

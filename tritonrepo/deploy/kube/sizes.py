@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tritonrepo.deploy import engine_needs
+from tritonrepo.deploy.engine_needs import UNKNOWN
 from tritonrepo.deploy.engines import Engine
 from tritonrepo.deploy.needs import PYTHON_BASED, copied, copies, read
 from tritonrepo.deploy.sums import GIB, MIB, Sum, Term
@@ -17,15 +19,6 @@ from tritonrepo.tree import File, amount
 
 SERVER, LIBRARIES, CONTEXT, PROCESS = 2 * GIB, 2 * GIB, 512 * MIB, 256 * MIB
 """Bytes of the server, of the libraries of CUDA, of its context for each GPU, and of a process of a Python model."""
-
-WORKER, SHARD = 6 * GIB, 10 * GIB
-"""Bytes of a process of vLLM for each GPU, and of the largest file of weights that it reads at a time.
-
-Source: transformers, PreTrainedModel.save_pretrained, whose max_shard_size was "10GB" and is smaller by now.
-"""
-
-UNKNOWN = 32 * GIB
-"""Bytes of an engine's weights whose size is not known."""
 
 COMPILED, LOGS = 10 * GIB, 2 * GIB
 """Bytes of caches of compiled kernels, and of logs and temporary files."""
@@ -55,10 +48,7 @@ def memory(found: Repository, engines: Sequence[Engine], *, pushed: bool) -> Sum
         terms.append(
             Term(files + processes * PROCESS, "the same again: a push loads new versions next to the old ones")
         )
-    for each in engines:
-        weights = min(SHARD * each.gpus, UNKNOWN if each.size is None else each.size)
-        why = f"{inline(each.name)}: vLLM on {counted(each.gpus, 'GPU')}, and the files of weights being read"
-        terms.append(Term(WORKER * each.gpus + weights, why))
+    terms += [term for each in engines for term in engine_needs.memory(each, each.gpus)]
     return Sum(tuple(terms), GIB)
 
 
@@ -78,7 +68,7 @@ def cores(found: Repository, engines: Sequence[Engine]) -> Sum:
     others = sum(copies(each) for each in found.models.values() if each.backend not in {*PYTHON_BASED, "", "ensemble"})
     if others:
         terms.append(Term(min(others, MOST_CORES), f"{counted(others, 'instance')} of other models"))
-    terms += [Term(2 * each.gpus, f"{inline(each.name)}: vLLM's processes, 2 for a GPU") for each in engines]
+    terms += [term for each in engines for term in engine_needs.cores(each, each.gpus)]
     return Sum(tuple(terms), 1)
 
 

@@ -99,10 +99,10 @@ def workload(one: Generator, named: Named, image: Nim, profile: str, choices: Ch
     """Return the server of a generator."""
     needs = Needs(
         gpus=one.gpus,
-        cores=serving.cores(one.gpus),
+        cores=serving.cores(one, one.gpus),
         memory=serving.memory(one, one.gpus),
         disk=Sum((Term(20 * GIB, "compiled kernels, logs and temporary files"),), GIB),
-        shared=serving.shared(one.gpus),
+        shared=serving.shared(one, one.gpus),
         start=serving.start(one),
     )
     which = "The model is in the name of the image." if not image.any_model else "The image serves any model."

@@ -73,10 +73,10 @@ def workload(one: Generator, named: Named, image: Image, choices: Choices) -> Wo
     name = named.name
     needs = Needs(
         gpus=gpus,
-        cores=serving.cores(gpus),
+        cores=serving.cores(one, gpus),
         memory=serving.memory(one, gpus),
         disk=Sum((Term(20 * GIB, "compiled kernels, logs and temporary files"),), GIB),
-        shared=serving.shared(gpus),
+        shared=serving.shared(one, gpus),
         start=serving.start(one),
     )
     return Workload(

@@ -5,26 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from tritonrepo.deploy import engine_needs
+from tritonrepo.deploy.engine_needs import SERVER_S, UNKNOWN_VOLUME
 from tritonrepo.deploy.generators import Generator
 from tritonrepo.deploy.kube import pods
 from tritonrepo.deploy.kube.wanted import Wanted
 from tritonrepo.deploy.kube.workload import Placing, Reach, Scaling, Signal, Volume
 from tritonrepo.deploy.manifests import noted
-from tritonrepo.deploy.needs import COMPILE_S, DISK, DOWNLOAD, UNKNOWN_S
 from tritonrepo.deploy.sums import GIB, MIB, Sum, Term
-from tritonrepo.diagnostics import counted
 from tritonrepo.plain import inline
 from tritonrepo.server.catalogue import catalogue
-from tritonrepo.tree import amount
-
-UNKNOWN_SIZE = 200 * GIB
-"""Bytes that are planned for weights of unknown size."""
-
-SERVER_S = 60
-"""Seconds for imports, CUDA and the server itself."""
-
-PROCESS, WORKER = 4 * GIB, 8 * GIB
-"""Bytes of memory of a process without a GPU, and of one with a GPU, which holds a shard of weights as it loads."""
 
 WAITING = 5
 """Waiting requests that a replica takes before another one is started."""
@@ -70,51 +60,30 @@ def _reasoned(value: Mapping[str, object], why: str) -> object:
 
 def start(one: Generator) -> Sum:
     """Return the seconds until it serves, twice as many as the steps need."""
-    return Sum((Term(SERVER_S, "CUDA and the server itself"), *_loading(one)), 60, 2)
-
-
-def _loading(one: Generator) -> Iterator[Term]:
-    source = inline(one.source) or inline(one.name)
-    if one.size is None:
-        yield Term(UNKNOWN_S, f"weights of {source}, whose size is not known")
-    else:
-        if one.from_hub:
-            yield Term(-(-one.size // DOWNLOAD), f"{amount(one.size)} of {source} at {amount(DOWNLOAD)}/s, once")
-        yield Term(-(-one.size // DISK), f"{amount(one.size)} of {source} from the disk at {amount(DISK)}/s")
-    yield Term(COMPILE_S, "the engine compiles and captures CUDA graphs")
+    return Sum((Term(SERVER_S, "CUDA and the server itself"), *engine_needs.loading(one)), 60, 2)
 
 
 def memory(one: Generator, gpus: int) -> Sum:
     """Return the bytes of memory of a pod, without shared memory."""
-    terms = [Term(2 * PROCESS, f"the server and its scheduler, {amount(PROCESS)} each")]
-    terms.append(Term(gpus * WORKER, f"a worker for each GPU, {amount(WORKER)} each, which loads weights"))
-    for key, why in (("swap_space", "blocks that wait, swap_space"), ("cpu_offload_gb", "weights, cpu_offload_gb")):
-        value = one.arguments.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < MOST_GIB:
-            terms.append(Term(int(value * GIB) * gpus, f"{why} of {value} GiB for each GPU"))
-    return Sum(tuple(terms), GIB)
+    return Sum(tuple(engine_needs.memory(one, gpus)), GIB)
 
 
-MOST_GIB = 1 << 20
+def cores(one: Generator, gpus: int) -> Sum:
+    """Return the cores of a pod."""
+    return Sum(tuple(engine_needs.cores(one, gpus)), 1)
 
 
-def cores(gpus: int) -> Sum:
-    """Return the cores of a pod.
-
-    Source: vLLM, docs/configuration/optimization.md, "CPU Resources for GPU Deployments".
-    """
-    return Sum((Term(2, "the server and its scheduler"), Term(gpus, "a worker for each GPU, which polls it")), 1)
-
-
-def shared(gpus: int) -> Sum:
-    """Return the bytes of /dev/shm: what workers and NCCL exchange."""
-    return Sum((Term(gpus * GIB, f"vLLM on {counted(gpus, 'GPU')}: messages of the workers, NCCL"),), 64 * MIB)
+def shared(one: Generator, gpus: int) -> Sum:
+    """Return the bytes of /dev/shm."""
+    return Sum((engine_needs.shared(one, gpus),), 64 * MIB)
 
 
 def weights(one: Generator) -> Sum:
     """Return the bytes of the volume with the weights."""
     if one.size is None:
-        return Sum((Term(UNKNOWN_SIZE, f"weights of {inline(one.source)}, whose size is not known: change this"),), GIB)
+        return Sum(
+            (Term(UNKNOWN_VOLUME, f"weights of {inline(one.source)}, whose size is not known: change this"),), GIB
+        )
     room = Term(one.size // 4 + 10 * GIB, "room: adapters, another revision beside it")
     return Sum((Term(one.size, f"weights of {inline(one.source)}"), room), GIB)
 

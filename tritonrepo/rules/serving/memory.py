@@ -8,15 +8,17 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.manifests.gpus import limits, used, whole
 from tritonrepo.manifests.objects import Manifests, Object, find, place, text
 from tritonrepo.manifests.quantities import quantity
-from tritonrepo.manifests.servers import KINDS, Family, Server, servers, volume
+from tritonrepo.manifests.servers import DEFAULT_SHM, ENGINE_SHM, KINDS, SHM, Family, Server, servers, volume
 from tritonrepo.rules.registry import Finding, manifest_rule
 from tritonrepo.rules.serving.gpus import ENGINES
 
-SHM = "/dev/shm"  # noqa: S108  in the container
+DEFAULT = f"{DEFAULT_SHM >> 20} MiB"
 LEAST = 2 << 30
 """Source: kserve, config/runtimes/kserve-tritonserver.yaml: 2Gi for any model; CUDA's libraries alone take more."""
 
-HOW = "Mount a volume there: `emptyDir: {medium: Memory, sizeLimit: 2Gi}`; its content counts as memory of the pod."
+HOW = "Mount a volume there: `emptyDir: {medium: Memory, sizeLimit: %dGi}`; its content counts as memory of the pod."
+USUAL = 2
+"""GiB of /dev/shm for models in Python, or for an engine on one or two GPUs."""
 
 
 @manifest_rule("shared-memory-missing", Severity.WARNING, *KINDS)
@@ -24,8 +26,14 @@ def shared_memory_missing(of: Object, _: Manifests) -> Iterator[Finding]:
     """An engine on several GPUs, and Triton with Python-based backends, should have a larger /dev/shm."""
     for each in servers(of):
         if not _has_shm(each) and (why := _needs_shm(each)):
-            message = f"{SHM} has 64 MiB, the default, but {why}"
-            yield Finding(place(each.node, "volumeMounts"), message, hint=HOW)
+            message = f"{SHM} has {DEFAULT}, the default, but {why}"
+            yield Finding(place(each.node, "volumeMounts"), message, hint=HOW % _gib(each))
+
+
+def _gib(each: Server) -> int:
+    """Return the GiB of /dev/shm that the GPUs of a container need."""
+    has = whole(each)
+    return max(USUAL, (has[1] if has is not None else 0) * ENGINE_SHM >> 30)
 
 
 def _needs_shm(each: Server) -> str:
@@ -47,8 +55,8 @@ def shared_memory_default(of: Object, _: Manifests) -> Iterator[Finding]:
     """Models for the Python backend need a larger /dev/shm than the default."""
     for each in servers(of):
         if each.family is Family.TRITON and each.starts and not _has_shm(each) and not _needs_shm(each):
-            message = f"{SHM} has 64 MiB, the default, which is too little for more than a few models in Python"
-            yield Finding(place(each.node, "volumeMounts"), message, hint=HOW)
+            message = f"{SHM} has {DEFAULT}, the default, which is too little for more than a few models in Python"
+            yield Finding(place(each.node, "volumeMounts"), message, hint=HOW % USUAL)
 
 
 def _has_shm(each: Server) -> bool:
