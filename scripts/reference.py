@@ -10,6 +10,7 @@ from tritonrepo.diagnostics import either
 from tritonrepo.spec import declare, stack
 from tritonrepo.spec.load import hints, split
 from tritonrepo.spec.part import Model, Parts
+from tritonrepo.spec.shown import duration
 from tritonrepo.spec.source import Source
 
 KEYS = """\
@@ -117,6 +118,6 @@ def _default(hint: object, f: Field[Any]) -> str:
     plain = f.default if isinstance(f.default, str | int | float) and f.default is not True else None
     if isinstance(f.default, tuple) and f.default:
         return f"`[{', '.join(map(str, f.default))}]`"
-    unit = "us" if hint is stack.Microseconds else ""
-    text = str(plain).lower() if isinstance(plain, bool) else str(plain)
-    return "" if plain is None else f"`{text}{unit}`"
+    if hint is stack.Microseconds and isinstance(plain, int):
+        return f"`{duration(plain)}`"
+    return "" if plain is None else f"`{str(plain).lower() if isinstance(plain, bool) else plain}`"

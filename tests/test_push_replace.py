@@ -332,18 +332,21 @@ models:
   same: {backend: vllm, source: ./model.json, switch: replace}
   own: {backend: python, source: ./model.py, switch: replace, CONFIG}
   other: {backend: python, source: ./model.py, switch: overlap, CONFIG}
+  remote: {role: generator, ENDPOINT}
+  moved: {role: generator, switch: replace, ENDPOINT}
 """
+ENDPOINT = "engine: openai, endpoint: {url: 'http://llm:8000/v1', model: m}, args: {max_model_len: 900}"
 TENSORS = "config: {input: [TENSOR], output: [TENSOR]}".replace("TENSOR", "{name: X, data_type: TYPE_FP32, dims: [1]}")
 
 
 def test_a_build_records_which_models_do_not_switch_as_usual(inside: Path) -> None:
-    (inside / "tritonrepo.yaml").write_text(STACK.replace("CONFIG", TENSORS), "utf-8")
+    (inside / "tritonrepo.yaml").write_text(STACK.replace("CONFIG", TENSORS).replace("ENDPOINT", ENDPOINT), "utf-8")
     (inside / "model.json").write_text('{"model": "o/m"}', "utf-8")
     (inside / "model.py").write_text(CODE.content().decode(), "utf-8")
     assert run(["build"]) == 0
     place = DirectoryStore(inside).scan("model_repository")
     record = records.load(place, "model_repository")
-    assert record.switch == {"beside": "overlap", "own": "replace"}
+    assert record.switch == {"beside": "overlap", "own": "replace", "moved": "replace"}
     assert records.load({records.NAME: records.dump(record)}, "r") == record
     assert "switch" not in text({records.NAME: records.dump(Record())}, records.NAME)
 

@@ -169,6 +169,14 @@ ensembles:
 """
 
 
+def test_times_are_shown_in_the_unit_in_which_they_are_written() -> None:
+    endpoint = "endpoint: {url: 'http://llm/v1', model: m, timeouts: {first: 1500ms}}, args: {max_model_len: 900}"
+    text = shown(read(f"name: s\nmodels: {{g: {{role: generator, engine: openai, {endpoint}}}}}\n"), defaults=True)
+    times = "timeouts:\n        first: 1500ms\n        connect: 5s\n        between: 60s\n        total: 600s\n"
+    assert times in text
+    assert "switch: null" in text
+
+
 @pytest.mark.parametrize("defaults", [False, True])
 def test_models_and_pipelines_of_ones_own_are_shown_as_given(defaults: bool) -> None:  # noqa: FBT001
     stack = read(OWN)

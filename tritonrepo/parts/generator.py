@@ -102,7 +102,9 @@ class Generator:
         example="{enable_thinking: false}",
         schema=VARIABLES,
     )
-    switch: Literal["overlap", "replace"] = switch_key(default="replace")
+    switch: Literal["overlap", "replace"] | None = switch_key(
+        default=None, shown="; default: `replace` with the engine `vllm`, `overlap` with `openai`"
+    )
     config: Config = config_key(example='{parameters: {REPORT_CUSTOM_METRICS: {string_value: "true"}}}')
     prompt_config: Config = config_key("NAME_prompt", example="{instance_group: [{kind: KIND_CPU, count: 2}]}")
     places: Places = places()

@@ -11,7 +11,7 @@ from tritonrepo.plain import printable
 from tritonrepo.spec import declare, stack, yaml
 from tritonrepo.spec.expectation import Expectation
 from tritonrepo.spec.extends import KEY
-from tritonrepo.spec.load import hints
+from tritonrepo.spec.load import MICROSECONDS, hints
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 from tritonrepo.spec.stack import EITHER, Ensemble, Stack
 
@@ -95,7 +95,13 @@ class _Shown:
             return Items(DEFAULT, tuple(self.default(item, get_args(hint)[0]) for item in value))
         if isinstance(value, Mapping):
             return Keys(DEFAULT, {name: (DEFAULT, self.default(item, Any)) for name, item in value.items()})
-        return _scalar(value, "us" if hint is stack.Microseconds else "B" if hint is stack.Bytes else "")
+        return _scalar(duration(value) if hint is stack.Microseconds else value, "B" if hint is stack.Bytes else "")
+
+
+def duration(microseconds: int) -> str:
+    """Return a time as a stack file has it, in the largest unit of which it is a multiple."""
+    unit = max((unit for unit, size in MICROSECONDS.items() if microseconds % size == 0), key=MICROSECONDS.__getitem__)
+    return f"{microseconds // MICROSECONDS[unit]}{unit}"
 
 
 def _scalar(value: Any, unit: str) -> Scalar:
