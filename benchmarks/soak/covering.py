@@ -254,5 +254,7 @@ def _seconds(junit: Path) -> dict[str, float]:
     found: dict[str, float] = {}
     for case in ET.parse(junit).iter("testcase"):
         if case.find("skipped") is None:
-            found[f"{case.get('file')}::{case.get('name')}"] = float(case.get("time", 0))
+            # the `file` of a test over a table is that of the function around it, tests/tabled.py
+            file = f"{case.get('classname', '').replace('.', '/')}.py"
+            found[f"{file}::{case.get('name')}"] = float(case.get("time", 0))
     return found
