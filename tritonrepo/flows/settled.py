@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -66,6 +66,17 @@ class Terms(NamedTuple):
         return self.shown(rule) and not self.settings.hides(rule.name)
 
 
+class Sifted(NamedTuple):
+    """Findings that settings do not hide, and those of them that the baseline does not hold either.
+
+    `entries` is how the baseline has, or would have, any finding of a rule, by the identity of the finding.
+    """
+
+    kept: Sequence[Diagnostic]
+    new: Sequence[Diagnostic]
+    entries: Mapping[int, Known]
+
+
 class Settled:
     """The checks of one run; what they find is kept for the baseline that the run writes."""
 
@@ -101,17 +112,18 @@ class Settled:
         def looked(known: Known) -> bool:
             return terms.shown(RULES[known.rule]) and (not partly or known.model in models)
 
-        kept = [each for each in judged.diagnostics if not _hidden(each, path, terms.settings)]
-        baseline, left, gone = self._baseline(terms.settings), kept, tuple[Diagnostic, ...]()
+        baseline, gone = self._baseline(terms.settings), tuple[Diagnostic, ...]()
+        kept, new, entries = self._sifted(judged.diagnostics, path, terms.settings, baseline)
         if baseline is not None:
-            entries = {id(each): known for each, known in baseline.entries(judged.diagnostics)}
-            left = self._new(path, baseline, kept, entries)
             gone = baseline.gone(path, entries.values(), looked)
-            self._looked[baseline.name(path)] = looked
+        if self._old is not None:
+            name = self._old.name(path)
+            self._found.setdefault(name, []).extend(entries[id(each)] for each in kept if id(each) in entries)
+            self._looked[name] = looked
         return judged._replace(
-            diagnostics=tuple(_graded(each, terms.settings) for each in left),
+            diagnostics=tuple(_graded(each, terms.settings) for each in new),
             by_settings=len(judged.diagnostics) - len(kept),
-            baselined=len(kept) - len(left),
+            baselined=len(kept) - len(new),
             resolved=() if self._old is not None else gone,
             settings=terms.settings.path,
             strict=terms.settings.strict,
@@ -123,12 +135,8 @@ class Settled:
         baseline = self._baseline(settings) if self._old is None else None
 
         def hidden(found: Sequence[Diagnostic]) -> frozenset[int]:
-            gone = {place for place, each in enumerate(found) if _hidden(each, path, settings)}
-            if baseline is None:
-                return frozenset(gone)
-            known = baseline.of(path)
-            held = {id(each) for each, entry in baseline.entries(found) if entry.fingerprint in known}
-            return frozenset(gone | {place for place, each in enumerate(found) if id(each) in held})
+            shown = {id(each) for each in self._sifted(found, path, settings, baseline).new}
+            return frozenset(place for place, each in enumerate(found) if id(each) not in shown)
 
         return hidden
 
@@ -142,16 +150,15 @@ class Settled:
         file = self._plan.baseline or settings.baseline
         return self._load(file) if file is not None else None
 
-    def _new(
-        self, path: str, baseline: Baseline, kept: list[Diagnostic], entries: dict[int, Known]
-    ) -> list[Diagnostic]:
-        """Return the findings that the baseline does not hold; if it is written, it will hold all that it can."""
-        if self._old is not None:
-            found = [entries[id(each)] for each in kept if id(each) in entries]
-            self._found.setdefault(baseline.name(path), []).extend(found)
-            return [each for each in kept if id(each) not in entries]
+    def _sifted(self, found: Sequence[Diagnostic], path: str, settings: Settings, baseline: Baseline | None) -> Sifted:
+        """Return what settings and a baseline leave of some findings; one that is written will hold all that it can."""
+        kept = [each for each in found if not _hidden(each, path, settings)]
+        if baseline is None:
+            return Sifted(kept, kept, {})
         known = baseline.of(path)
-        return [each for each in kept if id(each) not in entries or entries[id(each)].fingerprint not in known]
+        entries = {id(each): entry for each, entry in baseline.entries(found)}
+        held = {each for each, entry in entries.items() if self._old is not None or entry.fingerprint in known}
+        return Sifted(kept, [each for each in kept if id(each) not in held], entries)
 
 
 def _hidden(found: Diagnostic, path: str, settings: Settings) -> bool:
