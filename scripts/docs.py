@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts import reference
+from scripts.writing import ROOT, write_or_check
 from tritonrepo.parts import PARTS
 from tritonrepo.report.pages import index
 from tritonrepo.report.registry import REGISTRY
@@ -18,7 +19,6 @@ from tritonrepo.rules import FAMILIES, RULES
 from tritonrepo.settings.keys import schema as settings
 from tritonrepo.spec.schema import schema
 
-ROOT = Path(__file__).parent.parent
 INTRODUCTION = """
 Every check of `tritonrepo validate`, and everything else that is reported under a name in brackets. Each name links to
 its page, which `tritonrepo explain NAME` prints. In an example, `...` at the end of a config stands for the rest of a
@@ -51,17 +51,7 @@ def rules() -> Iterator[str]:
 
 def main() -> int:
     """Write the files, or check them."""
-    made = pages()
-    stale = [path for path, content in made.items() if not path.exists() or path.read_text("utf-8") != content]
-    if "--check" in sys.argv:
-        for path in stale:
-            print(f"{path.relative_to(ROOT)} is stale: python -m scripts.docs")
-        return 1 if stale else 0
-    for path in stale:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(made[path], "utf-8")
-        print(f"{path.relative_to(ROOT)} written")
-    return 0
+    return write_or_check(pages(), "docs")
 
 
 if __name__ == "__main__":

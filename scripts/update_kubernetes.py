@@ -15,7 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TARGET = Path(__file__).parent.parent / "tritonrepo" / "data" / "kubernetes.json"
+from scripts.writing import ROOT, write_or_check
+
+TARGET = ROOT / "tritonrepo" / "data" / "kubernetes.json"
 SINGLE = {"string": "s", "integer": "i", "number": "n", "boolean": "b", "object": "o"}
 SPECIAL = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": "q",
@@ -95,14 +97,7 @@ def main() -> int:
     import kubernetes_validate  # noqa: PLC0415  nothing else here needs it
 
     made = content(Path(str(kubernetes_validate.__file__)).parent / "kubernetes-json-schema")
-    if TARGET.exists() and TARGET.read_text("utf-8") == made:
-        return 0
-    if "--check" in sys.argv:
-        print(f"{TARGET.name} is stale; run `python -m scripts.update_kubernetes`")
-        return 1
-    TARGET.write_text(made, "utf-8")
-    print(f"{TARGET.name} written")
-    return 0
+    return write_or_check({TARGET: made}, "update_kubernetes")
 
 
 if __name__ == "__main__":

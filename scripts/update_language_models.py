@@ -14,10 +14,11 @@ from typing import Any
 
 import yaml
 
+from scripts.writing import ROOT, write_or_check
 from tritonrepo.llm import read
 
 SOURCE = Path(__file__).with_name("language_models.yaml")
-TARGET = Path(__file__).parent.parent / "tritonrepo" / "data" / "language_models.json"
+TARGET = ROOT / "tritonrepo" / "data" / "language_models.json"
 NEEDED = {"names", "source", "config"}
 POSSIBLE = {*NEEDED, "parameters"}
 
@@ -48,14 +49,7 @@ def main() -> int:
     except ValueError as fault:
         print(f"{SOURCE.name} has faults, so nothing was written:\n{fault}")
         return 1
-    if TARGET.exists() and TARGET.read_text("utf-8") == made:
-        return 0
-    if "--check" in sys.argv:
-        print(f"{TARGET.name} is stale; run `python -m scripts.update_language_models`")
-        return 1
-    TARGET.write_text(made, "utf-8")
-    print(f"{TARGET.name} written")
-    return 0
+    return write_or_check({TARGET: made}, "update_language_models")
 
 
 if __name__ == "__main__":

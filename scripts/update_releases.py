@@ -16,10 +16,12 @@ from typing import Any
 
 import yaml
 
+from scripts.writing import ROOT, write_or_check
+
 SOURCE = Path(__file__).with_name("releases.yaml")
 MODULES = Path(__file__).with_name("python_modules.yaml")
 METRICS = Path(__file__).with_name("metrics.yaml")
-DATA = Path(__file__).parent.parent / "tritonrepo" / "data"
+DATA = ROOT / "tritonrepo" / "data"
 RELEASE = re.compile(r"2[0-9]\.(0[1-9]|1[0-2])")
 FACTS = (
     *("server_version", "python", "cuda", "driver", "compute_capability", "tensorrt", "openvino", "onnxruntime"),
@@ -134,15 +136,9 @@ def main() -> int:
     except ValueError as fault:
         print(f"{SOURCE.name} has faults, so nothing was written:\n{fault}")
         return 1
-    stale = [path for path, content in made.items() if not path.exists() or path.read_text("utf-8") != content]
-    if "--check" in sys.argv:
-        for path in stale:
-            print(f"{path.name} is stale; run `python -m scripts.update_releases`")
-        return 1 if stale else 0
-    for path in stale:
-        path.write_text(made[path], "utf-8")
-        print(f"{path.name} written; to update what is generated from it, run `python -m scripts.docs`")
-    return 0
+    return write_or_check(
+        made, "update_releases", "; to update what is generated from it, run `python -m scripts.docs`"
+    )
 
 
 if __name__ == "__main__":

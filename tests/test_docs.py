@@ -15,6 +15,7 @@ import click
 import pytest
 import yaml
 
+from scripts import writing
 from scripts.docs import pages
 from tests.claims import TEST, Claim, unproven
 from tests.conftest import EXAMPLE
@@ -310,6 +311,24 @@ def test_the_readme_shows_the_beginning_of_an_answer() -> None:
 def test_what_is_made_from_the_code_is_current() -> None:
     for path, content in pages().items():
         assert path.read_text("utf-8") == content, f"{path.name}: run python -m scripts.docs"
+
+
+def test_only_what_differs_is_written_or_with_check_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(writing, "ROOT", tmp_path)
+    same, new = tmp_path / "same", tmp_path / "a" / "new"
+    same.write_text("1", "utf-8")
+    for words, code, said in (
+        (["--check"], 1, "a/new is stale; run `python -m scripts.docs`\n"),
+        ([], 0, "a/new written\n"),
+        (["--check"], 0, ""),
+    ):
+        monkeypatch.setattr(sys, "argv", ["docs", *words])
+        assert writing.write_or_check({same: "1", new: "2"}, "docs") == code
+        assert capsys.readouterr().out == said
+        assert new.exists() == (said != "a/new is stale; run `python -m scripts.docs`\n")
+    assert new.read_text("utf-8") == "2"
 
 
 GUARDED = ["untrusted.md", "untrusted-texts.md"]
