@@ -200,6 +200,7 @@ input { name: "sampling_parameters" data_type: TYPE_STRING dims: 1 optional: tru
 input { name: "exclude_input_in_output" data_type: TYPE_BOOL dims: 1 optional: true }
 output { name: "text_output" data_type: TYPE_STRING dims: -1 }
 instance_group { kind: KIND_MODEL count: 1 }
+parameters { key: "REPORT_CUSTOM_METRICS" value { string_value: "yes" } }
 model_transaction_policy { decoupled: true }
 """
 
@@ -208,6 +209,23 @@ def test_the_vllm_model_has_the_tensors_of_its_release() -> None:
     assert config(drafted(STACK), "g") == message(EARLY_VLLM)
     newer = config(drafted(changed("24.10", "26.07")), "g")
     assert newer == message((GOLDEN / "generator" / "config.pbtxt").read_text("utf-8").replace('"generator"', '"g"'))
+
+
+def test_the_engine_reports_its_metrics_where_that_costs_it_no_process() -> None:
+    releases = ("24.07", "24.08", "24.11", "24.12", "25.01", "25.09", "25.10", "26.07")
+    found = [config(drafted(changed("24.10", each)), "g").parameters for each in releases]
+    said = [each["REPORT_CUSTOM_METRICS"].string_value if each else "" for each in found]
+    assert said == ["", "yes", "yes", "true", "", "", "true", "true"]
+    for more, value in (
+        ("args: {disable_log_stats: true}", None),
+        ("args: {disable_log_stats: false}", "yes"),
+        ('config: {parameters: {REPORT_CUSTOM_METRICS: {string_value: "false"}}}', "false"),
+        ("config: {parameters: null}", None),
+    ):
+        (made,) = config(drafted(changed("local: ./m.gguf", f"local: ./m.gguf, {more}")), "g").parameters.items() or [
+            ("", None)
+        ]
+        assert (made[1].string_value if made[1] else None) == value, more
 
 
 SEARCHED = {"fewer than there are": (4, 9, 4), "as many as there are": (4, 4, 4), "more than there are": (4, 3, 3)}

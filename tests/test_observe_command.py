@@ -218,6 +218,18 @@ def test_what_cannot_be_watched_is_said(capsys: pytest.CaptureFixture[str]) -> N
     assert not (OUT / "dashboards/vllm.json").exists()
     assert observe("--system", "triton", "--system", "vllm", "--gpus", "0") == 0
     assert "observe-engine-silent" not in capsys.readouterr().err
+    config.write_text(STREAM.format("vllm") + REPORTS, "utf-8")
+    for release, more, says in (
+        ("24.07", {}, "The vLLM backend of Triton 24.07 has none."),
+        ("25.01", {"disable_log_stats": True}, "the engine then runs in the process of the model. With disable_log"),
+        ("25.10", {"disable_log_stats": True}, "to the config of the model. With disable_log_stats in model.json, it"),
+        ("25.10", {"disable_log_stats": False}, ""),
+    ):
+        Path("models/generator/1/model.json").write_text(json.dumps({"model": "o/m", **more}), "utf-8")
+        assert observe("--release", release, "--gpus", "0") == 0
+        said = capsys.readouterr().err
+        assert says in said
+        assert ("observe-engine-silent" in said) == bool(says)
     with speaking(lambda _: Said(TRITON.read_bytes())) as server:
         assert observe("--scrape", server.url, "--gpus", "0") == 0
         assert server.asked[0].path == "/metrics"

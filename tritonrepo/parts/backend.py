@@ -13,13 +13,15 @@ from tritonrepo.generate.draft import Draft, json_file
 from tritonrepo.generate.inputs import Inputs
 from tritonrepo.generate.own import own
 from tritonrepo.parts import lora
-from tritonrepo.pbtxt.printer import Enum
-from tritonrepo.releases import RELEASES
+from tritonrepo.pbtxt.printer import Enum, Message
+from tritonrepo.releases import RELEASES, Release
 from tritonrepo.sources.adapter import Facts
 from tritonrepo.spec.declare import key, places
 from tritonrepo.spec.part import Places, Port, below, origin, wrong
 from tritonrepo.spec.source import Hub
 from tritonrepo.vllm_contract import contract
+
+METRICS = "REPORT_CUSTOM_METRICS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,7 @@ def add(name: str, model: Any, read: Read, draft: Draft, inputs: Inputs) -> None
             0,
             Ports(takes, gives),
             instance_group=[{"count": 1, "kind": Enum("KIND_MODEL")}],
+            **metrics(release, arguments),
             model_transaction_policy={"decoupled": True},
         ),
         origin(model.places),
@@ -106,6 +109,17 @@ def add(name: str, model: Any, read: Read, draft: Draft, inputs: Inputs) -> None
     )
     draft.explain(name, "model.json", _origins(model))
     draft.explain(name, "multi_lora.json", below(model.places, "lora"))
+
+
+def metrics(release: Release, arguments: Mapping[str, Any]) -> dict[str, Message]:
+    """Return the parameter with which the backend reports the metrics of its engine, {} where it is not worth it.
+
+    Some releases pay for it with a process: then the user decides. Without statistics, the engine has no metrics.
+    """
+    if not release.has("vllm-metrics") or release.has("vllm-metrics-in-process") or arguments.get("disable_log_stats"):
+        return {}
+    value = "true" if release.has("vllm-metrics-as-boolean") else "yes"
+    return {"parameters": {METRICS: {"string_value": value}}}
 
 
 def _origins(model: Any) -> Places:  # noqa: ANN401  the part's keys

@@ -35,9 +35,17 @@ def _silent(where: str, release: Release, made: Observed, triton: Server) -> Ite
         names = ", ".join(f'"{name}"' for name in models[:SHOWN]) + (" and others" if len(models) > SHOWN else "")
         plural = "models do not report" if len(models) > 1 else "model does not report"
         message = f"the vLLM {plural} the metrics of vLLM, so nothing watches the engine: {names}"
-        value = "true" if release.has("vllm-metrics-as-boolean") else "yes"
-        hint = f'Add the parameter {METRICS} with the string_value "{value}" to the config of the model.'
-        yield Diagnostic("observe-engine-silent", Severity.WARNING, Span(where), message, hint)
+        yield Diagnostic("observe-engine-silent", Severity.WARNING, Span(where), message, _reporting(release))
+
+
+def _reporting(release: Release) -> str:
+    """Return what makes Triton's vLLM backend report the metrics of an engine."""
+    if not release.has("vllm-metrics"):
+        return f"The vLLM backend of Triton {release.name} has none. Use 24.08 or later, or a vLLM of its own."
+    value = "true" if release.has("vllm-metrics-as-boolean") else "yes"
+    hint = f'Add the parameter {METRICS} with the string_value "{value}" to the config of the model'
+    cost = "; the engine then runs in the process of the model" if release.has("vllm-metrics-in-process") else ""
+    return f"{hint}{cost}. With disable_log_stats in model.json, it does nothing."
 
 
 def _buckets(where: str, made: Observed, triton: Server) -> Iterator[Diagnostic]:

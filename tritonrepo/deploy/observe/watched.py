@@ -81,7 +81,7 @@ def watched(found: Repository, name: str, slo: Slo) -> Watched:
     models = {each: model for each, model in found.models.items() if _is_text(each)}
     steps = {each: tuple(dict.fromkeys(_called(each, models))) for each in models}
     engines = [each for each, model in models.items() if model.backend == "vllm"]
-    reporting = tuple(each for each in engines if models[each].parameter(METRICS).lower() in ON)
+    reporting = tuple(each for each in engines if _reports(models[each]))
     streaming = {each for each, model in models.items() if _decoupled(model)}
     return Watched(
         name=name,
@@ -95,6 +95,12 @@ def watched(found: Repository, name: str, slo: Slo) -> Watched:
         gpus=found.target.gpus,
         slo=slo,
     )
+
+
+def _reports(model: Model) -> bool:
+    """Return whether Triton's vLLM backend reports the metrics of a model's engine, which then needs its statistics."""
+    off = any(value.get("disable_log_stats") for _, value in objects(model))
+    return model.target.release.has("vllm-metrics") and model.parameter(METRICS).lower() in ON and not off
 
 
 def _is_text(name: str) -> bool:
