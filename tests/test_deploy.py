@@ -86,6 +86,7 @@ def test_a_directory_becomes_a_container_that_only_reads_it() -> None:
         "tritonserver",
         "--model-repository=/models",
         "--model-control-mode=none",
+        "--metrics-config=histogram_latencies=true",
         "--exit-timeout-secs=30",
     ]
     assert service["healthcheck"]["test"][-3:] == ["--noproxy", "*", "http://127.0.0.1:8000/v2/health/ready"]
@@ -108,7 +109,7 @@ def test_a_flag_is_one_that_the_real_server_knows() -> None:
         assert docker("models", *words) == 0
         flags |= set(re.findall(r"--[a-z-]+", " ".join(read()["command"])))
     options = set(re.findall(r"--[a-z-]+", known.stdout + known.stderr))
-    assert len(flags) == 7
+    assert len(flags) == 8
     assert flags <= options
     assert "--disable-auto-complete-config" in options
 

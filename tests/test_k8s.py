@@ -80,6 +80,7 @@ def test_a_directory_is_served_once_from_a_bucket() -> None:
         "--model-control-mode=none",
         "--strict-readiness=true",
         "--exit-on-error=true",
+        "--metrics-config=histogram_latencies=true",
         "--exit-timeout-secs=30",
     ]
     assert "command" not in found  # the image's entrypoint sets up CUDA's compatibility
@@ -353,6 +354,13 @@ REASONED = {
 }
 
 
+def test_what_an_alert_asks_for_is_measured_where_the_release_can() -> None:
+    one()
+    for release, measured in (("24.10", False), ("24.11", True), ("26.07", True)):
+        assert k8s("models", "--uri", S3, "--release", release) == 0
+        assert ("--metrics-config=histogram_latencies=true" in container()["args"]) == measured
+
+
 def test_each_value_has_its_reason() -> None:
     """That is not obvious: a comment stands above it."""
     one()
@@ -361,7 +369,11 @@ def test_each_value_has_its_reason() -> None:
     reasoned = {line.partition(":")[0] for above, line in itertools.pairwise(lines) if above.startswith("#")}
     assert reasoned >= REASONED
     arguments = [line for above, line in itertools.pairwise(lines) if line.startswith("- --") and above.startswith("#")]
-    assert [each.partition("=")[0] for each in arguments] == ["- --model-control-mode", "- --strict-readiness"]
+    assert [each.partition("=")[0] for each in arguments] == [
+        "- --model-control-mode",
+        "- --strict-readiness",
+        "- --metrics-config",
+    ]
     volumes = lines[lines.index("volumes:") :]
     assert [above.startswith("#") for above, line in itertools.pairwise(volumes) if line.startswith("- name: ")] == [
         True

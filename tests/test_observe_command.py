@@ -164,9 +164,9 @@ def test_without_a_scrape_names_are_those_of_the_release(tmp_path: Path) -> None
     parsed(tmp_path)
     assert observe("--release", "24.11", "--gpus", "1", *words) == 0
     assert {"RagTtftP95", "GpuMemoryHigh"} <= {rule.get("alert") for rule in rules()}
-    assert "# Triton must be started with --metrics-config histogram_latencies=true." in (OUT / "rules.yaml").read_text(
-        "utf-8"
-    )
+    assert "# Triton must be started with --metrics-config histogram_latencies=true, as deploy" in (
+        OUT / "rules.yaml"
+    ).read_text("utf-8")
 
 
 @pytest.mark.usefixtures("models")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from tritonrepo.deploy.environment import KEY_FILE, variables
-from tritonrepo.deploy.service import CACHE, MODELS, SCRATCH, Service
+from tritonrepo.deploy.service import CACHE, MEASURED, MODELS, SCRATCH, Service
 from tritonrepo.deploy.sums import MIB
 from tritonrepo.deploy.texts import below, literal, quoted, rows, said
 
@@ -104,6 +104,9 @@ def _command(service: Service) -> Iterator[str]:
             "Every config is complete, so the server serves what was reviewed, and starts several times faster."
         )
         yield "- --disable-auto-complete-config"
+    for option in service.measured:
+        yield from said(MEASURED)
+        yield f"- {option}"
     yield f"- --exit-timeout-secs={EXIT_S}"
 
 

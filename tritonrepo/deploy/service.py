@@ -8,9 +8,15 @@ from typing import NamedTuple
 from tritonrepo.deploy.engines import Engine
 from tritonrepo.deploy.sums import Sum
 from tritonrepo.releases import Release
+from tritonrepo.server.catalogue import catalogue
 
 MODELS, CACHE, SCRATCH = "/models", "/cache", "/scratch"
 """Directories in the container: the repository, what is kept for the next start, copies of models from a bucket."""
+
+
+MEASURED = "Triton measures the time to the first response, which the alert RagTtftP95 of deploy observe asks for."
+"""Source: server, docs/user_guide/metrics.md, "Histograms"; core, src/metric_model_reporter.cc, r24.10 to r26.06: 24.10
+and earlier take the option and do nothing."""
 
 
 class Ports(NamedTuple):
@@ -88,6 +94,12 @@ class Service:
     start: Sum
     again: str
     variables: tuple[str, ...] = ()
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The options with which Triton measures what alerts ask for, if the release can."""
+        release, needed = self.release.name, catalogue()["first_response"].names
+        return tuple("=".join(name.when.split(maxsplit=1)) for name in needed if name.since <= release)
 
     @property
     def hub(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from tritonrepo.deploy.environment import KEYS, MOUNTS
 from tritonrepo.deploy.kube.serving import Serving
 from tritonrepo.deploy.kube.workload import Ending
 from tritonrepo.deploy.manifests import noted
-from tritonrepo.deploy.service import CACHE, SCRATCH, Service
+from tritonrepo.deploy.service import CACHE, MEASURED, SCRATCH, Service
 
 KEY_FILE = "google.json"
 OPTIONAL = {"AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN"}
@@ -26,6 +26,7 @@ def arguments(service: Service) -> Iterator[object]:
     if service.complete:
         why = "Every config is complete, so the server serves what was reviewed, and starts several times faster."
         yield noted("--disable-auto-complete-config", why)
+    yield from (noted(option, MEASURED) for option in service.measured)
     yield f"--exit-timeout-secs={Ending('').requests}"
 
 

@@ -105,14 +105,14 @@ class Exposed:
         """Return a gauge with all its labels."""
         return self._each(meaning, {"gauge"}, "", lambda one: one, ())
 
-    def quantile(self, quantile: str, meaning: str, window: str, *by: str) -> str:
+    def quantile(self, quantile: str, meaning: str, window: str, *by: str, where: tuple[str, ...] = ()) -> str:
         """Return a quantile of a histogram."""
         labels = ", ".join(["le", *map(self.label, by)])
 
         def of(one: str) -> str:
             return f"histogram_quantile({quantile}, sum by ({labels}) (rate({one}[{window}])))"
 
-        return self._each(meaning, {"histogram"}, "_bucket", of, ())
+        return self._each(meaning, {"histogram"}, "_bucket", of, where)
 
     def mean(self, meaning: str, window: str, *by: str) -> str:
         """Return the mean of what a histogram has observed within the window."""

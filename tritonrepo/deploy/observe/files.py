@@ -56,6 +56,7 @@ def files(made: Observed) -> dict[str, File]:
 
 
 def _about(made: Observed) -> list[str]:
-    needed = [f"Triton must be started with {each}." for each in texts.needed(made.servers)]
+    as_ours = "as deploy docker, k8s and kserve start it"
+    needed = [f"Triton must be started with {each}, {as_ours}." for each in texts.needed(made.servers)]
     lacks = ((server.job, ", ".join(names)) for server, names in made.left_out)
     return [*needed, *(f"Left out, because {job} lacks their metrics: {names}." for job, names in lacks)]

@@ -163,11 +163,12 @@ def _backlog(on: Exposed, seen: Watched, of: str) -> Alert:
 
 
 def _first(on: Exposed, seen: Watched) -> Alert:
-    limit = seen.slo.ttft
+    limit, model = seen.slo.ttft, seen.streaming[0]
+    streams = f"{on.label('model')}=~{quoted(any_of(seen.streaming))}"  # newer releases measure all models
     needs = f" Triton must be started with {on.when('first_response')}." if on.when("first_response") else ""
     return Alert(
         name="RagTtftP95",
-        expr=f"{on.quantile('0.95', 'first_response', '5m', 'model')} > {limit}",
+        expr=f"{on.quantile('0.95', 'first_response', '5m', 'model', where=(streams,))} > {limit}",
         holds="10m",
         severity="warning",
         summary="Answers of {{ $labels.model }} start late",
@@ -179,12 +180,13 @@ def _first(on: Exposed, seen: Watched) -> Alert:
             "If the engine waits or its KV cache is full, follow the alerts of vLLM.",
             "Long prompts take long to compute: lower max_context_tokens of the prompt, or top_k.",
         ),
-        fires=Case(_late(on, limit, 21 * limit), on.labels(model=M["model"]), str(20 * limit)),
-        quiet=Case(_late(on, limit // 2, limit)),
+        fires=Case(_late(on, model, limit, 21 * limit), on.labels(model=model), str(20 * limit)),
+        quiet=Case(_late(on, model, limit // 2, limit) | _late(on, ANY, limit, 21 * limit)),
     )
 
 
-def _late(on: Exposed, low: int, high: int) -> dict[str, str]:
-    """Return the histogram of requests whose first response comes between two times."""
+def _late(on: Exposed, model: str, low: int, high: int) -> dict[str, str]:
+    """Return the histogram of requests to a model whose first response comes between two times."""
     counts = {str(low): 0, str(high): 60, "+Inf": 60}
-    return {on.series("first_response", "_bucket", le=le, **M): GROWING.format(n) for le, n in counts.items()}
+    labels = {"model": model, "version": "1"}
+    return {on.series("first_response", "_bucket", le=le, **labels): GROWING.format(n) for le, n in counts.items()}
