@@ -48,7 +48,8 @@ class Pod:
     def ask(self, name: str) -> bool:
         """Ask a probe once."""
         probe = self.container[name]
-        passed = self._get(probe) if "httpGet" in probe else self._exec(probe)
+        http = "httpGet" in probe
+        passed = answered(self.container, probe, {8000: self.http}) if http else self._exec(probe)
         self.failures[name] = 0 if passed else self.failures.get(name, 0) + 1
         return passed
 
@@ -84,17 +85,6 @@ class Pod:
         assert code is not None, "the server does not end"
         return code
 
-    def _get(self, probe: Mapping[str, Any]) -> bool:
-        """A status from 200 to 399 is a success. Source: kubernetes.io/docs/reference/config-api, HTTPGetAction."""
-        named = {port["name"]: port["containerPort"] for port in self.container["ports"]}
-        assert named[probe["httpGet"]["port"]] == 8000
-        url = self.http + probe["httpGet"]["path"]
-        try:
-            with urllib.request.urlopen(url, timeout=probe["timeoutSeconds"]) as answer:
-                return bool(200 <= answer.status < 400)
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            return False
-
     def _exec(self, probe: Mapping[str, Any]) -> bool:
         words = [self._here(word) for word in probe["exec"]["command"]]
         with suppress(subprocess.TimeoutExpired):
@@ -106,6 +96,20 @@ class Pod:
     def _here(self, word: str) -> str:
         """In the container, the server is process 1 and listens on its own ports."""
         return word.replace("http://127.0.0.1:8000", self.http).replace(" Z 1 ", f" Z {self.pid} ")
+
+
+def answered(container: Mapping[str, Any], probe: Mapping[str, Any], urls: Mapping[int, str]) -> bool:
+    """Ask a probe of HTTP once; `urls` take the places of the container's ports.
+
+    A status from 200 to 399 is a success. Source: kubernetes.io/docs/reference/config-api, HTTPGetAction.
+    """
+    named = {port["name"]: port["containerPort"] for port in container["ports"]}
+    url = urls[named[probe["httpGet"]["port"]]] + probe["httpGet"]["path"]
+    try:
+        with urllib.request.urlopen(url, timeout=probe["timeoutSeconds"]) as answer:
+            return bool(200 <= answer.status < 400)
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
 
 
 @contextmanager

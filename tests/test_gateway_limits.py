@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import EXAMPLE
 from tests.gateways import PLAIN, RAG, Asked, Front, Outputs, Scripted, fronted, serving
-from tests.processes import unmeasured
+from tests.kubelet import answered
+from tests.test_kube import built
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.gateway.gate import GatewayOptions
@@ -26,7 +29,7 @@ from tritonrepo.server.endpoint import Endpoint
 
 pytest.importorskip("uvicorn")
 
-CHAT = "/v1/chat/completions"
+CHAT, ROOT = "/v1/chat/completions", Path(__file__).parent.parent
 HI = {"model": "rag", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 
 
@@ -231,26 +234,67 @@ def test_the_end_waits_for_what_runs_and_cuts_what_takes_too_long(drain_s: float
         ending.result()
 
 
-def test_sigterm_lets_a_running_answer_end() -> None:
-    model, scripted = slow()
-    with serving(scripted) as port:
-        command = [sys.executable, "-m", "tritonrepo", "gateway", f"grpc://127.0.0.1:{port}", "--port", "0"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=unmeasured()) as process:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            url = process.stdout.readline().decode().split()[1].removesuffix("/v1")
-            front = Front(int(url.rpartition(":")[2]), scripted, url)
-            with front.open("POST", CHAT, HI) as got:
+def deployed(out: Path) -> dict[str, Any]:
+    """Return the spec of the gateway's pods that `deploy k8s` writes; the Service that they ask finds Triton's."""
+    path = out / "models" / "model" / "config.pbtxt"
+    path.parent.mkdir(parents=True)
+    path.write_text('backend: "python"\nmax_batch_size: 8\ninput { name: "IN" data_type: TYPE_FP32 dims: [ 1 ] }\n')
+    words = ["--uri", "pvc://claim", "--gateway", "registry.example/gateway:1", "-q"]
+    assert run(["deploy", "k8s", str(out / "models"), "-o", str(out / "k8s"), *words]) == 0
+    every = {(each["kind"], each["metadata"]["name"]): each for each in built(out / "k8s" / "overlays" / "prod")}
+    front = every["Deployment", "models-gateway"]
+    triton, asked = every["Deployment", "models"]["spec"]["template"], every["Service", "models-headless"]["spec"]
+    assert asked["selector"].items() <= triton["metadata"]["labels"].items()
+    assert [(port["port"], port["targetPort"]) for port in asked["ports"]] == [(8001, "grpc")]
+    spec: dict[str, Any] = front["spec"]["template"]["spec"]
+    return spec
+
+
+def started(container: Mapping[str, Any], grpc: int) -> subprocess.Popen[bytes]:
+    """Start a container's command with its arguments and variables alone, on this machine's addresses."""
+    first, *others = container["args"]
+    places = {"0.0.0.0": "127.0.0.1", "--port=9000": "--port=0"}
+    for there, here in places.items():
+        others = [each.replace(there, here) for each in others]
+    secret = {"GATEWAY_KEYS": "one two"}
+    own = {each["name"]: secret[each["valueFrom"]["secretKeyRef"]["key"]] for each in container["env"]}
+    assert first == "grpc://models-headless:8001"
+    command = [sys.executable, "-m", *container["command"], f"grpc://127.0.0.1:{grpc}", *others]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=own, cwd=ROOT)
+
+
+def test_the_gateway_of_a_deployment_starts_serves_and_drains(tmp_path: Path) -> None:
+    """It is started with command, arguments and variables of the manifest alone, and asked as a kubelet asks it."""
+    (model, scripted), spec = slow(), deployed(tmp_path)
+    (container,) = spec["containers"]
+    with serving(scripted) as grpc:
+        pass
+    with started(container, grpc) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        url = process.stdout.readline().decode().split()[1].removesuffix("/v1")
+        front = Front(int(url.rpartition(":")[2]), scripted, url)
+
+        def passes(name: str) -> bool:
+            return answered(container, container[f"{name}Probe"], {9000: url})
+
+        assert [passes(each) for each in ("startup", "liveness", "readiness")] == [True, True, False]
+        with serving(scripted, grpc):
+            until(lambda: passes("readiness"))
+            assert front.post(CHAT, **HI).status == 401
+            with front.open("POST", CHAT, HI, authorization="Bearer two") as got:
                 while b"first" not in got.readline():
                     pass
                 process.send_signal(signal.SIGTERM)
-                until(lambda: front.send("GET", "/ready").json["status"] == "draining")
+                until(lambda: not passes("readiness"))
+                assert passes("liveness")
                 model.go.set()
                 assert b"last" in got.read()
-            assert process.wait(30) == 143
-            told = process.stderr.read().decode()
-    assert told.startswith("no API key is needed: set keys with --api-key-env\n")
-    assert told.endswith("interrupted\n")
+            leaving = int(container["lifecycle"]["preStop"]["exec"]["command"][-1])
+            assert process.wait(spec["terminationGracePeriodSeconds"] - leaving) == 143
+        assert (
+            process.stderr.read().decode() == "finishing what runs; press Ctrl-C again to stop at once\ninterrupted\n"
+        )
 
 
 def test_options_that_would_let_strangers_in_are_refused(

@@ -290,6 +290,7 @@ def test_a_gateway_is_deployed_in_front() -> None:
     assert grace > given.params["drain"] + int(found["lifecycle"]["preStop"]["exec"]["command"][-1])
     paths = [found[f"{each}Probe"]["httpGet"]["path"] for each in ("startup", "liveness", "readiness")]
     assert paths == ["/health", "/health", "/ready"]
+    assert not re.search("shared memory|unload models", text("base/gateway.yaml"))
     assert [each["spec"]["replicas"] for each in built(Path("out/overlays/dev")) if each["kind"] == "Deployment"] == [
         1,
         1,

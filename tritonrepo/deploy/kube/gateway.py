@@ -14,7 +14,9 @@ KEYS = "GATEWAY_KEYS"
 """The key of the Secret with the keys of clients."""
 
 PORT, GRPC = 9000, 8001
-ENDING = Ending("the gateway finishes what runs (--drain)", ("sleep",), requests=60, rest=5)
+ENDING = Ending(
+    "the gateway finishes what runs (--drain)", ("sleep",), requests=60, rest=5, last="to close connections and end"
+)
 START = Sum((Term(15, "Python, and the first look at the models of Triton"),), 10, 2)
 
 

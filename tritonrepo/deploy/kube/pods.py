@@ -88,7 +88,7 @@ def resources(made: Workload) -> dict[str, object]:
     """Return requests and limits, each with its sum."""
     needs = made.needs
     shm = Term(needs.shared.total, "shared memory, the limit of the volume shm")
-    memory = Sum((*needs.memory.terms, shm), GIB)
+    memory = Sum((*needs.memory.terms, *([shm] if shm.value else [])), GIB)
     gpus = str(needs.gpus) if needs.gpus else None
     same = "The limit of memory is the same: pods that use more than they request are the first to be evicted."
     return {
@@ -158,7 +158,7 @@ def _grace(made: Workload) -> object:
     rows = (
         f"{ending.leaving} s: until no client sends requests to the pod (preStop)",
         f"{ending.requests} s: {ending.how}",
-        f"{ending.rest} s: to unload models and end",
+        f"{ending.rest} s: {ending.last}",
     )
     return noted(ending.total, "Then the container is killed.", rows=rows)
 

@@ -79,7 +79,7 @@ class Placing(NamedTuple):
 class Ending(NamedTuple):
     """Seconds of an end: until no more requests are sent, for requests in flight, for the rest; `sleeps` waits first.
 
-    `how` says what the server does in the time for requests.
+    `how` says what the server does in the time for requests, and `last` what in the rest.
     """
 
     how: str
@@ -87,6 +87,7 @@ class Ending(NamedTuple):
     leaving: int = 10
     requests: int = 30
     rest: int = 15
+    last: str = "to unload models and end"
 
     @property
     def total(self) -> int:
