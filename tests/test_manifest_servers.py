@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
+import pytest
+
 from tritonrepo.diagnostics import Span
-from tritonrepo.manifests.gpus import engine_gpus
+from tritonrepo.manifests.commands import LONGEST_SCRIPT, arguments, is_option, words
+from tritonrepo.manifests.gpus import claims, engine_gpus, limits, place_of, pods_and_gpus, used, whole
 from tritonrepo.manifests.images import image
-from tritonrepo.manifests.objects import Object
-from tritonrepo.manifests.probes import listens, probes
+from tritonrepo.manifests.objects import Manifests, Object
+from tritonrepo.manifests.probes import beside, declared, listens, probes
 from tritonrepo.manifests.quantities import quantity
 from tritonrepo.manifests.queries import metrics
 from tritonrepo.manifests.servers import Server, servers
@@ -15,9 +20,9 @@ from tritonrepo.spec.nodes import parse
 TRITON, VLLM, NIM = "nvcr.io/nvidia/tritonserver:24.10-py3", "vllm/vllm-openai:v0.12.0", "nvcr.io/nim/meta/llama:2.1.0"
 
 
-def found(container: str, kind: str = "Pod") -> list[Server]:
+def found(container: str, kind: str = "Pod", more: str = "") -> list[Server]:
     """Return the servers of a pod with one container, in YAML's flow style."""
-    text = f"apiVersion: v1\nkind: {kind}\nspec: {{containers: [{{name: c, {container}}}]}}\n"
+    text = f"apiVersion: v1\nkind: {kind}\nspec: {{containers: [{{name: c, {container}}}]{more}}}\n"
     return list(servers(Object(parse(text.encode(), "p.yaml"))))
 
 
@@ -149,3 +154,179 @@ def test_the_metrics_of_a_query_are_found_with_their_labels_and_functions() -> N
         ("nv_y", (), "", False),
         ("nv_z", (), "delta", True),
     ]
+
+
+def test_words_of_a_command_line_are_options_or_values() -> None:
+    rows = {"--x": True, "-x": True, "-": False, "": False, "x": False, "-1": False, "-.5": False, "-x1": True}
+    assert {word: is_option(word) for word in rows} == rows
+    (one,) = found(f'image: "{VLLM}", args: [a, -tp, "2", --max-model-len=8, -dpl=, --x, -1, --, [y], --last]')
+    told = [(each.typed, each.value) for each in one.arguments]
+    assert told == [
+        ("-tp", "2"),
+        ("--max-model-len", "8"),
+        ("-dpl", ""),
+        ("-x", "-1"),
+        ("-", None),
+        ("--last", None),
+    ]
+    assert (arguments(()), words(one.node, "none")) == ((), ())
+    assert (one.value("tp", "none"), one.value("none"), one.value("last")) == ("2", "", "")
+    assert (one.number("max-model-len"), one.number("dpl"), one.number("none", default=7), one.number("none")) == (
+        *(8, None),
+        *(7, 1),
+    )
+    assert one.answers
+    assert not found(f'image: "{VLLM}", args: [a, --headless]')[0].answers
+
+
+def test_the_last_of_an_option_given_twice_counts_and_numbers_are_short() -> None:
+    rows = {"[a, --port=1, --port=2]": 2, "[a, --port=999999999]": 999999999, "[a, --port=1000000000]": None}
+    rows |= {"[a, --port=-1]": None, "[a, --port=\u0661]": None, "[a]": 1}
+    assert {args: found(f'image: "{VLLM}", args: {args}')[0].number("port") for args in rows} == rows
+
+
+def test_a_script_is_read_up_to_a_length_and_from_any_shell() -> None:
+    assert LONGEST_SCRIPT == 65536
+    long = f"#{'x' * (LONGEST_SCRIPT - 12)}"
+    rows = {f'[sh, -c, "{long}\\nvllm serve"]': True, f'[bash, -c, "{long}xx\\nvllm serve"]': False}
+    rows |= {f"[{shell}, -c, vllm serve a]": True for shell in ("dash", "ash", "zsh", "/x/sh")}
+    rows |= {f"[sh, -ec, 'true {joined} vllm serve a']": True for joined in (";", "&&", "||", "|", "&")}
+    rows |= {"[sh, -e, -c, vllm serve a]": True, "[sh, --rc, vllm serve a]": False, "[sh, -c]": False, "[sh]": False}
+    rows |= {"[sh, -e, x, -c, vllm serve a]": False, "[fish, -c, vllm serve a]": False, "[]": False}
+    rows |= {'[sh, -c, "echo \'a\\nvllm serve a"]': True, "[sh, -c, echo vllm serve-x]": False}
+    seen = {command: bool(found(f"image: own, command: {command}")) for command in rows}
+    assert [command for command in rows if seen[command] != rows[command]] == []
+
+
+def test_a_path_is_on_the_volume_that_is_mounted_nearest_above_it() -> None:
+    mounts = "volumeMounts: [{name: a, mountPath: /m}, {name: b, mountPath: /m/x/}, {name: c, mountPath: /y}, word]"
+    (one,) = found(f'image: "{VLLM}", {mounts}', more=", volumes: [{name: z}, {name: a, k: 1}, {name: b, k: 2}, word]")
+    assert one.mounts == {"/m": "a", "/m/x": "b", "/y": "c"}
+    rows = {"/m": ("/m", "1"), "/m/": ("/m", "1"), "/m/x/y": ("/m/x", "2"), "/mm": ("", ""), "/y/z": ("/y", "")}
+    volumes = {path: one.volume(path) for path in rows}
+    assert {path: (above, held.keys["k"][1].text if held else "") for path, (above, held) in volumes.items()} == rows  # type: ignore[union-attr]
+
+
+def test_a_server_has_a_name_a_place_and_variables() -> None:
+    (one,) = found(f'image: "{VLLM}", env: [word, {{name: A, value: b}}], envFrom: [{{secretRef: {{name: s}}}}]')
+    assert (one.name, str(one), one.at.column, one.imports) == ("c", 'container "c"', 22, True)
+    assert (one.variable("A") is not None, one.variable("B")) == (True, None)
+    text = f"kind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{image: '{VLLM}'}}]}}\n"
+    (other,) = servers(Object(parse(text.encode(), "p.yaml")))
+    assert (other.name, str(other), other.at.line, other.imports) == ("", "Pod p", 3, False)
+
+
+def test_what_is_read_of_a_manifest_cannot_be_changed() -> None:
+    (one,) = found(f'image: "{VLLM}", livenessProbe: {{tcpSocket: {{port: 1}}}}')
+    small = [one, one.pod, one.pod.owner, one.image, *probes(one).values()]
+    for each in (*small, Manifests((one.pod.owner,))):
+        with pytest.raises(FrozenInstanceError):
+            setattr(each, next(iter(each.__annotations__)), None)
+    assert [each for each in small if hasattr(each, "__dict__")] == []
+
+
+def test_the_ports_of_a_server_are_those_of_its_options_and_variables() -> None:
+    def nim(*variables: str) -> str:
+        return f'image: "{NIM}", env: [{", ".join(variables)}]'
+
+    rows = {
+        f'image: "{VLLM}"': {"HTTP": 8000},
+        f'image: "{VLLM}", args: [a, --port, "81"]': {"HTTP": 81},
+        f'image: "{TRITON}", args: [tritonserver, --grpc-port=1, --metrics-port=2]': {
+            "HTTP": 8000,
+            "gRPC": 1,
+            "metrics": 2,
+        },
+        nim(): {"HTTP": 8000, "health": 8000},
+        nim("{name: NIM_HEALTH_PORT, value: '1'}"): {"HTTP": 8000, "health": 1},
+        nim("{name: NIM_SERVER_PORT, valueFrom: {x: y}}"): None,
+        nim("{name: NIM_SERVER_PORT, value: '\u0661'}"): None,
+    }
+    assert {container: listens(found(container)[0]) for container in rows} == rows
+
+
+def test_a_probe_asks_by_http_or_only_connects() -> None:
+    rows = {
+        "{httpGet: {port: 65535}}": (True, False, 65535, 30, 0),
+        "{httpGet: {port: 100000}}": (True, False, None, 30, 0),
+        "{tcpSocket: {port: 1}, periodSeconds: 999999999, failureThreshold: 1}": (False, True, 1, 999999999, 0),
+        "{grpc: {port: 1}, periodSeconds: 1000000000}": (False, False, None, 30, 0),
+        "{httpGet: {port: \u0661}, initialDelaySeconds: \u0661}": (True, False, None, 30, 0),
+        "{httpGet: {port: web}, initialDelaySeconds: 5, periodSeconds: 2}": (True, False, 80, 11, 5),
+    }
+    ports = "ports: [{name: web, containerPort: 80}, {containerPort: 65535}, {containerPort: 100000}]"
+    asked = {given: found(f'image: "{VLLM}", {ports}, livenessProbe: {given}')[0] for given in rows}
+    seen = {given: probes(one)["livenessProbe"] for given, one in asked.items()}
+    assert {
+        given: (each.by_http, each.by_port, each.port, each.allows_s, each.delay_s) for given, each in seen.items()
+    } == rows
+    one = asked[next(iter(rows))]
+    assert declared(one) == {"web": 80, "65535": 65535}
+    first = seen["{httpGet: {port: 65535}}"]
+    assert (first.at.column < first.path_at.column, first.port_at and first.port_at.column - first.at.column) == (
+        True,
+        26,
+    )
+    assert probes(found(f'image: "{VLLM}", livenessProbe: x, readinessProbe: {{}}')[0]).keys() == {"readinessProbe"}
+
+
+def test_the_ports_beside_a_server_are_those_of_the_other_containers() -> None:
+    more = "{name: d, ports: [{containerPort: 2}]}], initContainers: [{name: e, ports: [{containerPort: 3}]}, word"
+    text = f"kind: Pod\nspec: {{containers: [{{name: c, image: '{VLLM}', ports: [{{containerPort: 1}}]}}, {more}]}}\n"
+    (one,) = servers(Object(parse(text.encode(), "p.yaml")))
+    assert beside(one) == {2, 3}
+
+
+def test_the_accelerators_of_a_container_are_known_by_their_names() -> None:
+    names = "nvidia.com/gpu amd.com/gpu nvidia.com/mig-1g.10gb google.com/tpu habana.ai/gaudi aws.amazon.com/neuron"
+    names += " huawei.com/npu huawei.com/Ascend910 hygon.com/dcu cambricon.com/mlu gpu.intel.com/xe gpu.intel.com/i915"
+    for name in names.split():
+        (one,) = found(f'image: "{VLLM}", resources: {{limits: {{{name}: 2, cpu: 1}}}}')
+        assert limits(one) == {name: "2"}
+        assert whole(one) == ((name, 2) if name in {"nvidia.com/gpu", "amd.com/gpu"} else None)
+    rows = {
+        "limits: {gpu: 1, example.com/fpga: 1}": (None, False, None),
+        "limits: {nvidia.com/gpu: 1}, requests: {nvidia.com/gpu: 2}": (("nvidia.com/gpu", 1), False, 72),
+        "requests: {nvidia.com/gpu: 2}": (("nvidia.com/gpu", 2), False, 74),
+        "limits: {nvidia.com/gpu: 1, amd.com/gpu: 1}": (None, False, 72),
+        "limits: {nvidia.com/gpu: 999999}": (("nvidia.com/gpu", 999999), False, 72),
+        "limits: {nvidia.com/gpu: 1000000}": (None, False, 72),
+        "limits: {nvidia.com/gpu: -1}": (None, False, 72),
+        "limits: {nvidia.com/gpu: \u0661}": (None, False, 72),
+        "limits: {nvidia.com/gpu: 1}, claims: [{name: x}]": (None, True, 72),
+    }
+    seen = {given: found(f"image: vllm-openai, resources: {{{given}}}")[0] for given in rows}
+    assert {
+        given: (whole(one), claims(one), place_of(one, "nvidia.com/gpu").column if limits(one) else None)
+        for given, one in seen.items()
+    } == rows
+    (one,) = found("image: vllm-openai, resources: {limits: {nvidia.com/gpu: 1}}", more=", runtimeClassName: nvidia")
+    assert (whole(one), claims(one)) == (None, True)
+
+
+def test_an_engine_is_on_one_node_unless_an_option_says_otherwise() -> None:
+    options = "nnodes=2 headless data-parallel-hybrid-lb data-parallel-external-lb data-parallel-address=x"
+    rows: dict[str, tuple[int, int, int] | None] = {f"[a, --{option}]": None for option in options.split()}
+    rows |= {"[a, -dpa=x]": None, "[a, -tp=2, -pp=3, -dp=4]": (2, 3, 4), "[a, -dp=4, -dpl=2]": (1, 1, 2)}
+    rows |= {"[a, --distributed-executor-backend=mp]": (1, 1, 1), "[a, -dp=x]": None, "[a, -pp=0]": None}
+    assert {args: used(found(f'image: "{VLLM}", args: {args}')[0]) for args in rows} == rows
+    assert engine_gpus(found(f'image: "{TRITON}"')[0]) is None
+
+
+def test_the_pods_of_an_object_are_counted_with_their_gpus() -> None:
+    def of(kind: str, spec: str, limit: str = "nvidia.com/gpu: 2") -> tuple[int, int] | None:
+        container = f'{{name: c, image: "{VLLM}", resources: {{limits: {{{limit}}}}}}}'
+        pods = f"spec: {{containers: [{container}, {container}]}}"
+        return pods_and_gpus(Object(parse(f"kind: {kind}\nspec: {{{spec}template: {{{pods}}}}}\n".encode(), "p.yaml")))
+
+    rows = {
+        ("Deployment", ""): (1, 4),
+        ("Deployment", "replicas: 3, "): (3, 12),
+        ("Deployment", "replicas: 0, "): (0, 0),
+        ("Deployment", "replicas: 999999, "): (999999, 3999996),
+        ("Deployment", "replicas: 1000000, "): None,
+        ("Deployment", "replicas: x, "): None,
+        ("DaemonSet", ""): None,
+    }
+    assert {(kind, spec): of(kind, spec) for kind, spec in rows} == rows
+    assert of("Deployment", "", "cpu: 1") is None

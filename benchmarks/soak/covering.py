@@ -61,7 +61,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "vllm_serve",
         "fit",
     ),
-    "manifests": ("manifests", "rules", "manifest_servers", "manifest_stack"),
+    "manifests": ("manifests", "manifest_objects", "manifest_servers", "manifest_stack", "rules"),
     "onnxfile": (
         "onnxfile",
         "onnx_samples",
@@ -171,7 +171,10 @@ PACKAGES: Mapping[str, Sequence[str]] = {
 }
 """The tests that a package names: `tests/test_NAME.py`."""
 
-FOLDERS: Mapping[str, Sequence[str]] = {"rules": ("tests/rules",)}
+FOLDERS: Mapping[str, Sequence[str]] = {
+    "rules": ("tests/rules",),
+    "manifests": ("tests/rules/test_kubernetes.py", "tests/rules/test_serving.py"),
+}
 
 
 class NotGreenError(Exception):

@@ -402,3 +402,22 @@ def test_whatever_stands_where_a_value_belongs_is_no_fault_of_ours() -> None:
                 "spec: {metrics",
             ):
                 said(f"apiVersion: v1\nkind: {kind}\n{path}: {value}{'}' * path.count('{')}\n")
+
+
+def test_the_pods_of_these_kinds_serve() -> None:
+    containers = f'{{containers: [{{name: c, image: "{VLLM}"}}]}}'
+    template = f"template: {{spec: {containers}}}"
+    specs = {
+        **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), f"{{{template}}}"),
+        **dict.fromkeys(("Pod", "ServingRuntime", "ClusterServingRuntime"), containers),
+        "LeaderWorkerSet": f"{{leaderWorkerTemplate: {{leaderT{template[1:]}}}}}",
+        "InferenceService": f"{{predictor: {containers}}}",
+        "LLMInferenceService": f"{{template: {containers}}}",
+    }
+    both, one = {"image-without-version", "probes-missing"}, {"image-without-version"}
+    found = {
+        kind: both & said(f"apiVersion: x/v1\nkind: {kind}\nspec: {spec}\n").keys() for kind, spec in specs.items()
+    }
+    served = dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "LeaderWorkerSet"), both)
+    runtimes = ("ServingRuntime", "ClusterServingRuntime", "InferenceService", "LLMInferenceService")
+    assert found == {**served, **dict.fromkeys(runtimes, one), "Job": set()}

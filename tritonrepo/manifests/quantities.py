@@ -12,7 +12,7 @@ QUANTITY = re.compile(
     r"([+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40}))(?:[eE]([+-]?[0-9]{1,3})|([KMGTPE]i|[numkMGTPE]))?"
 )
 SUFFIXES = {
-    **{name: Decimal(1000) ** power for power, name in enumerate("numkMGTPE", -3) if power < 0},
+    **{name: Decimal(1000) ** power for power, name in enumerate("num", -3)},
     **{name: Decimal(1000) ** power for power, name in enumerate("kMGTPE", 1)},
     **{f"{name}i": Decimal(1024) ** power for power, name in enumerate("KMGTPE", 1)},
 }
