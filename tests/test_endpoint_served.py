@@ -25,17 +25,20 @@ from tests.openai_endpoint import Act, Endpoint, endpoint, stream
 from tests.processes import killed
 from tests.test_generator import files
 from tests.test_own_stacks import entered
-from tests.test_step_endpoint import KEY, ROWS
+from tests.test_step_endpoint import GOOD, KEY, ROWS
 from tritonrepo.cli import run
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 
+SLOW_S = 3
+"""How slow the endpoint may be for one of the generators: the tests wait for it while others are answered."""
+
 GENERATOR = """\
     role: generator
     engine: openai
-    endpoint: {{url: "{url}", model: tiny, api_key: {{env: THE_KEY}}, connections: 64, extra: {{top_k: 3}}}}
+    endpoint: {{url: "{url}", model: tiny, api_key: {{env: THE_KEY}}, connections: 99, extra: {{top_k: 3}}, TIMES}}
     sampling: {{max_tokens: 20}}
 """
 STACK = f"""\
@@ -45,16 +48,45 @@ models:
   e: {{{{role: embedder, source: ./w}}}}
   r: {{{{role: retriever, documents: ./d/*.jsonl, index: ./i, embed_with: e, top_k: 2}}}}
   llm:
-{GENERATOR}\
+{GENERATOR.replace("TIMES", "retries: 1")}\
     tokenizer: ./m
   other:
-{GENERATOR}\
+{GENERATOR.replace("TIMES", f"timeouts: {{{{first: {SLOW_S}s, between: {SLOW_S}s}}}}")}\
     args: {{{{max_model_len: 2048}}}}
 ensembles:
   rag: {{{{chain: [e, r, llm]}}}}
   talk: {{{{chain: [e, r, other], outputs: [answer, sources]}}}}
 """
 LEAVES = "leaves"
+BUSY = "first of a busy endpoint"
+SLOW: dict[str, tuple[said.Script, list[str], str]] = {
+    "no word": ([*stream(end=()), Act.HANG], [], f"sent no text within {SLOW_S} s"),
+    "no head": ([Act.HANG], [], f"sent no text within {SLOW_S} s"),
+    "a gap": (
+        [*stream(*said.words("half an"), end=()), Act.HANG],
+        ["half ", "an"],
+        f"sent nothing for {SLOW_S} s in the middle of an answer",
+    ),
+}
+"""What a slow endpoint does, the pieces of its answer, and the error."""
+
+SCRIPTS: dict[str, said.Script] = {name: row[0] for rows in (ROWS, GOOD, SLOW) for name, row in rows.items()}
+
+
+class Scripted:
+    """Answers by the scripts; a busy endpoint refuses the first time."""
+
+    def __init__(self) -> None:
+        self.refusals = iter([said.refusal(503, "full", Retry_After="0")])
+
+    def __call__(self, asked: said.Asked) -> said.Script:
+        if asked.method == "GET":
+            return said.talk(asked)
+        if asked.text == BUSY and (refusal := next(self.refusals, None)):
+            return [refusal]
+        if asked.text == LEAVES:
+            return [*stream(*said.words("one"), end=()), Act.HANG]
+        return SCRIPTS.get(asked.text, said.talk(asked))
 
 
 class Served(NamedTuple):
@@ -65,19 +97,11 @@ class Served(NamedTuple):
     place: Path
 
 
-def scripted(asked: said.Asked) -> said.Script:
-    if asked.method == "POST" and asked.text in ROWS:
-        return ROWS[asked.text][0]
-    if asked.method == "POST" and asked.text == LEAVES:
-        return [*stream(*said.words("one"), end=()), Act.HANG]
-    return said.talk(asked)
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     place = tmp_path_factory.mktemp("remote")
     chosen = ServeOptions(Ports(0, 0, 0), deadline_s=120)
-    with pytest.MonkeyPatch.context() as patch, endpoint(scripted) as here:
+    with pytest.MonkeyPatch.context() as patch, endpoint(Scripted()) as here:
         patch.setenv("THE_KEY", KEY)
         entered(place, patch)
         files(place / "m")
@@ -102,7 +126,7 @@ def tensors(**given: str | list[str] | bool) -> list[triton.InferInput]:
 def asked(server: Server, model: str, given: list[triton.InferInput]) -> tuple[list[str], str]:
     """Return the pieces of a streamed answer, and its error."""
     arrived: queue.SimpleQueue[tuple[triton.InferResult | None, Exception | None]] = queue.SimpleQueue()
-    pieces, output = list[str](), "text_output" if model == "llm" else "answer"
+    pieces, output = list[str](), "answer" if model in {"rag", "talk"} else "text_output"
     with triton.InferenceServerClient(server.grpc) as client:
         client.start_stream(lambda result, error: arrived.put((result, error)))
         client.async_stream_infer(model, given, enable_empty_final_response=True)
@@ -117,19 +141,26 @@ def asked(server: Server, model: str, given: list[triton.InferInput]) -> tuple[l
 
 
 def straight(server: Server, text: str) -> tuple[list[str], str]:
-    return asked(server, "llm", tensors(text_input=text, stream=True))
+    return asked(server, "other" if text in SLOW else "llm", tensors(text_input=text, stream=True))
 
 
 def test_each_fault_is_one_error_on_the_server_and_other_requests_go_on(served: Served) -> None:
-    good = [f"question {number} of many" for number in range(30)]
+    good = [*(f"question {number} of many" for number in range(30)), BUSY]
+    texts = [*SLOW, *ROWS, *GOOD, *good]
     with ThreadPoolExecutor(16) as pool:
-        found = dict(zip([*ROWS, *good], pool.map(partial(straight, served.server), [*ROWS, *good]), strict=True))
+        found = dict(zip(texts, pool.map(partial(straight, served.server), texts), strict=True))
     for text in good:
-        assert found[text] == ([f"{word} " for word in text.split()[:-1]] + ["many"], "")
+        assert found[text] == ([f"{word} " for word in text.split()[:-1]] + [text.split()[-1]], "")
     for name, (_, expected) in ROWS.items():
         pieces, error = found[name]
         assert expected.partition(": ")[2] in error, name
         assert set(pieces) <= {"half ", "an"}, name
+    assert {name: ("".join(found[name][0]), found[name][1]) for name in GOOD} == {
+        name: (text, "") for name, (_, text) in GOOD.items()
+    }
+    for name, (_, expected_pieces, message) in SLOW.items():
+        assert (found[name][0], message in found[name][1]) == (expected_pieces, True), name
+        assert served.endpoint.left.acquire(timeout=60)
     assert KEY not in served.server.log()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from tests.openai_endpoint import DONE, HEAD, LAST, MODEL, Act, Endpoint, delta,
 from tests.tensors import request, written
 from tests.terminating import terminated
 from tests.test_endpoint import Certificates
-from tritonrepo.generate.steps import chat_request, chatting, refusals
+from tritonrepo.generate.steps import chat_request, chatting, connections, refusals
 from tritonrepo.generate.steps.chat_reading import Reading
 from tritonrepo.generate.steps.endpoint import TritonPythonModel
 from tritonrepo.generate.steps.events import LONGEST, Events
@@ -138,6 +139,19 @@ ROWS: dict[str, tuple[said.Script, str]] = {
         stream(event(delta("content_filter"))),
         "INTERNAL: did not finish: its content filter stopped the answer",
     ),
+    "tools": (
+        stream(event(delta(tool_calls=[{"index": 0}])), event(delta("tool_calls"))),
+        "INTERNAL: did not finish: the model called a tool in place of an answer",
+    ),
+    "thoughts only": (
+        stream(event(delta(reasoning_content="Hm.")), end=(event(delta("length")), event(DONE), LAST)),
+        "INVALID_ARG: reached the limit of tokens while its model reasoned, before the first word",
+    ),
+    "cut in a character": (
+        [HEAD, said.chunk(b'data: {"choices": [{"delta": {"content": "\xe2\x82'), Act.CLOSE],
+        "INTERNAL: closed the connection in the middle of an answer",
+    ),
+    "TLS": ([b"\x15\x03\x03\x00\x02\x02\x46", Act.CLOSE], "INTERNAL: answers over TLS: set url to an https address"),
     "abort": (stream(event(delta("abort"))), "INTERNAL: did not finish: it aborted the answer"),
     "400": (
         [refusal(400, "at most 9\x1b[31m tokens\u202e\n")],
@@ -149,8 +163,27 @@ ROWS: dict[str, tuple[said.Script, str]] = {
     ),
     "404": ([refusal(404, "no such model")], "NOT_FOUND: answered 404 Said: no such model"),
     "500": ([reply(b"oops " * 500, 500, said.HTML)], f"INTERNAL: answered 500 Said: {('oops ' * 80).strip()}…"),
-    "detail": ([reply(b'{"detail": [1]}', 422)], "INVALID_ARG: answered 422 Said: [1]"),
+    "413": (
+        [reply(b"<html>\r\n<head><title>413 Too Large</title></head>", 413, said.HTML)],
+        'INVALID_ARG: answered 413 Said: a page with the title "413 Too Large"',
+    ),
+    "422": (
+        [reply(b'{"detail": [{"loc": ["body", "max_tokens"], "msg": "too many"}, {"msg": "odd"}, 1]}', 422)],
+        "INVALID_ARG: answered 422 Said: body.max_tokens: too many; odd; 1",
+    ),
+    "detail": ([reply(b'{"detail": {"message": "full"}}', 500)], "INTERNAL: answered 500 Said: full"),
     "later": ([refusal(429, "slow down", Retry_After="3600")], "UNAVAILABLE: answered 429 Said: slow down"),
+    "later, by date": (
+        [refusal(503, "asleep", Retry_After="Wed, 21 Oct 2095 07:28:00 GMT")],
+        "UNAVAILABLE: answered 503 Said: asleep",
+    ),
+    "408": ([reply(b"", 408)], "UNAVAILABLE: answered 408 Said"),
+    "502 of a proxy": (
+        [reply(b"<!DOCTYPE html><TITLE lang=en>h | 502:\nBad\x1b</TITLE>", 502, said.HTML)],
+        'UNAVAILABLE: answered 502 Said: a page with the title "h | 502: Bad"',
+    ),
+    "504 of a proxy": ([reply(b" <h1>", 504, said.HTML)], "UNAVAILABLE: answered 504 Said: a page without a title"),
+    "503": ([refusal(503, "full")], "UNAVAILABLE: answered 503 Said: full"),
     "wrong JSON": (stream(event("{'content': 1}")), "INTERNAL: sent an event that is not JSON: {'content': 1}"),
     "no object": (stream(event("7")), "INTERNAL: sent an event that is not a JSON object: 7"),
     "another object": (stream(event("{}")), "INTERNAL: sent an event that is no piece of a chat completion: {}"),
@@ -190,17 +223,36 @@ ROWS: dict[str, tuple[said.Script, str]] = {
 }
 """What an endpoint does, and the one error that it is told by."""
 
+EURO = b'data: {"choices": [{"delta": {"content": "5 \xe2\x82\xac"}, "finish_reason": "length"}]}\n\ndata: [DONE]\n\n'
+USAGE = event({"choices": [], "usage": {"total_tokens": 3}})
+STOP = event(delta("stop"))
+THOUGHT = (event(delta(reasoning="Hm.")), event(delta(reasoning_content="Hm.", content=None)))
+GOOD: dict[str, tuple[said.Script, str]] = {
+    "a byte at a time": ([HEAD, *(said.chunk(EURO[at : at + 1]) for at in range(len(EURO))), LAST], "5 €"),
+    "no UTF-8": ([HEAD, said.chunk(EURO.replace(b"\xac", b"")), LAST], "5 \ufffd"),
+    "usage": (stream(*THOUGHT, *said.words("yes"), USAGE, end=(STOP, USAGE, event(DONE), LAST)), "yes"),
+    "late error": (stream(*said.words("yes"), end=(STOP, event({"error": "late"}), LAST)), "yes"),
+    "closed before the end": ([*stream(*said.words("yes"), end=(STOP,)), Act.CLOSE], "yes"),
+    "interim": ([b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n", *stream(*said.words("yes"))], "yes"),
+    "kept and closed": ([*stream(*said.words("yes")), Act.CLOSE], "yes"),
+    "refused": (stream(event(delta(refusal="I cannot."))), "I cannot."),
+    "nothing to say": (stream(*THOUGHT), ""),
+}
+"""What an endpoint does, and the answer that comes of it."""
+
 
 def test_every_fault_is_one_clear_error_and_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("THE_KEY", KEY)
+    monkeypatch.setattr(chatting, "AGAIN_S", 0.0)
+    scripts = {name: script for name, (script, _) in [*ROWS.items(), *GOOD.items()]}
 
     def scripted(each: said.Asked) -> said.Script:
-        return said.talk(each) if each.method == "GET" or each.text not in ROWS else ROWS[each.text][0]
+        return said.talk(each) if each.method == "GET" else scripts.get(each.text, said.talk(each))
 
     with endpoint(scripted) as here, model(tmp_path, here, api_key="THE_KEY", connections=64) as step:
-        begun = {name: asked(step, name, exclude_input_in_output=True) for name in ROWS}
+        begun = {name: asked(step, name, exclude_input_in_output=True) for name in scripts}
         assert told(step, "still here", here) == "still here"
         found = {name: answer(sent) for name, sent in begun.items()}
         assert told(step, "and after", here) == "and after"
@@ -208,7 +260,17 @@ def test_every_fault_is_one_clear_error_and_others_go_on(
     for name, (_, expected) in ROWS.items():
         code, _, message = expected.partition(": ")
         assert found[name] == [f"{code}: endpoint {here.url} {message}"], name
+    assert {name: found[name] for name in GOOD} == {name: [text] for name, (_, text) in GOOD.items()}
     assert KEY not in "".join([*pb_utils.lines, *capfd.readouterr()])
+
+
+async def raising(error: Exception, *_: object, **__: object) -> None:
+    raise error
+
+
+def test_an_address_can_be_of_ipv6() -> None:
+    here = chatting.Endpoint({**SETTINGS, "url": "http://[::1]:9/v1"}, {})
+    assert (here.server.host, here.server.port, here.headers["Host"], here.path) == ("::1", 9, "[::1]:9", "/v1")
 
 
 def test_a_request_is_sent_again_only_before_the_first_word_and_only_for_what_passes(
@@ -217,6 +279,7 @@ def test_a_request_is_sent_again_only_before_the_first_word_and_only_for_what_pa
     monkeypatch.setattr(chatting, "AGAIN_S", 0.0)
     tries: dict[str, list[said.Script]] = {
         "busy": [[refusal(429, "busy")], [refusal(503, "full", Retry_After="0")]],
+        "a proxy": [[reply(b"", 408)], [reply(b"<p>", 502, said.HTML)]],
         "always": [[refusal(503, "full")]] * 9,
         "broken": [[refusal(500, "broken")]],
         "begun": [stream(*said.words("one"), end=(event({"error": {"message": "gone", "code": 503}}),))],
@@ -227,17 +290,24 @@ def test_a_request_is_sent_again_only_before_the_first_word_and_only_for_what_pa
 
     with endpoint(scripted) as here, model(tmp_path, here) as step:
         assert told(step, "busy", here) == "busy"
+        assert told(step, "a proxy", here) == "a proxy"
         assert told(step, "always", here) == "UNAVAILABLE: answered 503 Said: full"
         assert told(step, "broken", here) == "INTERNAL: answered 500 Said: broken"
         assert answer(asked(step, "begun", stream=True))[1].endswith("failed while it answered: gone")
         assert [len([b for b in here.bodies() if b["messages"][0]["content"] == name]) for name in tries] == [
             3,
             3,
+            3,
             1,
             1,
         ]
-    with model(tmp_path, here, check="never") as step:
-        assert "UNAVAILABLE: cannot be reached: " in told(step, "nobody listens", here)
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    for url, message in {here.url: "Connection refused", "http://nowhere/v1": "Name or service not known"}.items():
+        with model(tmp_path, url, check="never") as step:
+            monkeypatch.setattr(step.loop, "getaddrinfo", partial(raising, unknown))
+            expected = f"UNAVAILABLE: endpoint {url} cannot be reached: {message}"
+            assert answer(asked(step, "nobody listens", stream=True)) == [expected]
+    assert connections.why(ConnectionResetError()) == "the connection was closed"
     assert chatting.retry_after("7") == 7
     assert chatting.retry_after("\xb2") == 0
     assert chatting.retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == chatting.retry_after("soon") == 0
@@ -296,14 +366,11 @@ def test_a_client_that_leaves_closes_the_connection_also_of_a_request_that_waits
 
 
 def test_what_follows_a_complete_answer_does_not_matter_and_a_connection_in_doubt_is_not_kept(tmp_path: Path) -> None:
-    usage = event({"choices": [], "usage": {"total_tokens": 3}})
-    stop = event(delta("stop"))
-    thought = [event(delta(reasoning="Hm.")), event(delta(reasoning_content="Hm.", content=None))]
     rows: dict[str, tuple[said.Script, int]] = {
-        "usage": (stream(*thought, *said.words("yes"), usage, end=(stop, usage, event(DONE), LAST)), 1),
-        "late error": (stream(*said.words("yes"), end=(stop, event({"error": "late"}), LAST)), 1),
-        "more": (stream(*said.words("yes"), end=(stop, event(DONE), LAST + reply(b""))), 2),
-        "cut": ([*stream(*said.words("yes"), end=(stop,)), Act.CLOSE], 3),
+        "usage": (GOOD["usage"][0], 1),
+        "late error": (GOOD["late error"][0], 1),
+        "more": (stream(*said.words("yes"), end=(STOP, event(DONE), LAST + reply(b""))), 2),
+        "cut": (GOOD["closed before the end"][0], 3),
         "no length": (
             [
                 HEAD.replace(b"Transfer-Encoding: chunked", b"X: y"),
@@ -314,8 +381,8 @@ def test_what_follows_a_complete_answer_does_not_matter_and_a_connection_in_doub
             ],
             4,
         ),
-        "interim": ([b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n", *stream(*said.words("yes"))], 5),
-        "kept": ([*stream(*said.words("yes")), Act.CLOSE], 5),
+        "interim": (GOOD["interim"][0], 5),
+        "kept": (GOOD["kept and closed"][0], 5),
         "after it": (stream(*said.words("yes")), 6),
     }
 
@@ -435,7 +502,7 @@ def test_a_reading_never_fails_otherwise_whatever_an_endpoint_says() -> None:
 
 
 def test_each_status_has_its_code() -> None:
-    expected = {"INVALID_ARG": (400, 413, 422), "NOT_FOUND": (404,), "UNAVAILABLE": (429, 502, 503, 504)}
+    expected = {"INVALID_ARG": (400, 413, 422), "NOT_FOUND": (404,), "UNAVAILABLE": (408, 429, 502, 503, 504)}
     rows = {status: name for name, statuses in expected.items() for status in statuses}
     for status in range(300, 600):
         assert CODES[refusals.code(status)] == rows.get(status, "INTERNAL"), status

@@ -111,8 +111,8 @@ class Endpoint:
     )
     timeouts: Timeouts = key("how long the parts of an answer can take", Timeouts(), example="{first: 60s}")
     retries: int = key(
-        "how often a request is sent again if the endpoint cannot be reached or answers `429` or `503`; never after "
-        "the first word",
+        "how often a request is sent again if the endpoint cannot be reached or answers `408`, `429`, `502` or `503`; "
+        "never after the first word",
         2,
         minimum=0,
         example="0",

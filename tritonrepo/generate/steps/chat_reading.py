@@ -33,7 +33,7 @@ class Reading:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """Begin before the first event."""
         self.secrets = tuple(secrets)
-        self.begun, self.finished, self.done = False, False, False
+        self.begun, self.finished, self.done, self.thinks = False, False, False, False
         self.length, self.at = 0, 0.0
 
     def read(self, data: str) -> str:
@@ -63,9 +63,9 @@ class Reading:
         delta = choice.get("delta")
         delta = delta if isinstance(delta, dict) else {}
         found = [delta.get(name) for name in ("content", "refusal")]
-        if any(delta.get(name) for name in ("content", "refusal", "reasoning", "reasoning_content")):
-            self.begun = True
-        reason = choice.get("finish_reason")
+        thought, reason = any(map(delta.get, ("reasoning", "reasoning_content"))), choice.get("finish_reason")
+        self.begun = self.begun or thought or any(found)
+        self.thinks = (self.thinks or thought) and reason in (None, "length")
         if isinstance(reason, str) and reason in CUT:
             raise broken(f"did not finish: {CUT[reason]}")
         self.finished = self.finished or reason is not None
@@ -82,6 +82,8 @@ class Reading:
         if not self.finished:
             after = f"after {self.length} characters" if self.length else "before the first word"
             raise broken(f"ended its answer {after} without a finish_reason")
+        if self.thinks and not self.length:
+            raise Fault("reached the limit of tokens while its model reasoned, before the first word", code(400))
 
     def shown(self, text: str) -> str:
         """Return a text of the endpoint as an error shows it."""

@@ -1,7 +1,8 @@
 """Chat completions of one endpoint: connections, limits of time, and when a request is sent again.
 
-A request is sent again only if the endpoint could not be reached, or answered 429 or 503: never once an answer has
-begun.
+A request is sent again only if the endpoint could not be reached, or answered with a status that passes: never once an
+answer has begun. OpenAI's own clients send it again for these and others (openai-python, _base_client.py,
+_should_retry).
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ OK = 200
 REST_S = 2.0
 """How long the end of a stream can take after the answer is complete."""
 
-AGAIN = frozenset({429, 503})
+AGAIN = frozenset({408, 429, 502, 503})
+"""408: the connection was kept for too long (RFC 9110, 15.5.9); 502: a proxy's server is being replaced."""
+
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 T = TypeVar("T")
 

@@ -6,6 +6,7 @@ Source: RFC 9112, "HTTP/1.1": 2.2 (what a message begins with), 4 (status line),
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
@@ -15,6 +16,9 @@ from .refusals import Fault, broken, shown, unavailable  # noqa: TID252
 
 LINE = 1 << 16
 """Maximum bytes of a line of a head."""
+
+ALERT = b"\x15\x03"
+"""What a server that speaks TLS says to a client that does not: RFC 8446, 5.1 and 6.2."""
 
 LINES = 200
 PIECE = 1 << 16
@@ -104,14 +108,23 @@ class Connections:
             raise unavailable(f"did not accept a connection within {server.connect_s:g} s", 0) from None
         except ssl.SSLCertVerificationError as error:
             raise Fault(f"has a certificate that is not trusted: {error.verify_message}", broken("").code) from None
+        except ssl.SSLError as error:
+            said = (error.reason or str(error)).replace("_", " ").lower()
+            raise unavailable(f"cannot be reached over TLS: {shown(said)}", 0) from None
         except (OSError, UnicodeError) as error:
-            said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            raise unavailable(f"cannot be reached: {shown(said)}", 0) from None
+            raise unavailable(f"cannot be reached: {shown(why(error))}", 0) from None
 
     def close(self) -> None:
         """Close what is not in use."""
         while self.idle:
             self.idle.pop()[0].close()
+
+
+def why(error: OSError | UnicodeError) -> str:
+    """Return why a server cannot be reached; asyncio's own text has only the address."""
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return (error.strerror if isinstance(error, OSError) else "") or str(error) or "the connection was closed"
 
 
 class Connection:
@@ -163,6 +176,8 @@ class Connection:
         version, _, rest = line.partition(b" ")
         number, _, reason = rest.partition(b" ")
         if version not in {b"HTTP/1.1", b"HTTP/1.0"} or not (len(number) == 3 and number.isdigit()):  # noqa: PLR2004  digits
+            if line.startswith(ALERT):
+                raise broken("answers over TLS: set url to an https address")
             raise broken(f"does not answer in HTTP, but with {shown(repr(line[:60])[1:])}")
         headers: dict[str, str] = {"connection": "close"} if version == b"HTTP/1.0" else {}
         for _ in range(LINES):

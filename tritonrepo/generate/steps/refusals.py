@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ SHOWN = 400
 """Maximum characters of an endpoint's own message that an error shows."""
 
 HIDDEN = "***"
+TITLE = re.compile("<title[^<>]*>([^<]*)", re.IGNORECASE)
 
 
 class Fault(Exception):  # noqa: N818  what an endpoint does, not an error of this program
@@ -41,6 +43,7 @@ def code(status: int) -> int:
     codes = {
         400: pb_utils.TritonError.INVALID_ARG,
         404: pb_utils.TritonError.NOT_FOUND,
+        408: pb_utils.TritonError.UNAVAILABLE,
         413: pb_utils.TritonError.INVALID_ARG,
         422: pb_utils.TritonError.INVALID_ARG,
         429: pb_utils.TritonError.UNAVAILABLE,
@@ -61,8 +64,14 @@ def shown(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def said(body: bytes) -> str:
-    """Return the message in the body of a refusal: OpenAI's `error`, `detail` or `message`, or the text itself."""
+    """Return the message in the body of a refusal: OpenAI's `error`, `detail` or `message`, or the text itself.
+
+    A page, which a proxy in front of the endpoint sends, is told by its title.
+    """
     text = body.decode("utf-8", "replace")
+    if text.lstrip()[:1] == "<":
+        title = TITLE.search(text)
+        return f'a page with the title "{shown(title[1])}"' if title else "a page without a title"
     try:
         return worded(json.loads(text)) or text
     except (ValueError, RecursionError):
@@ -74,4 +83,14 @@ def worded(value: Any) -> str:  # noqa: ANN401  foreign data
     if isinstance(value, dict):
         inner = (value.get(name) for name in ("error", "message", "detail"))
         return next((text for each in inner if each and (text := worded(each))), "")
+    if isinstance(value, list) and value:
+        return "; ".join(map(problem, value))
     return value if isinstance(value, str) else json.dumps(value) if value else ""
+
+
+def problem(value: Any) -> str:  # noqa: ANN401  foreign data
+    """Return what is wrong with a field of a request: FastAPI's `loc` and `msg` (its guide, "Handling Errors")."""
+    if not isinstance(value, dict) or not isinstance(value.get("msg"), str):
+        return json.dumps(value)
+    place = value.get("loc")
+    return ": ".join([*([".".join(map(str, place))] if isinstance(place, list) and place else []), value["msg"]])
