@@ -14,6 +14,7 @@ from tritonrepo.cli.interrupts import LIMIT_S
 from tritonrepo.cli.serve import command as serve
 from tritonrepo.cli.serving import USUAL, patience
 from tritonrepo.cli.status import PAUSE_S
+from tritonrepo.deploy import room
 from tritonrepo.flows.containers import POLL_S
 from tritonrepo.flows.prune import KEEP
 from tritonrepo.flows.push import Servers, paced
@@ -68,6 +69,7 @@ NEXT = one(r"python_version < '([\d.]+)'", LOCAL)
 FACTS: Mapping[str, str] = {
     "sarif-version": sarif.VERSION,
     "kubernetes": f"{facts('kubernetes')['releases'][1]}",
+    "request-tokens": f"{room.TYPICAL:,}",
     "kept-mib": f"{history.MOST_BYTES >> 20}",
     "longest-text": f"{LONGEST:,}",
     "metadata-bytes": f"{metadata.LARGEST:,}",

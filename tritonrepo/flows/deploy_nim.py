@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.deploy.kube.workload import named
+from tritonrepo.deploy.room import Room
 from tritonrepo.deploy.serving import files, nim, operator
 from tritonrepo.deploy.serving.nim import Nim
 from tritonrepo.deploy.serving.vllm import Named
-from tritonrepo.deploy.serving.wanted import Choices
+from tritonrepo.deploy.serving.wanted import Choices, holds
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, counted, fatal
 from tritonrepo.flows import deployment
 from tritonrepo.flows.deploy import apart
 from tritonrepo.flows.deployed import source
 from tritonrepo.flows.deployment import Deployment, plan_files
 from tritonrepo.flows.generating import Chosen, chosen, judged, misdirected, refused, service_name, unreachable
+from tritonrepo.flows.gpu_room import gpus_of, misfits
 from tritonrepo.flows.stack import reading
 from tritonrepo.flows.validate import Aim, declared
 from tritonrepo.flows.workspace import Workspace
@@ -74,6 +77,7 @@ def plan_nim(  # noqa: PLR0913  as many as the command has options
     given = chosen(found, wanted.model)
     warnings = judged(given, line(given.one.arguments, versions()[-1]).wrong) if image.engines else ()
     _fits(given, wanted.choices)
+    room = gpus_of(given.one, nim.engine(given.one), found.target, wanted.choices)
     names = Named(_name(given, wanted.choices), named(found.name, "stack"))
     choices = wanted.choices
     if not choices.again:
@@ -81,9 +85,10 @@ def plan_nim(  # noqa: PLR0913  as many as the command has options
         choices = choices._replace(again=shlex.join(words))
     if not image.keyless:
         choices = choices.pulling(nim.registry(names.name))
-    tree = _files(given, names, image, wanted._replace(choices=choices))
+    tree = _files(given, names, image, room, wanted._replace(choices=choices))
     about = (
         *warnings,
+        *misfits(given, room, certain=False),
         *_doubts(given, image, wanted.profile),
         *unreachable(given, choices),
         *misdirected(given, names.name, choices.kube.namespace, nim.PORT),
@@ -120,9 +125,10 @@ def _name(given: Chosen, choices: Choices) -> str:
     return name
 
 
-def _files(given: Chosen, names: Named, image: Nim, wanted: NimOptions) -> Tree:
+def _files(given: Chosen, names: Named, image: Nim, room: Room, wanted: NimOptions) -> Tree:
     one, choices = given.one, wanted.choices
     made = nim.workload(one, names, image, wanted.profile, choices)
+    made = replace(made, needs=made.needs._replace(holds=holds(room)))
     if wanted.operated:
         return operator.of_operator(one, operator.operated(made), image, wanted.profile, choices)
     return files.of_one_pod(one, made, choices, nim.keys(image, choices))

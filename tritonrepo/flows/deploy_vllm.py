@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tritonrepo.deploy.generators import Generator
 from tritonrepo.deploy.kube.workload import named
+from tritonrepo.deploy.room import Room
 from tritonrepo.deploy.serving import files, nodes
 from tritonrepo.deploy.serving import vllm as servers
 from tritonrepo.deploy.serving.vllm import Image, Named
@@ -19,6 +20,7 @@ from tritonrepo.flows.deploy import apart
 from tritonrepo.flows.deployed import source
 from tritonrepo.flows.deployment import Deployment, plan_files
 from tritonrepo.flows.generating import Chosen, chosen, judged, misdirected, refused, service_name, unreachable
+from tritonrepo.flows.gpu_room import gpus_of, misfits
 from tritonrepo.flows.stack import reading
 from tritonrepo.flows.validate import Aim, declared
 from tritonrepo.flows.workspace import Workspace
@@ -80,12 +82,14 @@ def plan_vllm(  # noqa: PLR0913  as many as the command has options
     names = Named(_name(given.one, wanted.choices), named(found.name, "stack"))
     _loadable(given)
     choices = wanted.choices
+    room = gpus_of(given.one, servers.engine(given.one, image.version), found.target, choices)
+    warnings = (*warnings, *misfits(given, room, certain=bool(choices.kube.product)))
     if not choices.again:
         again = shlex.join(["tritonrepo", "deploy", "vllm", found.where, "-o", str(out)])
         choices = choices._replace(again=again)
     if given.one.url:
         choices = choices._replace(keyless=choices.keyless or not given.one.key)
-    tree = _files(given, names, image, choices)
+    tree = _files(given, names, image, room, choices)
     about = (
         *warnings,
         *unreachable(given, choices),
@@ -139,10 +143,10 @@ def _loadable(given: Chosen) -> None:
         raise refused(given, "deploy-generator", message, "Choose another name.")
 
 
-def _files(given: Chosen, names: Named, image: Image, choices: Choices) -> Tree:
+def _files(given: Chosen, names: Named, image: Image, room: Room, choices: Choices) -> Tree:
     one = given.one
     pods = servers.spread(one, choices.per_node)
-    made = servers.workload(one, names, image, choices)
+    made = servers.workload(one, names, image, room, choices)
     keys = servers.keys(one, choices)
     if pods.nodes == 1:
         return files.of_one_pod(one, made, choices, keys)

@@ -89,7 +89,7 @@ def resources(made: Workload) -> dict[str, object]:
     needs = made.needs
     shm = Term(needs.shared.total, "shared memory, the limit of the volume shm")
     memory = Sum((*needs.memory.terms, *([shm] if shm.value else [])), GIB)
-    gpus = str(needs.gpus) if needs.gpus else None
+    gpus, (holds, rows) = str(needs.gpus) if needs.gpus else None, needs.holds
     same = "The limit of memory is the same: pods that use more than they request are the first to be evicted."
     return {
         "requests": {
@@ -103,7 +103,7 @@ def resources(made: Workload) -> dict[str, object]:
         },
         "limits": {
             "memory": quantity(memory.total),
-            GPU: noted(gpus, f"Whole GPUs, for this pod alone. {replicas(made)}") if gpus else None,
+            GPU: noted(gpus, f"Whole GPUs, for this pod alone. {replicas(made)} {holds}", rows=rows) if gpus else None,
         },
     }
 

@@ -52,7 +52,10 @@ class Probes(NamedTuple):
 
 
 class Needs(NamedTuple):
-    """What a pod needs: GPUs, cores, bytes of memory without shared memory, of disk and of shared memory, seconds."""
+    """What a pod needs: GPUs, cores, bytes of memory without shared memory, of disk and of shared memory, seconds.
+
+    `holds` is a sentence on what its GPUs hold, with the rows of its arithmetic.
+    """
 
     gpus: int
     cores: Sum
@@ -60,6 +63,7 @@ class Needs(NamedTuple):
     disk: Sum
     shared: Sum
     start: Sum
+    holds: tuple[str, tuple[str, ...]] = ("", ())
 
 
 class Placing(NamedTuple):

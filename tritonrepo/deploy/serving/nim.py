@@ -15,6 +15,7 @@ from tritonrepo.deploy.generators import Generator
 from tritonrepo.deploy.kube import pods
 from tritonrepo.deploy.kube.workload import Ending, Needs, Port, Probe, Probes, Volume, Workload
 from tritonrepo.deploy.manifests import noted
+from tritonrepo.deploy.room import Engine
 from tritonrepo.deploy.serving import wanted as serving
 from tritonrepo.deploy.serving.vllm import Named
 from tritonrepo.deploy.serving.wanted import Choices
@@ -82,6 +83,11 @@ OLD: Mapping[str, str] = {"max_model_len": "NIM_MAX_MODEL_LEN", "gpu_memory_util
 
 OF_PROFILE = ("tensor_parallel_size", "pipeline_parallel_size", "dtype", "quantization")
 """What 1.x takes from the profile, which it selects by the GPUs unless NIM_MODEL_PROFILE names one."""
+
+
+def engine(one: Generator) -> Engine:
+    """Return what decides on the memory of its engine, as far as that is known: NIM does not say which vLLM it has."""
+    return Engine(one.facts, one.arguments, versions()[-1])
 
 
 def ignored(one: Generator, image: Nim) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from tritonrepo.deploy.generators import Generator
 from tritonrepo.deploy.kube import pods
 from tritonrepo.deploy.kube.workload import Ending, Needs, Port, Probe, Probes, Volume, Workload
 from tritonrepo.deploy.manifests import noted
+from tritonrepo.deploy.room import TYPICAL, Engine, Room
 from tritonrepo.deploy.serving import wanted as serving
 from tritonrepo.deploy.serving.wanted import Choices
 from tritonrepo.deploy.sums import GIB, Sum, Term
@@ -27,6 +28,9 @@ SEQUENCES = 256
 
 UTILIZATION = 0.9
 """Of a GPU's memory. It was vLLM's default until 0.92 took its place. Source: vllm/config/cache.py."""
+
+SIZED = {"gpu_memory_utilization", "kv_cache_memory_bytes"}
+"""Engine arguments that say how much memory vLLM takes."""
 
 QUIET = "/health,/metrics,/v1/models"
 """Paths that are asked all the time."""
@@ -67,8 +71,14 @@ def spread(one: Generator, per_node: int) -> Pods:
     return Pods(nodes, one.gpus // nodes)
 
 
-def workload(one: Generator, named: Named, image: Image, choices: Choices) -> Workload:
-    """Return the server of a generator, as one pod; `nodes` makes several of it."""
+def engine(one: Generator, version: str) -> Engine:
+    """Return what decides on the memory of its engine."""
+    written = {} if SIZED & {*one.arguments} else {"gpu_memory_utilization": UTILIZATION}
+    return Engine(one.facts, {**one.arguments, **written}, version)
+
+
+def workload(one: Generator, named: Named, image: Image, room: Room, choices: Choices) -> Workload:
+    """Return the server of a generator, as one pod; `nodes` makes several of it. `room` is that of its GPUs."""
     gpus, version = spread(one, choices.per_node).gpus, image.version
     name = named.name
     needs = Needs(
@@ -78,6 +88,7 @@ def workload(one: Generator, named: Named, image: Image, choices: Choices) -> Wo
         disk=Sum((Term(20 * GIB, "compiled kernels, logs and temporary files"),), GIB),
         shared=serving.shared(one, gpus),
         start=serving.start(one),
+        holds=serving.holds(room),
     )
     return Workload(
         name=name,
@@ -86,7 +97,7 @@ def workload(one: Generator, named: Named, image: Image, choices: Choices) -> Wo
         version=version,
         image=noted(choices.kube.image_name or f"{IMAGE}:v{version}", image.why),
         command=[noted("vllm", "The image's own entrypoint has changed between versions; this has not."), "serve"],
-        args=[*_args(one, version)],
+        args=[*_args(one, version, room)],
         env=[*_environment(one, name, choices)],
         ports=(Port("http", PORT),),
         metrics="http",
@@ -101,7 +112,7 @@ def workload(one: Generator, named: Named, image: Image, choices: Choices) -> Wo
     )
 
 
-def _args(one: Generator, version: str) -> Iterator[object]:
+def _args(one: Generator, version: str, room: Room) -> Iterator[object]:
     """Yield the words of the command line. Kubernetes would replace `$(NAME)`, and takes `$$` for `$`."""
     model = noted(_word(one.source), "The model is the first word: --model is deprecated.")
     yield model if one.source else _word(one.source)
@@ -111,7 +122,7 @@ def _args(one: Generator, version: str) -> Iterator[object]:
         f"--served-model-name={_word(one.served)}", "The name that requests give, and the label of its metrics."
     )
     yield from _said(one, version)
-    yield from _ours(one, version)
+    yield from _ours(one, version, room)
     yield from _adapters(one)
 
 
@@ -125,13 +136,16 @@ def _said(one: Generator, version: str) -> Iterator[object]:
         why = ""
 
 
-def _ours(one: Generator, version: str) -> Iterator[object]:
+def _ours(one: Generator, version: str, room: Room) -> Iterator[object]:
     """Yield options that a server in production needs, where nobody has set them."""
-    if not {"gpu_memory_utilization", "kv_cache_memory_bytes"} & {*one.arguments}:
+    if not SIZED & {*one.arguments}:
         why = "Written down because vLLM's default has changed between versions (0.9, now 0.92)."
         yield noted(f"--gpu-memory-utilization={UTILIZATION}", why)
+    running = _running(one, room)
+    if running.computed:
+        yield noted(f"--max-num-seqs={running.number}", AT_ONCE, rows=running.rows)
     if "max_num_queued_reqs" not in one.arguments and serves("max-num-queued-reqs", version):
-        yield _queue(one)
+        yield _queue(one, running)
     if "shutdown_timeout" not in one.arguments and serves("shutdown-timeout", version):
         why = "Requests in flight may finish when the pod ends. The default of 0 s cuts them off."
         yield noted(f"--shutdown-timeout={SHUTDOWN_S}", why)
@@ -139,13 +153,46 @@ def _ours(one: Generator, version: str) -> Iterator[object]:
         yield noted(f"--disable-access-log-for-endpoints={QUIET}", "Probes and scrapes would fill the log.")
 
 
-def _queue(one: Generator) -> object:
-    ranks, running = one.parallel("data_parallel_size"), one.sequences or SEQUENCES
-    said = "max_num_seqs" if one.sequences else "of vLLM's defaults, the least"
+class Running(NamedTuple):
+    """How many requests run at a time in each of the data-parallel engines, and who says so.
+
+    `rows` are the arithmetic if the number was `computed`.
+    """
+
+    number: int
+    said: str
+    computed: bool = False
+    rows: tuple[str, ...] = ()
+
+
+AT_ONCE = "As many as the KV cache surely holds. With more, some would be stopped, and computed again from the start."
+
+
+def _running(one: Generator, room: Room) -> Running:
+    if one.sequences:
+        return Running(one.sequences, "max_num_seqs")
+    number = room.sequences if one.arguments.get("max_num_seqs") is None else None
+    if number is None:
+        return Running(SEQUENCES, "of vLLM's defaults, the least")
+    why = (
+        "a fourth of max_model_len"
+        if room.each < TYPICAL
+        else "assumed: set max_num_seqs if yours are longer or shorter"
+    )
+    rows = (
+        f"{room.tokens:,} tokens: in the KV cache at least, see nvidia.com/gpu",
+        f"{room.each:,} tokens: a request with its answer ({why})",
+    )
+    return Running(number, "max_num_seqs", computed=True, rows=rows)
+
+
+def _queue(one: Generator, running: Running) -> object:
+    ranks = one.parallel("data_parallel_size")
     why = "More requests get 503 at once, so that clients go elsewhere. Without a limit, they wait without end."
     many = f", {counted(ranks, 'rank')}" if ranks > 1 else ""
-    rows = (f"{running * ranks}: that run at a time ({said}{many})", f"{running * ranks}: that wait")
-    return noted(f"--max-num-queued-reqs={2 * running * ranks}", why, rows=rows)
+    number = running.number * ranks
+    rows = (f"{number}: that run at a time ({running.said}{many})", f"{number}: that wait")
+    return noted(f"--max-num-queued-reqs={2 * number}", why, rows=rows)
 
 
 def _adapters(one: Generator) -> Iterator[object]:

@@ -12,6 +12,7 @@ from tritonrepo.deploy.kube import pods
 from tritonrepo.deploy.kube.wanted import Wanted
 from tritonrepo.deploy.kube.workload import Placing, Reach, Scaling, Signal, Volume
 from tritonrepo.deploy.manifests import noted
+from tritonrepo.deploy.room import Room, rows, sentence
 from tritonrepo.deploy.sums import GIB, MIB, Sum, Term
 from tritonrepo.plain import inline
 from tritonrepo.server.catalogue import catalogue
@@ -71,6 +72,11 @@ def memory(one: Generator, gpus: int) -> Sum:
 def cores(one: Generator, gpus: int) -> Sum:
     """Return the cores of a pod."""
     return Sum(tuple(engine_needs.cores(one, gpus)), 1)
+
+
+def holds(found: Room) -> tuple[str, tuple[str, ...]]:
+    """Return what the GPUs of a pod hold, for the comment above their number."""
+    return sentence(found), tuple(rows(found))
 
 
 def shared(one: Generator, gpus: int) -> Sum:

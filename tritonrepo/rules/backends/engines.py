@@ -13,9 +13,10 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from tritonrepo.llm import LanguageModel, read
+from tritonrepo.llm.fitting import held
 from tritonrepo.llm.gpus import Range, reported
-from tritonrepo.llm.memory import Settings, Share, doubts, share
-from tritonrepo.llm.settings import UnreadError, settings, utilization
+from tritonrepo.llm.memory import Settings, Share
+from tritonrepo.llm.settings import UnreadError, utilization
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
 from tritonrepo.rules.backends.arguments import Arguments
@@ -86,24 +87,13 @@ def _engine(model: Model, one: Described) -> Engine:
     name = name if isinstance(name, str) else ""
     vllm, memory = model.target.release.vllm, model.target.gpu_memory or 0
     facts = read(config) if config is not None else None
-    found: Settings | None = None
-    unread = ""
     if vllm is None:
         unread = f"the vLLM of Triton {model.target.release.name} is not known"
-    elif facts is None:
-        unread = "its config.json is not at hand" if name else "model.json names no model"
-    elif facts.parameters is None:
-        unread = "the number of its parameters is not known"
-    else:
-        try:
-            found = settings(value, facts, vllm, memory)
-        except UnreadError as error:
-            unread = str(error)
-    held: Share | None = None
-    why: tuple[str, ...] = ()
-    if facts is not None and found is not None:
-        held, why = share(facts, found, reported(memory)[0]), doubts(facts, found)
-    return Engine(model, said, value, name, facts, found, unread, held, why, _places(model, found))
+        return Engine(model, said, value, name, facts, None, unread, None, (), _places(model, None))
+    found = held(facts, value, vllm, memory)
+    unread = found.unread if facts is not None or name else "model.json names no model"
+    places = _places(model, found.settings)
+    return Engine(model, said, value, name, facts, found.settings, unread, found.share, found.doubts, places)
 
 
 def _places(model: Model, found: Settings | None) -> Sequence[Sequence[int]]:

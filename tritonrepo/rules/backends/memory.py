@@ -5,11 +5,11 @@ An error only says what is certain: weights or one sequence do not fit even at t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Severity, either
 from tritonrepo.llm.advice import options
+from tritonrepo.llm.fitting import FEW, MARGIN, many, most_tokens
 from tritonrepo.llm.gpus import GIB, Range, behaviour
 from tritonrepo.llm.memory import BLOCK, Share
 from tritonrepo.repository import Model, Repository
@@ -17,12 +17,6 @@ from tritonrepo.rules.backends.engines import Engine, Load, engines, loads
 from tritonrepo.rules.registry import Finding, repository_rule, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import amount
-
-MARGIN = 1.01
-"""GPUs of one kind differ a little in what their drivers report."""
-
-FEW = 4
-"""Requests are shorter than max_model_len; if not even a fourth of it fits as often as asked, it is surely too much."""
 
 LEAST_LEFT = 0.1
 """The share of a GPU that engines leave to others; less is taken by contexts and CUDA graphs in no time."""
@@ -59,9 +53,9 @@ def max_model_len(model: Model) -> Iterator[Finding]:
     for engine, found in _known(model):
         length = found.max_model_len
         needed = length if behaviour("checks_length", str(model.target.release.vllm)) else BLOCK
-        if engine.doubts or _too_large(engine, found) or not length or _best(found) >= needed:
+        if engine.doubts or _too_large(engine, found) or not length or most_tokens(found) >= needed:
             continue
-        least, longest = int(found.tokens.low), max(0, int(_best(found))) // BLOCK * BLOCK
+        least, longest = int(found.tokens.low), max(0, int(most_tokens(found))) // BLOCK * BLOCK
         needs = amount(round(length * found.per_token))
         fits = f"at most {longest:,} tokens fit" if longest else "not even one block of it fits"
         yield Finding(
@@ -152,26 +146,14 @@ def _too_large(engine: Engine, found: Share) -> bool:
     return found.weights.low > MARGIN * most
 
 
-def _best(found: Share) -> float:
-    """Return how many tokens fit at most."""
-    spared = found.activation.low - found.certain
-    more = (MARGIN - 1) * found.requested.high + spared if found.cache.low != found.cache.high else 0
-    return (found.cache.high + more) / max(found.per_token, 1)
-
-
 def _few(engine: Engine, found: Share) -> str:
     asked = engine.value["max_num_seqs"]
     roughly = "about " if engine.doubts else ""
     return (
-        f"max_num_seqs is {asked:,}, but {roughly}{_count(found.sequences)} of max_model_len, "
+        f"max_num_seqs is {asked:,}, but {roughly}{many(found.sequences)} of max_model_len, "
         f"{found.max_model_len:,} tokens, {'fits' if found.sequences.high < 2 else 'fit'} into the KV cache of "  # noqa: PLR2004
         f"GPUs with {_shown(engine.total)}"
     )
-
-
-def _count(found: Range) -> str:
-    low, high = math.floor(found.low), math.floor(found.high)
-    return f"{low:,} {'sequence' if low == 1 else 'sequences'}" if low == high else f"{low:,} to {high:,} sequences"
 
 
 def _shorter(found: Share, asked: int) -> str:

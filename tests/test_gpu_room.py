@@ -1,0 +1,152 @@
+"""GPUs of manifests by what `fit` computes: which hold an engine, what is said of others, and how many requests run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.test_deploy_vllm import MODEL, repository
+from tritonrepo.deploy import room
+from tritonrepo.deploy.kube.wanted import Wanted
+from tritonrepo.deploy.serving.wanted import Choices
+from tritonrepo.diagnostics import Stop
+from tritonrepo.flows.deploy_nim import NimOptions, plan_nim
+from tritonrepo.flows.deploy_vllm import VllmOptions, plan_vllm
+from tritonrepo.flows.deployment import Deployment
+from tritonrepo.flows.workspace import Workspace
+from tritonrepo.llm import known
+from tritonrepo.sync.plan import Put
+from tritonrepo.tree import File
+
+LARGE = "meta-llama/Llama-3.1-70B-Instruct"
+NIM = "nvcr.io/nim/nvidia/model-free-nim:2.1.6"
+
+
+def of(model: str, product: str = "", memory: int | None = None, **arguments: object) -> room.Room:
+    written = {"gpu_memory_utilization": 0.9, **arguments}
+    return room.room(room.Engine(known(model), written, "0.32.0"), product, memory)
+
+
+def planned(tmp_path: Path, product: str, **arguments: Any) -> Deployment:
+    made = repository(tmp_path, **arguments)
+    wanted = VllmOptions(version="0.32.0", choices=Choices(Wanted(replicas=1, product=product)))
+    return plan_vllm(made, tmp_path / "out", Workspace(), wanted)
+
+
+def deployment(found: Deployment) -> str:
+    (action,) = (each for each in found.plan.actions if each.path.endswith("base/deployment.yaml"))
+    assert isinstance(action, Put)
+    assert isinstance(action.file, File)
+    return action.file.content().decode()
+
+
+def container(text: str) -> Any:  # noqa: ANN401  YAML
+    (only,) = yaml.safe_load(text)["spec"]["template"]["spec"]["containers"]
+    return only
+
+
+def said(found: Deployment) -> list[tuple[str, str]]:
+    return [(each.message, each.hint or "") for each in found.warnings if each.rule == "deploy-gpu-memory"]
+
+
+def test_the_gpus_are_those_of_the_label_of_the_target_or_the_smallest() -> None:
+    """In rows: what is asked, the GPUs that are told of, and what is short."""
+    rows: list[tuple[room.Room, str, str, str]] = [
+        (of(MODEL, "NVIDIA-L40S", max_model_len=8192), "NVIDIA-L40S", "What each holds", ""),
+        (of(MODEL, "NVIDIA-A100-SXM4-80GB", max_model_len=8192), "NVIDIA-A100-SXM4-80GB", "What each holds", ""),
+        (of(MODEL, "", 24 << 30, max_model_len=8192), "GPU with 24.0 GiB, as the target says", "What each holds", ""),
+        (of(MODEL, "NVIDIA-L40S", 24 << 30), "NVIDIA-L40S", "What each holds", ""),
+        (of(MODEL, "NVIDIA-B200", 180 << 30), "NVIDIA-B200", "What each holds", ""),
+        (of(MODEL, max_model_len=8192), "L4", "The model fits on GPUs such as L4,", ""),
+        (of(MODEL), "A100-40GB", "The model fits on GPUs such as A100-40GB,", ""),
+        (of(LARGE, tensor_parallel_size=2, max_model_len=8192), "H200", "The model fits on GPUs such as H200,", ""),
+        (of("HuggingFaceTB/SmolLM2-135M-Instruct"), "L4", "The model fits on GPUs such as L4,", ""),
+        (of("HuggingFaceTB/SmolLM2-135M-Instruct", dtype="half"), "T4", "The model fits on GPUs such as T4,", ""),
+        (of(LARGE, max_model_len=8192), "H200", "Not even the largest", "the engine needs"),
+        (of(MODEL, "NVIDIA-L4"), "NVIDIA-L4", "What each holds", "a sequence of max_model_len, 131,072 tokens, needs"),
+        (of(MODEL, "NVIDIA-B200"), "NVIDIA-B200", "Whether the model fits is not known: the memory", ""),
+        (of(MODEL, "A100-SXM4-80GB-MIG-1g.10gb"), "A100-SXM4-80GB-MIG-1g.10gb", "Whether the model fits is not", ""),
+        (of("owner/unknown", "NVIDIA-L4"), "NVIDIA-L4", "Whether the model fits is not known: its config.json", ""),
+        (of("owner/unknown"), "L4", "Whether the model fits is not known: its config.json is not at hand.", ""),
+        (of(MODEL, "NVIDIA-L4", max_model_len="8k"), "NVIDIA-L4", "Whether the model fits is not known: max_", ""),
+        (of(MODEL, "NVIDIA-L40S", enable_lora=True), "NVIDIA-L40S", "An estimate of what each holds", ""),
+    ]
+    for found, gpu, sentence, short in rows:
+        assert found.gpu == gpu, rows.index((found, gpu, sentence, short))
+        assert room.sentence(found).startswith(sentence), room.sentence(found)
+        assert room.short(found).startswith(short), gpu
+        assert bool(room.short(found)) is bool(short), gpu
+        assert bool([*room.rows(found)]) is (found.share is not None)
+
+
+def test_the_arithmetic_is_written_above_the_number_of_gpus(tmp_path: Path) -> None:
+    text = deployment(planned(tmp_path, "NVIDIA-L40S", max_model_len=8192))
+    for line in (
+        "44.3 to 44.4 GiB: memory of each GPU, as drivers report it",
+        "15.0 GiB: weights",
+        "22.1 to 24.6 GiB: left for the KV cache, 181,088 to 201,360 tokens",
+        "that is 22 to 24 sequences of max_model_len, 8,192 tokens",
+    ):
+        assert f"#   {line}\n" in text
+
+
+def test_gpus_that_certainly_do_not_hold_the_engine_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Stop) as stop:
+        planned(tmp_path, "NVIDIA-L4")
+    (found,) = stop.value.diagnostics
+    assert found.rule == "deploy-gpu-too-small"
+    assert found.hint == "It fits with tensor_parallel_size 4 or GPUs such as A100-40GB."
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(Stop):  # adapters only take more memory
+        planned(tmp_path, "NVIDIA-L4", enable_lora=True)
+    doubted = planned(tmp_path, "NVIDIA-L4", load_format="tensorizer")
+    assert [message.partition(",")[0] for message, _ in said(doubted)] == ["a sequence of max_model_len"]
+
+
+def test_what_is_not_certain_or_crowded_is_a_warning(tmp_path: Path) -> None:
+    """It may fit; 64 sequences do not fit where 4 do; a stack's target is not what the user has named."""
+    pair = {"model": LARGE, "tensor_parallel_size": 2, "max_model_len": 8192}
+    ((message, hint),) = said(planned(tmp_path, "NVIDIA-A100-SXM4-80GB", **pair))
+    assert "has 0.0 to 5.1 GiB" in message
+    assert "tensor_parallel_size 4 or GPUs such as H200" in hint
+    many = planned(tmp_path, "NVIDIA-A100-SXM4-80GB", **pair, gpu_memory_utilization=0.92, max_num_seqs=64)
+    ((message, _),) = said(many)
+    assert message.startswith("max_num_seqs is 64, but 1 to 5 sequences of max_model_len, 8,192 tokens, fit")
+    assert said(planned(tmp_path, "NVIDIA-H200", **pair, max_num_seqs=64)) == []
+    small = plan_nim(repository(tmp_path), tmp_path / "nim", Workspace(), NimOptions(NIM, choices=nodes("NVIDIA-L4")))
+    assert len(said(small)) == 1
+
+
+def nodes(product: str) -> Choices:
+    return Choices(Wanted(replicas=1, product=product))
+
+
+def test_as_many_requests_run_as_the_cache_holds(tmp_path: Path) -> None:
+    """The queue is bounded by the same number; the user's own number, and vLLM's where more fit, stay."""
+    rows: list[tuple[str, dict[str, Any], int | None, int]] = [
+        ("NVIDIA-L40S", {"max_model_len": 8192}, 88, 176),  # 181,088 tokens of 2,048
+        ("NVIDIA-L4", {"max_model_len": 4096}, 15, 30),  # 16,224 tokens of 1,024
+        ("NVIDIA-H100-80GB-HBM3", {}, 192, 384),  # of 2,048, although max_model_len is 131,072
+        ("NVIDIA-L40S", {"max_model_len": 8192, "data_parallel_size": 2}, 72, 288),
+        ("NVIDIA-L40S", {"max_model_len": 8192, "max_num_seqs": 40}, None, 80),
+        ("NVIDIA-L40S", {"max_model_len": 2048}, None, 512),
+        ("NVIDIA-L40S", {"max_model_len": 8192, "enable_lora": True}, None, 512),
+        ("", {"max_model_len": 8192}, None, 512),
+        ("NVIDIA-B200", {"max_model_len": 8192}, None, 512),
+    ]
+    for product, arguments, running, waiting in rows:
+        args = container(deployment(planned(tmp_path, product, **arguments)))["args"]
+        own = [f"--max-num-seqs={arguments['max_num_seqs']}"] if "max_num_seqs" in arguments else []
+        assert [each for each in args if each.startswith("--max-num-seqs")] == (
+            [f"--max-num-seqs={running}"] if running else own
+        ), (product, arguments)
+        assert f"--max-num-queued-reqs={waiting}" in args, (product, arguments)
+    text = deployment(planned(tmp_path, "NVIDIA-L40S", max_model_len=8192))
+    assert "#   181,088 tokens: in the KV cache at least, see nvidia.com/gpu\n" in text
+    assert (
+        "#   2,048 tokens: a request with its answer (assumed: set max_num_seqs if yours are longer or shorter)\n"
+        in text
+    )
