@@ -300,8 +300,9 @@ DEFAULTS = {
     ("deploy kserve", "--repository"): "model_repository",
     **{(f"deploy {kind}", "--replicas"): "2" for kind in ("k8s", "kserve")},
     **{(f"deploy {kind}", "--namespace"): "that of kubectl" for kind in ("k8s", "kserve")},
-    **{(f"deploy {kind}", "--secret"): "the stack's name" for kind in ("k8s", "kserve")},
-    **{(f"deploy {kind}", "--storage-class"): "pods fetch it again" for kind in ("k8s", "kserve")},
+    **{(f"deploy {kind}", "--secret"): "the name of the objects" for kind in ("k8s", "kserve")},
+    **{(f"deploy {kind}", "--cache-claim"): "none" for kind in ("k8s", "kserve")},
+    **{(f"deploy {kind}", "--storage-class"): "none is written" for kind in ("k8s", "kserve")},
     **{
         (f"deploy {server}", option): default
         for server in ("vllm", "nim")

@@ -6,9 +6,9 @@ import click
 
 from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.deploying import Matching
-from tritonrepo.cli.engine_options import engine_options, generated_options
 from tritonrepo.cli.kubernetes import IMAGE, VALUE
-from tritonrepo.cli.writing import Given, Writing, writing_options
+from tritonrepo.cli.manifest_options import GENERATOR, manifest_options
+from tritonrepo.cli.writing import Given, Writing, generated_options, writing_options
 from tritonrepo.deploy.kube.wanted import Wanted
 from tritonrepo.deploy.serving.wanted import Choices
 from tritonrepo.flows.deploy_nim import NimOptions, plan_nim
@@ -38,12 +38,11 @@ PER_NODE = click.option(
 
 @click.command("vllm", epilog=VLLM_EPILOG, short_help="Write manifests of a vLLM server for a generator.")
 @generated_options
-@engine_options
+@manifest_options(GENERATOR)
 @click.option(
     "--vllm",
     "version",
     metavar="VERSION",
-    default="",
     help="Version of vLLM.  [default: that of the target's release, or the newest whose options are known]",
 )
 @click.option(
@@ -60,9 +59,9 @@ def vllm(
     given: Given,
     writing: Writing,
     wanted: Wanted,
-    model: str,
+    model: str | None,
     name: str | None,
-    version: str,
+    version: str | None,
     keyless: bool,
     per_node: int,
 ) -> int:
@@ -73,14 +72,14 @@ def vllm(
     its reason next to it. Values of Secrets are never written.
     """
     choices = Choices(wanted, name or "", keyless, per_node, writing.again)
-    decided = VllmOptions(model, version, choices, given.repository)
+    decided = VllmOptions(model or "", version or "", choices, given.repository)
     overwrite = writing.overwrite
     return writing.done(plan_vllm(given.where, writing.out, given.work, decided, given.target, overwrite=overwrite))
 
 
 @click.command("nim", epilog=NIM_EPILOG, short_help="Write manifests of an NVIDIA NIM for a generator.")
 @generated_options
-@engine_options
+@manifest_options(GENERATOR)
 @click.option("--image", "served_image", metavar="NAME", required=True, help="Image with its version.")
 @click.option(
     "--profile",
@@ -96,7 +95,7 @@ def nim(
     given: Given,
     writing: Writing,
     wanted: Wanted,
-    model: str,
+    model: str | None,
     name: str | None,
     served_image: str,
     profile: str | None,
@@ -110,6 +109,6 @@ def nim(
     and the pull secret are only needed where the version needs them. Values of Secrets are never written.
     """
     choices = Choices(wanted, name or "", per_node=per_node, again=writing.again)
-    decided = NimOptions(served_image, model, profile or "", operated, choices, given.repository)
+    decided = NimOptions(served_image, model or "", profile or "", operated, choices, given.repository)
     overwrite = writing.overwrite
     return writing.done(plan_nim(given.where, writing.out, given.work, decided, given.target, overwrite=overwrite))

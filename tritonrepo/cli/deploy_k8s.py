@@ -6,7 +6,8 @@ import click
 
 from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.deploying import Matching
-from tritonrepo.cli.kubernetes import IMAGE, manifest_options
+from tritonrepo.cli.kubernetes import IMAGE
+from tritonrepo.cli.manifest_options import TRITON, manifest_options
 from tritonrepo.cli.writing import Given, Writing, deployed_options, writing_options
 from tritonrepo.deploy.kube.wanted import Wanted
 from tritonrepo.deploy.service import Control
@@ -53,7 +54,7 @@ PLACE = click.option("--uri", metavar="URI", help="Where pods read a stack or di
     metavar="IMAGE",
     help="Also deploy the gateway for OpenAI's API, from this image.",
 )
-@manifest_options
+@manifest_options(TRITON)
 @writing_options("deploy/k8s")
 def k8s(
     *,
@@ -96,7 +97,7 @@ def k8s(
 @click.command("kserve", epilog=KSERVE, short_help="Write a ServingRuntime and an InferenceService for KServe.")
 @deployed_options
 @PLACE
-@manifest_options
+@manifest_options(TRITON)
 @writing_options("deploy/kserve")
 def kserve(*, given: Given, writing: Writing, wanted: Wanted, uri: str | None) -> int:
     """Write a ServingRuntime and an InferenceService that serve a stack or a repository on KServe.

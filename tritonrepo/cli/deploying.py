@@ -56,6 +56,18 @@ class Matching(click.ParamType[str]):
         return str(value)
 
 
+def variables(place: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what adds the option for variables whose values are in a place, and never in what is written."""
+    return click.option(
+        "--env",
+        "variables",
+        multiple=True,
+        type=Matching(VARIABLE, "the name of a variable"),
+        metavar="NAME",
+        help=f"Variable that the server reads, with its value in {place}. Repeatable.",
+    )
+
+
 def service_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say what the user decides about the server."""
     for option in reversed(
@@ -90,16 +102,9 @@ def service_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 multiple=True,
                 type=NAMED,
                 metavar="DIR",
-                help="Directory that models read. Repeatable.",
+                help="Directory that the server reads. Repeatable.",
             ),
-            click.option(
-                "--env",
-                "variables",
-                multiple=True,
-                type=Matching(VARIABLE, "the name of a variable"),
-                metavar="NAME",
-                help="Variable that models read; its value belongs in .env. Repeatable.",
-            ),
+            variables(".env"),
         )
     ):
         command = option(command)

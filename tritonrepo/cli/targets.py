@@ -22,6 +22,13 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return server_options(click.option("--no-auto-complete", is_flag=True, help=complete)(command))
 
 
+RELEASE = click.option(
+    "--release",
+    metavar="YY.MM",
+    help="Triton release.  [default: from the record or stack, else the newest fully known]",
+)
+
+
 def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say which server it is."""
     for option in (
@@ -39,11 +46,7 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
             " that combines several."
             "  [default: from the record or stack, else all combined]",
         ),
-        click.option(
-            "--release",
-            metavar="YY.MM",
-            help="Triton release.  [default: from the record or stack, else the newest fully known]",
-        ),
+        RELEASE,
     ):
         command = option(command)
     return command

@@ -13,7 +13,7 @@ import click
 
 from tritonrepo.cli.output import colour, painted, say
 from tritonrepo.cli.stack import stack_files, workspace
-from tritonrepo.cli.targets import aim, server_options
+from tritonrepo.cli.targets import RELEASE, aim, server_options
 from tritonrepo.cli.values import NAMED, allow_links
 from tritonrepo.flows.deployment import Deployment, apply_deploy
 from tritonrepo.flows.settled import Aiming
@@ -60,7 +60,15 @@ class Writing(NamedTuple):
 
 def deployed_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the argument and options that say what is deployed; the command receives them as `given`."""
+    return _given(command, server_options)
 
+
+def generated_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add those that say whose generator is deployed, which needs no image of Triton; the command gets `given`."""
+    return _given(command, RELEASE)
+
+
+def _given(command: Callable[..., int], target: Callable[..., Any]) -> Callable[..., int]:
     @functools.wraps(command)
     def with_given(
         *args: Any,  # noqa: ANN401  click's values
@@ -68,9 +76,9 @@ def deployed_options(command: Callable[..., int]) -> Callable[..., int]:
         files: tuple[Path, ...],
         repository: Path,
         release: str | None,
-        image: tuple[str, ...],
-        gpus: int | None,
         links: tuple[Path, ...],
+        image: tuple[str, ...] = (),
+        gpus: int | None = None,
         **others: Any,  # noqa: ANN401
     ) -> int:
         if path is not None and files:
@@ -87,7 +95,7 @@ def deployed_options(command: Callable[..., int]) -> Callable[..., int]:
         default=Path("model_repository"),
         help="Directory that the stack is built into.",
     )
-    made = stack_files(built(server_options(allow_links(with_given))))
+    made = stack_files(built(target(allow_links(with_given))))
     return click.argument("path", metavar="[STACK|DIR|URI]", required=False)(made)
 
 
