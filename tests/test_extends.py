@@ -119,6 +119,7 @@ def test_a_finding_shows_the_line_of_the_file_that_says_it(inside: Path, capsys:
     assert f"  6 |     {wrong}\n" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("inside")
 def test_the_directory_of_a_stack_can_be_extended_and_a_variable_can_name_it() -> None:
     files = {"../shared/tritonrepo.yaml": GOOD, "tritonrepo.yaml": "extends: ${WHERE}\nname: mine\n"}
     stack = stack_of(files, WHERE="../shared")
