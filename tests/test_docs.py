@@ -92,15 +92,17 @@ def test_a_block_is_of_a_kind_that_is_tested() -> None:
 
 
 def examples() -> Iterator[str]:
-    """Yield the commands of the blocks of `sh` and of the examples in the help of commands."""
+    """Yield the commands of the blocks of `sh` and of the examples in the help of commands and of their subcommands."""
     for text in of("sh").values():
         yield from text.splitlines()
     for name in COMMANDS:
         command = root.get_command(click.Context(root), name)
         assert command is not None
-        shown = re.search(r"^Examples:\n((?:  .*\n)+)", command.epilog or "", re.MULTILINE)
-        assert shown, name
-        yield from (line.strip() for line in shown[1].splitlines())
+        below = [*command.commands.values()] if isinstance(command, click.Group) else []
+        for each in (command, *below):
+            shown = re.search(r"^Examples:\n((?:  .*\n)+)", each.epilog or "", re.MULTILINE)
+            assert shown, each.name
+            yield from (line.strip() for line in shown[1].splitlines())
 
 
 OURS = sorted({line.split("#")[0].strip() for line in examples() if line.startswith("tritonrepo ")})
@@ -116,6 +118,17 @@ def test_an_example_is_a_command_line_that_its_command_takes(line: str) -> None:
         name, *arguments = arguments
         command = command.commands[name]
     command.make_context(name, arguments, parent=click.Context(root))
+
+
+def test_the_examples_of_deploy_say_all_that_an_example_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of the help and of pages on a stack of ours; there is no bucket to ask for the others."""
+    monkeypatch.chdir(EXAMPLE.parents[2])
+    lines = [line for line in OURS if re.match(r"tritonrepo deploy \w+ examples/", line)]
+    assert {line.split()[2] for line in lines} == {"docker", "k8s", "kserve", "vllm", "nim", "observe"}
+    for line in lines:
+        assert run([*shlex.split(line)[1:], "--dry-run"]) == 0, f"{line}\n{capsys.readouterr().err}"
 
 
 CURL = (

@@ -25,8 +25,8 @@ Examples:
 def command() -> None:
     """Write the files that run a stack or a repository on servers, with the reason for each value.
 
-    The kind of server is the subcommand: docker is a GPU server with Docker; k8s is Triton on Kubernetes; vllm and nim
-    are a generator of its own there. What observe writes watches all of them.
+    The kind of server is the subcommand: docker is Triton on a GPU server with Docker; k8s and kserve are Triton on
+    Kubernetes; vllm and nim serve a generator there by a server of its own. What observe writes watches all of them.
     """
 
 

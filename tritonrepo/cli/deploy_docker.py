@@ -23,7 +23,7 @@ Examples:
 {EXIT_CODES}"""
 
 
-@click.command("docker", epilog=EPILOG, short_help="Write a Compose file, and a Dockerfile if the image is built.")
+@click.command("docker", epilog=EPILOG, short_help="Write a Compose file that runs Triton on a server with Docker.")
 @deployed_options
 @service_options
 @writing_options("deploy")

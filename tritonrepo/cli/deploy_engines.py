@@ -32,11 +32,11 @@ Examples:
 {EXIT_CODES}"""
 
 PER_NODE = click.option(
-    "--gpus-per-node", "per_node", type=click.IntRange(1, 64), metavar="N", default=8, help="GPUs of a node."
+    "--gpus-per-node", "per_node", type=click.IntRange(1, 64), metavar="N", default=8, help="GPUs that a node has."
 )
 
 
-@click.command("vllm", epilog=VLLM_EPILOG, short_help="Write manifests of a vLLM server for a generator.")
+@click.command("vllm", epilog=VLLM_EPILOG, short_help="Write manifests that serve a generator by vLLM on Kubernetes.")
 @generated_options
 @manifest_options(GENERATOR)
 @click.option(
@@ -49,7 +49,7 @@ PER_NODE = click.option(
     "--image-name",
     type=Matching(IMAGE, "the name of an image"),
     metavar="NAME",
-    help="Image of your own with this version.  [default: vllm/vllm-openai:vVERSION]",
+    help="Name under which the cluster pulls the image.  [default: vllm/vllm-openai:vVERSION]",
 )
 @click.option("--no-api-key", "keyless", is_flag=True, help="Answer requests without a key.")
 @PER_NODE
@@ -69,7 +69,8 @@ def vllm(
 
     The base has the Deployment, with the engine arguments of the stack or of model.json as options of that version of
     vLLM, the Service and the claim for the weights; the overlays are dev and prod. Every value that is not obvious has
-    its reason next to it. Values of Secrets are never written.
+    its reason next to it. Values of Secrets are never written. Files that were changed by hand after they were written
+    are listed and kept.
     """
     choices = Choices(wanted, name or "", keyless, per_node, writing.again)
     decided = VllmOptions(model or "", version or "", choices, given.repository)
@@ -77,10 +78,12 @@ def vllm(
     return writing.done(plan_vllm(given.where, writing.out, given.work, decided, given.target, overwrite=overwrite))
 
 
-@click.command("nim", epilog=NIM_EPILOG, short_help="Write manifests of an NVIDIA NIM for a generator.")
+@click.command(
+    "nim", epilog=NIM_EPILOG, short_help="Write manifests that serve a generator by NVIDIA NIM on Kubernetes."
+)
 @generated_options
 @manifest_options(GENERATOR)
-@click.option("--image", "served_image", metavar="NAME", required=True, help="Image with its version.")
+@click.option("--image", "served_image", metavar="NAME", required=True, help="Image of NIM, with its version.")
 @click.option(
     "--profile",
     type=Matching(VALUE, "the ID of a profile"),
@@ -106,7 +109,8 @@ def nim(
 
     The engine arguments of the stack or of model.json are passed to NIM where its version takes them; the others are
     listed. An image with a model of its own serves that one; nvcr.io/nim/nvidia/model-free-nim serves any. The NGC key
-    and the pull secret are only needed where the version needs them. Values of Secrets are never written.
+    and the pull secret are only needed where the version needs them. Values of Secrets are never written. Files that
+    were changed by hand after they were written are listed and kept.
     """
     choices = Choices(wanted, name or "", per_node=per_node, again=writing.again)
     decided = NimOptions(served_image, model or "", profile or "", operated, choices, given.repository)

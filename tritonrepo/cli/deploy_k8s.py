@@ -16,7 +16,7 @@ from tritonrepo.flows.kubernetes import KubeOptions, plan_k8s
 
 EPILOG = f"""\b
 Examples:
-  tritonrepo deploy k8s examples/models/rag --uri s3://models/rag-1
+  tritonrepo deploy k8s examples/models/rag --uri s3://models/rag-1 --image-name registry.example/rag:1
   tritonrepo deploy k8s s3://models/prod --namespace serving --autoscale 2:6
   tritonrepo deploy k8s s3://models/prod@7 --service-account model-reader
   tritonrepo deploy k8s model_repository --uri pvc://models/rag --check
@@ -34,18 +34,16 @@ Examples:
 PLACE = click.option("--uri", metavar="URI", help="Where pods read a stack or directory: s3://, gs:// or pvc://.")
 
 
-@click.command(
-    "k8s", epilog=EPILOG, short_help="Write manifests for Kubernetes: a base, and overlays for dev and prod."
-)
+@click.command("k8s", epilog=EPILOG, short_help="Write manifests that run Triton on Kubernetes.")
 @deployed_options
 @PLACE
-@click.option("--immutable", is_flag=True, help="Load models once, as is usual unless a URI is deployed.")
+@click.option("--immutable", is_flag=True, help="Load models once, at the start, as is usual unless a URI is deployed.")
 @click.option("--pushable", is_flag=True, help="Serve what is pushed, as is usual for a URI.")
 @click.option(
     "--poll",
     type=click.IntRange(1),
     metavar="SECONDS",
-    help=f"Look for pushes every SECONDS seconds.  [default: {POLL_S}]",
+    help=f"Check the repository for changes every SECONDS seconds.  [default: {POLL_S}]",
 )
 @click.option("--explicit", is_flag=True, help="Change models only when a client requests it of each pod.")
 @click.option(
@@ -94,7 +92,7 @@ def k8s(
     )
 
 
-@click.command("kserve", epilog=KSERVE, short_help="Write a ServingRuntime and an InferenceService for KServe.")
+@click.command("kserve", epilog=KSERVE, short_help="Write manifests that run Triton on KServe.")
 @deployed_options
 @PLACE
 @manifest_options(TRITON)

@@ -77,7 +77,7 @@ TRITON = (
         "--image-name",
         type=Matching(IMAGE, "the name of an image"),
         metavar="NAME",
-        help="Image in a registry of your own, built from the Dockerfile or copied.",
+        help="Name under which the cluster pulls the image: built from the Dockerfile, or copied.",
     ),
     SECRET,
     click.option(
