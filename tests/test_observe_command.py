@@ -178,12 +178,13 @@ def test_the_operator_gets_the_same_rules_and_the_servers() -> None:
     monitors = [*yaml.safe_load_all((OUT / "podmonitor.yaml").read_text("utf-8"))]
     assert [each["metadata"]["name"] for each in monitors] == ["models", "models-nim"]
     assert [fault for each in monitors for fault in crds.faults(each)] == []
-    for each, path in zip(monitors, (None, "/v1/metrics"), strict=True):
-        (endpoint,) = each["spec"]["podMetricsEndpoints"]
-        assert (endpoint.get("path"), each["metadata"]["namespace"]) == (path, "prod")
-        assert endpoint["relabelings"] == [
-            {"action": "replace", "targetLabel": "job", "replacement": each["metadata"]["name"]}
-        ]
+    for each, path, ports in zip(monitors, (None, "/v1/metrics"), (["metrics"], ["http", "api"]), strict=True):
+        assert [endpoint["port"] for endpoint in each["spec"]["podMetricsEndpoints"]] == ports
+        for endpoint in each["spec"]["podMetricsEndpoints"]:
+            assert (endpoint.get("path"), each["metadata"]["namespace"]) == (path, "prod")
+            assert endpoint["relabelings"] == [
+                {"action": "replace", "targetLabel": "job", "replacement": each["metadata"]["name"]}
+            ]
 
 
 @pytest.mark.usefixtures("models")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -25,6 +26,24 @@ class Called(NamedTuple):
     host: str
     port: int
     variables: tuple[str, ...]
+
+
+def service(host: str) -> str:
+    """Return the name of the Service that a host of a cluster is, "" for any other host."""
+    first, _, rest = host.partition(".")
+    inside = not rest or rest.endswith((".svc", ".svc.cluster.local")) or rest.count(".") == 0
+    return first if inside and first.isascii() and not first.replace("-", "").isdigit() and host not in HERE else ""
+
+
+def near(host: str) -> bool:
+    """Whether a host is a Service, this machine or an address of a private network, and not a service of others."""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return bool(service(host)) or host in HERE
+
+
+HERE = {"localhost"}
 
 
 def endpoints(found: Repository) -> tuple[Called, ...]:

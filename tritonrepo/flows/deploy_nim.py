@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from tritonrepo.deploy.kube.workload import named
+from tritonrepo.deploy.kube.workload import named, of_stack
 from tritonrepo.deploy.room import Room
 from tritonrepo.deploy.serving import files, nim, operator
 from tritonrepo.deploy.serving.nim import Nim
@@ -78,7 +78,7 @@ def plan_nim(  # noqa: PLR0913  as many as the command has options
     warnings = judged(given, line(given.one.arguments, versions()[-1]).wrong) if image.engines else ()
     _fits(given, wanted.choices)
     room = gpus_of(given.one, nim.engine(given.one), found.target, wanted.choices)
-    names = Named(_name(given, wanted.choices), named(found.name, "stack"))
+    names = Named(_name(given, wanted.choices), of_stack(found.name))
     choices = wanted.choices
     if not choices.again:
         words = ["tritonrepo", "deploy", "nim", found.where, "--image", wanted.image, "-o", str(out)]

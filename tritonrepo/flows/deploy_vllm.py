@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.deploy.generators import Generator
-from tritonrepo.deploy.kube.workload import named
+from tritonrepo.deploy.kube.workload import named, of_stack
 from tritonrepo.deploy.room import Room
 from tritonrepo.deploy.serving import files, nodes
 from tritonrepo.deploy.serving import vllm as servers
@@ -79,7 +79,7 @@ def plan_vllm(  # noqa: PLR0913  as many as the command has options
     given = chosen(found, wanted.model)
     image = _image(wanted.version, found.target.release, given.one)
     warnings = (*judged(given, line(given.one.arguments, image.version).wrong), *_unread(image))
-    names = Named(_name(given.one, wanted.choices), named(found.name, "stack"))
+    names = Named(_name(given.one, wanted.choices), of_stack(found.name))
     _loadable(given)
     choices = wanted.choices
     room = gpus_of(given.one, servers.engine(given.one, image.version), found.target, choices)

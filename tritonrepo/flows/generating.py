@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from tritonrepo.deploy.endpoints import service
 from tritonrepo.deploy.generators import Generator, generators
 from tritonrepo.deploy.serving.wanted import Choices
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, either, fatal
@@ -150,10 +151,4 @@ def misdirected(given: Chosen, name: str, namespace: str, port: int) -> Iterator
 
 def service_name(one: Generator) -> str:
     """Return the name of the Service that the stack's endpoint calls, "" if it names no host of a cluster."""
-    host = urlsplit(one.url).hostname or ""
-    first, _, rest = host.partition(".")
-    inside = not rest or rest.endswith((".svc", ".svc.cluster.local")) or rest.count(".") == 0
-    return first if inside and first.isascii() and not first.replace("-", "").isdigit() and host not in HERE else ""
-
-
-HERE = {"localhost"}
+    return service(urlsplit(one.url).hostname or "")

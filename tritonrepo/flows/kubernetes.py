@@ -15,7 +15,7 @@ from tritonrepo.deploy.environment import MOUNTS
 from tritonrepo.deploy.kube import kserve, manifests
 from tritonrepo.deploy.kube.serving import Serving
 from tritonrepo.deploy.kube.wanted import Wanted
-from tritonrepo.deploy.kube.workload import named
+from tritonrepo.deploy.kube.workload import of_stack
 from tritonrepo.deploy.needs import asked, outside, shared_memory, start
 from tritonrepo.deploy.service import MODELS, Control, Gpus, Ports, Reads, Runs, Service
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
@@ -179,7 +179,7 @@ def _control(found: Source) -> Control:
 
 
 def _image(found: Source, wanted: Wanted) -> Runs:
-    image = runs(found, named(found.name, "triton"), HEADER)
+    image = runs(found, of_stack(found.name), HEADER)
     if image.dockerfile and not wanted.image_name:
         message = "no image of Triton has every backend, so one has to be built, and pulled by the cluster"
         hint = "Choose its name with `--image-name REGISTRY/NAME:TAG`: then its Dockerfile is written too."

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from tritonrepo.deploy.endpoints import endpoints, near
+from tritonrepo.deploy.kube.workload import job as job_of
+from tritonrepo.deploy.kube.workload import of_stack
 from tritonrepo.deploy.observe.doubts import doubts
 from tritonrepo.deploy.observe.exposed import Exposed
 from tritonrepo.deploy.observe.files import Observed, files
@@ -24,15 +27,13 @@ from tritonrepo.server.catalogue import SERIES, catalogue
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.metrics import Scrape, scrape
 
-NOT_OF_A_NAME = re.compile(r"[^a-z0-9]+")
-LONGEST = 40
-
 
 class ObserveOptions(NamedTuple):
     """What the user decides: which systems are watched, and what is expected of them.
 
-    `systems` is empty for Triton and what the scrapes show. `jobs` are the names that Prometheus has for the servers,
-    where they are not ours. `metrics` are servers whose metrics are read. `again` is the command that is written down.
+    `systems` is empty for Triton, the endpoints that generators call, and what the scrapes show. `jobs` are the names
+    that Prometheus has for the servers, where they are not ours. `metrics` are servers whose metrics are read. `again`
+    is the command that is written down.
     """
 
     systems: tuple[System, ...] = ()
@@ -75,11 +76,13 @@ def plan_observe(  # noqa: PLR0913  as many as the command has options
     scrapes = {
         url: frozenset(_known(seen)) for url, seen in ((each.metrics_url(), scrape(each)) for each in wanted.metrics)
     }
-    name = NOT_OF_A_NAME.sub("-", found.name.lower()).strip("-")[:LONGEST].rstrip("-") or "triton"
+    name = of_stack(found.name)
     seen = watched(found.found, name, wanted.slo)
     servers = _servers(found, seen, wanted, scrapes)
     release = found.target.release
-    made = Observed(seen, servers, release.name, wanted.namespace, wanted.again)
+    outside = tuple((each.name, each.host) for each in endpoints(found.found) if not near(each.host))
+    asked = () if wanted.systems else tuple(dict.fromkeys(outside))
+    made = Observed(seen, servers, release.name, wanted.namespace, wanted.again, asked)
     return plan_files(name, files(made), out, tuple(doubts(found.where, release, made)), overwrite=overwrite)
 
 
@@ -98,12 +101,19 @@ def _servers(
     found: Source, seen: Watched, wanted: ObserveOptions, scrapes: Mapping[str, frozenset[tuple[str, str]]]
 ) -> tuple[Server, ...]:
     read = {url: _system(url, {exposer for exposer, _ in known}, wanted) for url, known in scrapes.items()}
-    systems = {*(wanted.systems or (System.TRITON,)), *read.values()}
+    systems = {*(wanted.systems or (System.TRITON, *_called(found, {*read.values()}))), *read.values()}
     return tuple(
         _server(system, found, seen, wanted, {url: scrapes[url] for url, each in read.items() if each is system})
         for system in System
         if system in systems
     )
+
+
+def _called(found: Source, read: set[System]) -> Iterator[System]:
+    """Yield the kinds of servers that generators call, unless one was read: NIM if the host says so, otherwise vLLM."""
+    for called in endpoints(found.found) if read <= {System.TRITON} else ():
+        if near(called.host):
+            yield System.NIM if System.NIM in re.split(r"[.-]", called.host.lower()) else System.VLLM
 
 
 def _system(url: str, exposers: set[str], wanted: ObserveOptions) -> System:
@@ -121,7 +131,7 @@ def _server(
     wanted: ObserveOptions,
     scrapes: Mapping[str, frozenset[tuple[str, str]]],
 ) -> Server:
-    job = wanted.jobs.get(system) or (seen.name if system is System.TRITON else f"{seen.name}-{system}")
+    job = wanted.jobs.get(system) or job_of(seen.name, system)
     where = {"job": job} | ({"namespace": wanted.namespace} if wanted.namespace else {})
     known = [pair for pairs in scrapes.values() for pair in pairs]
     release = found.target.release.name if system is System.TRITON else ""

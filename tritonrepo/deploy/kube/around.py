@@ -84,13 +84,20 @@ def _egress(made: Workload) -> Iterator[object]:
         yield noted({"to": block, "ports": [{"port": reach.port}] if reach.port else None}, reach.why)
 
 
-def monitor(made: Workload) -> dict[str, object]:
-    """Return the PodMonitor of the Prometheus operator."""
-    spec = {
-        "jobLabel": noted("app.kubernetes.io/instance", f'The label job of every series is "{made.name}".'),
-        "selector": {"matchLabels": made.selector},
-        "podMetricsEndpoints": [{"port": made.metrics, "interval": "15s"}],
+def monitor(made: Workload, path: str = "") -> dict[str, object]:
+    """Return the PodMonitor of the Prometheus operator; `path` is where the metrics are, "" for /metrics.
+
+    Source: prometheus-operator, pkg/prometheus/promcfg.go, generatePodMonitorConfig: the job is NAMESPACE/NAME of the
+    PodMonitor, then the value of the pods' label jobLabel, then what the endpoint's own relabelings make of it.
+    """
+    relabeling = {"action": "replace", "targetLabel": "job", "replacement": made.job}
+    endpoint = {
+        "port": made.metrics,
+        "path": path or None,
+        "interval": "15s",
+        "relabelings": noted([relabeling], "What deploy observe writes asks for this job."),
     }
+    spec = {"selector": {"matchLabels": made.selector}, "podMetricsEndpoints": [endpoint]}
     return made.object("monitoring.coreos.com/v1", "PodMonitor", spec)
 
 

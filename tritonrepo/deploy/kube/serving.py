@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tritonrepo.deploy.kube.wanted import Wanted
-from tritonrepo.deploy.kube.workload import named
+from tritonrepo.deploy.kube.workload import TRITON, of_stack
 from tritonrepo.deploy.service import Service
 from tritonrepo.repository import Repository
 
-KIND = "triton"
+KIND = TRITON
 
 
 class Serving(NamedTuple):
@@ -27,7 +27,7 @@ class Serving(NamedTuple):
     @property
     def name(self) -> str:
         """The name of its objects."""
-        return named(self.service.name, KIND)
+        return of_stack(self.service.name)
 
     @property
     def secret(self) -> str:

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from tritonrepo.deploy.sums import GIB, MIB, Sum
 
+TRITON = "triton"
+"""The kind of the server that a stack is named after."""
+
 NOT_OF_A_NAME = re.compile(r"[^a-z0-9]+")
 LONGEST = 40
 """Characters of a name: with what is appended, it stays within the 63 of a label and the 63 of a Service.
@@ -168,6 +171,11 @@ class Workload:
             "app.kubernetes.io/managed-by": "tritonrepo",
         }
 
+    @property
+    def job(self) -> str:
+        """The job of its series in Prometheus."""
+        return job(self.stack, self.kind)
+
     def object(self, api: str, kind: str, spec: Mapping[str, object], name: str = "") -> dict[str, object]:
         """Return an object that belongs to it."""
         metadata = {"name": name or self.name, "labels": self.labels}
@@ -179,6 +187,16 @@ def named(text: str, otherwise: str) -> str:
     name = NOT_OF_A_NAME.sub("-", text.lower()).strip("-")
     name = name if name[:1].isalpha() else f"{otherwise}-{name}".strip("-")
     return name[:LONGEST].rstrip("-")
+
+
+def of_stack(name: str) -> str:
+    """Return the name of a stack as a label of its servers has it, whichever command deploys them."""
+    return named(name, "stack")
+
+
+def job(stack: str, kind: str) -> str:
+    """Return the job that the servers of a kind have in Prometheus, however many generators they serve."""
+    return stack if kind == TRITON else f"{stack}-{kind}"
 
 
 def quantity(size: int) -> str:

@@ -9,6 +9,7 @@ from tritonrepo.deploy.observe.files import Observed
 from tritonrepo.deploy.observe.servers import Server, System
 from tritonrepo.deploy.observe.watched import METRICS
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, counted
+from tritonrepo.plain import inline
 from tritonrepo.releases import Release
 
 LAST_BUCKET = 5000
@@ -26,6 +27,7 @@ def doubts(where: str, release: Release, made: Observed) -> Iterator[Diagnostic]
     if triton is not None:
         yield from _silent(where, release, made, triton)
         yield from _buckets(where, made, triton)
+        yield from _outside(where, made)
     yield from (_lacking(server, names) for server, names in made.left_out)
 
 
@@ -56,6 +58,14 @@ def _buckets(where: str, made: Observed, triton: Server) -> Iterator[Diagnostic]
         )
         hint = "Set larger buckets with model_metrics in the configs of the models, or lower --slo-ttft."
         yield Diagnostic("observe-buckets", Severity.WARNING, Span(where), message, hint)
+
+
+def _outside(where: str, made: Observed) -> Iterator[Diagnostic]:
+    """Yield the endpoints of others, if no engine is watched: what is not ours shows its metrics to nobody."""
+    for name, host in made.outside if len(made.servers) == 1 else ():
+        message = f'"{name}" calls {inline(host)}, which may be a service of others, so nothing watches its engine'
+        hint = "If you can scrape its metrics, name its software with `--system vllm` or `--system nim`."
+        yield Diagnostic("observe-endpoint", Severity.WARNING, Span(where), message, hint)
 
 
 def _lacking(server: Server, names: tuple[str, ...]) -> Diagnostic:

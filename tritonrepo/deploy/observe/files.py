@@ -12,15 +12,23 @@ from tritonrepo.deploy.observe.servers import Server, groups
 from tritonrepo.deploy.observe.watched import Watched
 from tritonrepo.tree import File, of_text
 
+INSTEAD = (
+    "For pods without a PodMonitor: one that --pod-monitor of deploy wrote has the same job, and two scrape twice."
+)
+
 
 class Observed(NamedTuple):
-    """What is watched: models, servers, the release of Triton, a namespace. `again` is the command that is written."""
+    """What is watched: models, servers, the release of Triton, a namespace. `again` is the command that is written.
+
+    `outside` are the models that call an endpoint which is not near, each with its host.
+    """
 
     seen: Watched
     servers: Sequence[Server]
     release: str
     namespace: str = ""
     again: str = "tritonrepo deploy observe"
+    outside: tuple[tuple[str, str], ...] = ()
 
     @property
     def left_out(self) -> tuple[tuple[Server, tuple[str, ...]], ...]:
@@ -46,7 +54,7 @@ def files(made: Observed) -> dict[str, File]:
         rules.RULES: text([{"groups": written}], about),
         "rules-test.yaml": text([rules.tests(stack, found)], tested),
         "prometheusrule.yaml": text([scraping.rule(written, stack, made.namespace)], about),
-        "podmonitor.yaml": text(monitors, [head]),
+        "podmonitor.yaml": text(monitors, [head, INSTEAD]),
         "scrape.yaml": text([scraping.config(made.servers)], [head, "One of scrape_config_files of Prometheus."]),
         "runbook.md": texts.runbook(head, found),
         "tracing.md": texts.tracing(head, stack, made.release, made.servers),

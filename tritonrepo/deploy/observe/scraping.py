@@ -42,15 +42,18 @@ def monitor(server: Server, stack: str, namespace: str) -> Document:
     labels = {"app.kubernetes.io/component": str(server.system), "app.kubernetes.io/part-of": stack}
     relabeling = {"action": "replace", "targetLabel": "job", "replacement": server.job}
     path = server.kind.path if server.kind.path != "/metrics" else None
-    endpoint = {
-        "port": server.kind.port,
-        "path": path,
-        "interval": INTERVAL,
-        "relabelings": noted([relabeling], "The rules ask for this name."),
-    }
+    endpoints = [
+        {
+            "port": port,
+            "path": path,
+            "interval": INTERVAL,
+            "relabelings": noted([relabeling], "The rules ask for this name."),
+        }
+        for port in server.kind.ports
+    ]
     spec: Document = {
         "selector": noted({"matchLabels": labels}, "The labels that deploy gives to pods. Change them for other pods."),
-        "podMetricsEndpoints": [endpoint],
+        "podMetricsEndpoints": endpoints,
     }
     return _object("PodMonitor", server.job, stack, namespace, spec)
 

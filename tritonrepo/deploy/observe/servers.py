@@ -27,17 +27,18 @@ class Kind(NamedTuple):
     says: str
     prefix: str
     exposers: tuple[str, ...]
-    port: str
+    ports: tuple[str, ...]
     number: int
     path: str = "/metrics"
 
 
 KINDS = {
-    System.TRITON: Kind("Triton", "Triton", ("triton",), "metrics", 8002),
-    System.VLLM: Kind("vLLM", "Vllm", ("vllm",), "http", 8000),
-    System.NIM: Kind("NIM", "Nim", ("nim", "vllm"), "http", 8000, "/v1/metrics"),
+    System.TRITON: Kind("Triton", "Triton", ("triton",), ("metrics",), 8002),
+    System.VLLM: Kind("vLLM", "Vllm", ("vllm",), ("http",), 8000),
+    System.NIM: Kind("NIM", "Nim", ("nim", "vllm"), ("http", "api"), 8000, "/v1/metrics"),
 }
-"""NIM 1.x has names of its own; 2.x is vLLM behind a proxy, so it is asked by both."""
+"""NIM 1.x has names of its own; 2.x is vLLM behind a proxy, so it is asked by both. The operator calls its port api
+(k8s-nim-operator, api/apps/v1alpha1/common_types.go, DefaultNamedPortAPI)."""
 
 BACKEND = "vllm_backend"
 

@@ -37,21 +37,16 @@ def layers(
 def production(made: Workload, choices: Choices, kind: str) -> Objects:
     """Return what only production has; `kind` is the kind of what is scaled, with its API."""
     scaled = [autoscaler(made, made.scaling, kind)] if made.scaling else []
-    monitors = [_monitor(made)] if choices.kube.monitor else []
-    return [around.budget(made), around.network(made), *scaled, *monitors]
+    return [around.budget(made), around.network(made), *scaled, *monitors(made, choices)]
 
 
 METRICS = {"nim": "/v1/metrics"}
 """Where servers have their metrics, if it is not /metrics."""
 
 
-def _monitor(made: Workload) -> dict[str, object]:
-    found = around.monitor(made)
-    spec = found["spec"]
-    if made.kind not in METRICS or not isinstance(spec, dict):
-        return found
-    endpoints = [{**each, "path": METRICS[made.kind]} for each in spec["podMetricsEndpoints"]]
-    return {**found, "spec": {**spec, "podMetricsEndpoints": endpoints}}
+def monitors(made: Workload, choices: Choices) -> Objects:
+    """Return the PodMonitor, if the user wants one."""
+    return [around.monitor(made, METRICS.get(made.kind, ""))] if choices.kube.monitor else []
 
 
 def claims(one: Generator, made: Workload, choices: Choices) -> Objects:

@@ -6,7 +6,7 @@ Source: NVIDIA/k8s-nim-operator, api/apps/v1alpha1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tritonrepo.deploy.generators import Generator
 from tritonrepo.deploy.kube import around, pods
@@ -17,7 +17,7 @@ from tritonrepo.deploy.kube.workload import Workload, quantity
 from tritonrepo.deploy.manifests import noted
 from tritonrepo.deploy.serving import nim
 from tritonrepo.deploy.serving import wanted as serving
-from tritonrepo.deploy.serving.files import layers
+from tritonrepo.deploy.serving.files import layers, monitors
 from tritonrepo.deploy.serving.nim import Nim
 from tritonrepo.deploy.serving.wanted import Choices
 from tritonrepo.tree import Tree
@@ -47,7 +47,7 @@ def of_operator(one: Generator, made: Operated, image: Nim, profile: str, choice
     base = [_service(one, made, image, profile, choices)]
     if not image.any_model and not choices.kube.cache:
         base = [_cache(one, made, image, profile, choices), *base]
-    prod = [around.budget(made), around.network(made)]
+    prod = [around.budget(made), around.network(made), *monitors(replace(made, metrics="api"), choices)]
     files = layers(made, choices, nim.keys(image, choices), (base, prod), "NIMService")
     return tree(_fixed(made), files, choices.again)
 
@@ -87,7 +87,9 @@ def _claim(one: Generator, made: Operated, choices: Choices) -> dict[str, object
 
 def _service(one: Generator, made: Operated, image: Nim, profile: str, choices: Choices) -> dict[str, object]:
     of_key = "The Secret with NGC_API_KEY."
+    part = {"app.kubernetes.io/component": made.kind, "app.kubernetes.io/part-of": made.stack}
     spec = {
+        "labels": noted(part, "Of the pods, as those of other servers have them."),
         "image": {
             "repository": noted(image.name, "The tag is a version: what runs changes only with this file."),
             "tag": f"{image.tag}{image.digest}",
@@ -104,7 +106,6 @@ def _service(one: Generator, made: Operated, image: Nim, profile: str, choices: 
         "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
         "expose": {"service": {"type": "ClusterIP", "port": nim.PORT}},
         "startupProbe": _started(made),
-        "metrics": {"enabled": True} if choices.kube.monitor else None,
         "userID": nim.USER,
         "groupID": nim.GROUP,
     }
