@@ -1,6 +1,7 @@
 """Manifests of Triton in every form, held against Kubernetes, the schemas of custom resources, kustomize and our rules.
 
-`python -m benchmarks.soak.manifest_matrix` needs kubernetes-validate and kustomize.
+`python -m benchmarks.soak.manifest_matrix [WORD]` needs kubernetes-validate and kustomize; with WORD, such as gateway,
+only forms whose name has it are checked.
 """
 
 from __future__ import annotations
@@ -64,15 +65,15 @@ def main() -> int:
     warnings.simplefilter("error")
     found, number = list[str](), 0
     with tempfile.TemporaryDirectory() as directory:
-        for form in forms(Path(directory)):
+        for form in forms(Path(directory), *sys.argv[1:]):
             number += 1
             found += [f"{form.name}: {fault}" for fault in judged(form)]
     print(*found, f"{number} forms, {len(found)} faults", sep="\n")
     return int(bool(found))
 
 
-def forms(directory: Path) -> Iterator[Form]:
-    """Yield the forms; a URI leads to a directory here."""
+def forms(directory: Path, word: str = "") -> Iterator[Form]:
+    """Yield the forms whose name has a word; a URI leads to a directory here."""
     store, real = DirectoryStore(directory), deployed.open_store
     deployed.open_store = lambda uri, *more: (  # type: ignore[attr-defined]
         (store, "prod") if is_remote(uri) else real(uri, *more)
@@ -86,10 +87,14 @@ def forms(directory: Path) -> Iterator[Form]:
             number % len([*MODES, ""]) == len(MODES),
             [*WANTED.items()][number * 7 // 5 % len(WANTED)],
         )
+        front = not kserve and number % 2 == 0
+        name = f"{kind} {gpus} {bucket} {mode} {how}{' kserve' * kserve}{' gateway' * front}"
+        if word not in name:
+            continue
         where = repository(directory, kind, gpus)
         chosen = wanted._replace(image_name="registry.example/rag:1")
-        options = KubeOptions(chosen, "" if kind == "uri" else bucket, control, kserve=kserve)
-        name = f"{kind} {gpus} {bucket} {mode} {how}{' kserve' * kserve}"
+        image = "registry.example/gateway:1" if front else ""
+        options = KubeOptions(chosen, "" if kind == "uri" else bucket, control, kserve=kserve, gateway=image)
         out = directory / "out" / str(number)
         yield Form(name, plan_k8s(bucket if kind == "uri" else where, out, Workspace(), options))
 
