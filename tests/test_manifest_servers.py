@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from dataclasses import FrozenInstanceError
 
 import pytest
 
 from tritonrepo.diagnostics import Span
+from tritonrepo.manifests import commands
 from tritonrepo.manifests.commands import LONGEST_SCRIPT, arguments, is_option, words
 from tritonrepo.manifests.gpus import claims, engine_gpus, limits, place_of, pods_and_gpus, used, whole
 from tritonrepo.manifests.images import image
@@ -14,8 +17,10 @@ from tritonrepo.manifests.objects import Manifests, Object
 from tritonrepo.manifests.probes import beside, declared, listens, probes
 from tritonrepo.manifests.quantities import quantity
 from tritonrepo.manifests.queries import metrics
+from tritonrepo.manifests.reading import resource
 from tritonrepo.manifests.servers import Server, servers
-from tritonrepo.spec.nodes import parse
+from tritonrepo.rules.manifests.judge import judge
+from tritonrepo.spec.nodes import Keys, parse
 
 TRITON, VLLM, NIM = "nvcr.io/nvidia/tritonserver:24.10-py3", "vllm/vllm-openai:v0.12.0", "nvcr.io/nim/meta/llama:2.1.0"
 
@@ -218,11 +223,9 @@ def test_a_server_has_a_name_a_place_and_variables() -> None:
 
 def test_what_is_read_of_a_manifest_cannot_be_changed() -> None:
     (one,) = found(f'image: "{VLLM}", livenessProbe: {{tcpSocket: {{port: 1}}}}')
-    small = [one, one.pod, one.pod.owner, one.image, *probes(one).values()]
-    for each in (*small, Manifests((one.pod.owner,))):
+    for each in (one, one.pod, one.pod.owner, one.image, *probes(one).values(), Manifests((one.pod.owner,))):
         with pytest.raises(FrozenInstanceError):
             setattr(each, next(iter(each.__annotations__)), None)
-    assert [each for each in small if hasattr(each, "__dict__")] == []
 
 
 def test_the_ports_of_a_server_are_those_of_its_options_and_variables() -> None:
@@ -330,3 +333,66 @@ def test_the_pods_of_an_object_are_counted_with_their_gpus() -> None:
     }
     assert {(kind, spec): of(kind, spec) for kind, spec in rows} == rows
     assert of("Deployment", "", "cpu: 1") is None
+
+
+APP = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: NAME, namespace: SPACE}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: NAME}}
+  template:
+    metadata: {labels: {app: NAME}}
+    spec:
+      containers:
+        - {name: c, image: "vllm/vllm-openai:v0.12.0", args: [a/b], ports: [{name: http, containerPort: 8000}]}
+      volumes: [{name: v, persistentVolumeClaim: {claimName: NAME}}]
+---
+{apiVersion: v1, kind: Service, metadata: {name: NAME, namespace: SPACE, labels: {app: NAME}},
+  spec: {selector: {app: NAME}, ports: [{name: http, port: 80, targetPort: http}]}}
+---
+{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: NAME, namespace: SPACE}}
+---
+{apiVersion: monitoring.coreos.com/v1, kind: ServiceMonitor, metadata: {name: NAME, namespace: SPACE},
+  spec: {selector: {matchLabels: {app: NAME}}, endpoints: [{port: http}]}}
+---
+{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, metadata: {name: NAME, namespace: SPACE},
+  spec: {scaleTargetRef: {name: NAME}, triggers: [{type: prometheus, metadata: {query: "vllm:gpu_cache_usage_perc"}}]}}
+"""
+
+
+def test_the_work_for_each_object_does_not_grow_with_their_number() -> None:
+    """Not even if all of them have the same names and labels, each in a namespace of its own."""
+
+    def calls(count: int, name: str, space: str) -> int:
+        app = APP.replace("NAME", name).replace("SPACE", space)
+        text = "\n---\n".join(app.replace("%", str(number)) for number in range(count))
+        every, seen = resource(text.encode(), "a.yaml").objects, 0
+
+        def count_call(*_: object) -> None:
+            nonlocal seen
+            seen += 1
+
+        sys.setprofile(count_call)
+        try:
+            judge(Manifests(every))
+        finally:
+            sys.setprofile(None)
+        return seen
+
+    for name, space in (("a%", "s"), ("a", "s%")):
+        few, many = (calls(count, name, space) for count in (4, 32))
+        assert many < 8 * few
+
+
+def test_each_container_is_read_once_for_all_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Counter[str]()
+
+    def words(of: Keys, key: str) -> tuple[commands.Word, ...]:
+        read[key] += 1
+        return commands.words(of, key)
+
+    monkeypatch.setattr("tritonrepo.manifests.servers.words", words)
+    judge(Manifests(resource(APP.encode(), "a.yaml").objects))
+    assert read == {"command": 1, "args": 1}

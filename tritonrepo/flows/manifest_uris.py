@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Diagnostic, Stop
 from tritonrepo.manifests.objects import Manifests, items, text
-from tritonrepo.manifests.servers import KINDS, Server, servers
+from tritonrepo.manifests.servers import KINDS, Server
 from tritonrepo.plain import hidden
 from tritonrepo.rules.serving.triton import REPOSITORY, triton
 from tritonrepo.stores import LATER, gcs_uri, located, s3_uri
@@ -16,7 +16,7 @@ RULE = "manifest-repository-uri"
 
 def misread(manifests: Manifests) -> tuple[Diagnostic, ...]:
     """Return what Triton would misread. Nothing is accessed."""
-    found = (each for of in manifests.of(*KINDS) if any(servers(of)) for each in triton(of))
+    found = (each for of in manifests.of(*KINDS) for each in triton(of))
     return tuple(diagnostic for each in found for diagnostic in _misread(each))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from tritonrepo.diagnostics import Diagnostic, Span
+from tritonrepo.manifests.lookup import Lookup
+from tritonrepo.repository.once import Memo, once
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 
 Path = str
@@ -16,7 +18,10 @@ Path = str
 def find(node: Node | None, path: Path) -> Node | None:
     """Return the value below a mapping at a path of keys; None if it does not exist or is null."""
     for key in path.split("."):
-        node = node.keys[key][1] if isinstance(node, Keys) and key in node.keys else None
+        found = node.keys.get(key) if isinstance(node, Keys) else None
+        if found is None:
+            return None
+        node = found[1]
     return None if isinstance(node, Scalar) and node.kind == "null" else node
 
 
@@ -49,33 +54,34 @@ def place(node: Node, path: Path) -> Span:
     return at
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Object:
-    """An object of a manifest: one document of a file, or an item of a List."""
+    """An object of a manifest: one document of a file, or an item of a List; `memo` is for `once`."""
 
     node: Keys
+    memo: Memo = field(init=False, default_factory=dict, compare=False, repr=False)
 
     @property
     def at(self) -> Span:
         """Where its kind is written."""
         return place(self.node, "kind")
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Its kind, such as Deployment."""
         return text(self.node, "kind")
 
-    @property
+    @cached_property
     def api(self) -> str:
         """Its apiVersion, such as apps/v1."""
         return text(self.node, "apiVersion")
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Its name; "" if the server is to make one."""
         return text(self.node, "metadata.name")
 
-    @property
+    @cached_property
     def namespace(self) -> str:
         """Its namespace; "" if it has none, or that of whoever applies it."""
         return text(self.node, "metadata.namespace")
@@ -85,33 +91,35 @@ class Object:
         return f"{self.kind} {self.name}".rstrip()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pod:
     """A pod that an object makes: `node` has its metadata and spec, and is the object itself for a Pod."""
 
     owner: Object
     node: Keys
 
-    @property
+    @cached_property
     def labels(self) -> Mapping[str, str]:
         """The labels of each pod."""
         return mapping(self.node, "metadata.labels")
 
-    @property
-    def containers(self) -> Iterator[Keys]:
+    @cached_property
+    def containers(self) -> tuple[Keys, ...]:
         """Its containers, without those that only run at the start."""
-        yield from (each for each in items(self.node, "spec.containers") if isinstance(each, Keys))
+        return self._mappings("spec.containers")
 
-    @property
-    def every(self) -> Iterator[Keys]:
+    @cached_property
+    def every(self) -> tuple[Keys, ...]:
         """Its containers, first those that run at the start; a sidecar is one of these, with a restartPolicy."""
-        yield from (each for each in items(self.node, "spec.initContainers") if isinstance(each, Keys))
-        yield from self.containers
+        return (*self._mappings("spec.initContainers"), *self.containers)
 
-    @property
-    def volumes(self) -> Iterator[Keys]:
+    @cached_property
+    def volumes(self) -> tuple[Keys, ...]:
         """Its volumes."""
-        yield from (each for each in items(self.node, "spec.volumes") if isinstance(each, Keys))
+        return self._mappings("spec.volumes")
+
+    def _mappings(self, path: Path) -> tuple[Keys, ...]:
+        return tuple(each for each in items(self.node, path) if isinstance(each, Keys))
 
 
 TEMPLATES = {
@@ -127,21 +135,20 @@ TEMPLATES = {
 leaderworkerset.x-k8s.io/v1."""
 
 
-def pods(of: Object) -> Iterator[Pod]:
-    """Yield the pods that an object makes."""
-    if of.kind == "Pod":
-        yield Pod(of, of.node)
-    for path in TEMPLATES.get(of.kind, ()):
-        found = find(of.node, path)
-        if isinstance(found, Keys):
-            yield Pod(of, found)
+@once
+def pods(of: Object) -> tuple[Pod, ...]:
+    """Return the pods that an object makes."""
+    templates = (find(of.node, path) for path in TEMPLATES.get(of.kind, ()))
+    found: Iterable[Node | None] = (of.node,) if of.kind == "Pod" else templates
+    return tuple(Pod(of, each) for each in found if isinstance(each, Keys))
 
 
 @dataclass(frozen=True)
 class Manifests:
     """All objects that are checked together, in the order of the files.
 
-    They are `whole` unless some of what the user named could not be read: what is not among them may be there.
+    They are `whole` unless some of what the user named could not be read: what is not among them may be there. `memo`
+    is for `once`.
     """
 
     objects: tuple[Object, ...]
@@ -152,9 +159,30 @@ class Manifests:
     gpus: int | None = None
     """How many GPUs there are for all of them, None if nobody says."""
 
-    def of(self, *kinds: str) -> Iterator[Object]:
-        """Yield the objects of these kinds."""
-        yield from (each for each in self.objects if each.kind in kinds)
+    memo: Memo = field(init=False, default_factory=dict, compare=False, repr=False)
+
+    def of(self, *kinds: str) -> tuple[Object, ...]:
+        """Return the objects of these kinds."""
+        if kinds not in self._of:
+            places = sorted(place for kind in kinds for place in self._kinds.get(kind))
+            self._of[kinds] = tuple(self.objects[place] for place in places)
+        return self._of[kinds]
+
+    @cached_property
+    def _of(self) -> dict[tuple[str, ...], tuple[Object, ...]]:
+        return {}
+
+    @cached_property
+    def _kinds(self) -> Lookup[int]:
+        return Lookup((each.kind, "", place) for place, each in enumerate(self.objects))
+
+    def named(self, kind: str, name: str, namespace: str = "") -> Sequence[Object]:
+        """Return the objects of a kind and a name; with a namespace, those that are in it or may be."""
+        return self._named.get((kind, name), namespace)
+
+    @cached_property
+    def _named(self) -> Lookup[Object]:
+        return Lookup(((each.kind, each.name), each.namespace, each) for each in self.objects)
 
     @cached_property
     def pods(self) -> tuple[Pod, ...]:
@@ -166,17 +194,13 @@ class Manifests:
         """The apiVersions and kinds of the objects."""
         return frozenset((each.api, each.kind) for each in self.objects)
 
-    def labelled(self, name: str, value: str) -> tuple[Pod, ...]:
-        """Return the pods that have a label."""
-        return tuple(self._labelled.get((name, value), ()))
+    def labelled(self, name: str, value: str, namespace: str = "") -> Sequence[Pod]:
+        """Return the pods that have a label; with a namespace, those that are in it or may be."""
+        return self._labelled.get((name, value), namespace)
 
     @cached_property
-    def _labelled(self) -> Mapping[tuple[str, str], list[Pod]]:
-        found: dict[tuple[str, str], list[Pod]] = {}
-        for pod in self.pods:
-            for label in pod.labels.items():
-                found.setdefault(label, []).append(pod)
-        return found
+    def _labelled(self) -> Lookup[Pod]:
+        return Lookup((label, pod.owner.namespace, pod) for pod in self.pods for label in pod.labels.items())
 
     def first(self, of: Object) -> Object:
         """Return the first object of the kind, name and namespace that an object has: itself, or one before it."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Span
 from tritonrepo.manifests.objects import TEMPLATES, Object, find
 from tritonrepo.packaged import facts
+from tritonrepo.repository.once import once
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 
 REQUIRED = "!"
@@ -100,6 +102,7 @@ def _age(api: str) -> tuple[bool, str]:
     return "alpha" in version or "beta" in version, "".join(chr(255 - ord(each)) for each in version)
 
 
+@cache
 def groups() -> frozenset[str]:
     """Return the groups of Kubernetes itself; that of `v1` is empty."""
     return frozenset(_group(name.split(" ")[0]) for name in facts("kubernetes")["kinds"])
@@ -114,8 +117,13 @@ def is_own(api: str) -> bool:
     return _group(api) in groups()
 
 
-def wrong(of: Object) -> Iterator[Wrong]:
-    """Yield what is wrong with the fields of an object, as far as their types are known, in the order of the text."""
+@once
+def wrong(of: Object) -> tuple[Wrong, ...]:
+    """Return what is wrong with the fields of an object, as far as their types are known, in the order of the text."""
+    return tuple(_wrong(of))
+
+
+def _wrong(of: Object) -> Iterator[Wrong]:
     kind = known(of.api, of.kind)
     if kind:
         yield from _typed(of.node, kind, "")

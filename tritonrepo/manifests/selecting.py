@@ -23,11 +23,11 @@ def has(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     )
 
 
-def likely(found: Manifests, wanted: Mapping[str, str]) -> Sequence[Pod]:
-    """Return the pods that may have these labels: all that do, and others."""
+def likely(found: Manifests, wanted: Mapping[str, str], namespace: str = "") -> Sequence[Pod]:
+    """Return the pods that may have these labels: all that do, and others; see `Manifests.labelled`."""
     for name, value in wanted.items():
         if not ADDED.match(name):
-            return found.labelled(name, value)
+            return found.labelled(name, value, namespace)
     return found.pods
 
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Span
 from tritonrepo.manifests.commands import Argument, Word, arguments, commands, is_option, words
 from tritonrepo.manifests.images import Image, image
-from tritonrepo.manifests.objects import Object, Pod, find, items, pods, text
+from tritonrepo.manifests.objects import Manifests, Object, Pod, find, items, pods, text
+from tritonrepo.repository.once import once
 from tritonrepo.spec.nodes import Items, Keys, Node
 
 ELSEWHERE = ("InferenceService", "ServingRuntime", "ClusterServingRuntime", "LLMInferenceService")
@@ -136,13 +137,17 @@ def volume(pod: Pod, name: str) -> Keys | None:
     return None
 
 
-def servers(of: Object) -> Iterator[Server]:
-    """Yield the servers that the pods of an object run."""
-    for pod in _pods(of):
-        for container in pod.containers:
-            found = _server(pod, container)
-            if found is not None:
-                yield found
+@once
+def servers(of: Object) -> tuple[Server, ...]:
+    """Return the servers that the pods of an object run."""
+    found = (_server(pod, container) for pod in _pods(of) for container in pod.containers)
+    return tuple(each for each in found if each is not None)
+
+
+@once
+def running(among: Manifests) -> tuple[Server, ...]:
+    """Return the servers of all objects."""
+    return tuple(each for of in among.of(*KINDS) for each in servers(of))
 
 
 def _pods(of: Object) -> Iterator[Pod]:

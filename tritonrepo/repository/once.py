@@ -17,7 +17,9 @@ R = TypeVar("R")
 class Keeping(Protocol):
     """A value with a place for what is computed from it."""
 
-    memo: Memo
+    @property
+    def memo(self) -> Memo:
+        """What is kept, which grows."""
 
 
 O = TypeVar("O", bound=Keeping)  # noqa: E741  the owner

@@ -11,11 +11,12 @@ from tritonrepo.rules.registry import RULES, Rule, Scope
 
 def judge(found: Manifests, shown: Callable[[Rule], bool] = lambda _: True) -> tuple[Diagnostic, ...]:
     """Return all diagnostics, sorted by place, of the rules that are shown."""
-    called = [rule for rule in RULES.values() if rule.scope is Scope.MANIFEST and shown(rule)]
+    every = [rule for rule in RULES.values() if rule.scope is Scope.MANIFEST and shown(rule)]
+    called = {kind: [rule for rule in every if not rule.when or kind in rule.when] for _, kind in found.kinds}
     diagnostics = []
     for one in found.objects:
-        for rule in called:
-            for finding in rule.check(one, found) if not rule.when or one.kind in rule.when else ():
+        for rule in called[one.kind]:
+            for finding in rule.check(one, found):
                 at = finding.at if isinstance(finding.at, Span) else one.at
                 diagnostics.append(
                     Diagnostic(rule.name, rule.severity, at, finding.message, finding.hint, "", finding.reason)

@@ -75,7 +75,7 @@ def name_unresolved(of: Object, _: Manifests) -> Iterator[Finding]:
 
 def _selected(of: Object, found: Manifests) -> list[Pod]:
     selector = mapping(of.node, "spec.selector")
-    there = likely(found, selector) if selector else ()
+    there = likely(found, selector, of.namespace) if selector else ()
     return [each for each in there if is_beside(of, each.owner) and has(each.labels, selector)]
 
 

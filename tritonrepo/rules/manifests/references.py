@@ -7,10 +7,12 @@ from itertools import islice
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity, Span, closest
+from tritonrepo.manifests.lookup import Lookup
 from tritonrepo.manifests.objects import TEMPLATES, Manifests, Object, find, mapping, place, text
 from tritonrepo.manifests.pods import key_at, number
 from tritonrepo.manifests.schema import is_own
 from tritonrepo.manifests.selecting import has, is_beside, is_empty, likely, selects
+from tritonrepo.repository.once import once
 from tritonrepo.rules.registry import Finding, manifest_rule
 from tritonrepo.spec.nodes import Keys, Node
 
@@ -45,11 +47,33 @@ class Labelled(NamedTuple):
     of: Object
 
 
-def _candidates(of: Object, found: Manifests, wanted: Mapping[str, str] | None = None) -> Sequence[Labelled]:
-    """Return what an object can select; with `wanted`, only what may have these labels."""
+def _candidates(of: Object, found: Manifests, namespace: str = "") -> Iterator[Labelled]:
+    """Yield what may have the labels that an object selects; see `Manifests.labelled`."""
     if of.kind == "ServiceMonitor":
-        return [Labelled(mapping(each.node, "metadata.labels"), each) for each in found.of("Service")]
-    return [Labelled(pod.labels, pod.owner) for pod in (found.pods if wanted is None else likely(found, wanted))]
+        yield from (Labelled(mapping(each.node, "metadata.labels"), each) for each in _services(of, found, namespace))
+    else:
+        yield from (Labelled(pod.labels, pod.owner) for pod in likely(found, _wanted(of), namespace))
+
+
+def _services(of: Object, found: Manifests, namespace: str) -> Sequence[Object]:
+    label = next(iter(_wanted(of).items()), None)
+    return found.of("Service") if label is None else _by_label(found).get(label, namespace)
+
+
+@once
+def _by_label(found: Manifests) -> Lookup[Object]:
+    """Return the Services by each of their labels."""
+    every = ((each, mapping(each.node, "metadata.labels")) for each in found.of("Service"))
+    return Lookup((label, each.namespace, each) for each, labels in every for label in labels.items())
+
+
+def _others(of: Object, found: Manifests) -> Iterator[Labelled]:
+    """Yield what an object could select, whatever its labels are."""
+    if of.kind == "ServiceMonitor":
+        every = (Labelled(mapping(each.node, "metadata.labels"), each) for each in found.of("Service"))
+    else:
+        every = (Labelled(pod.labels, pod.owner) for pod in found.pods)
+    yield from (each for each in every if is_beside(of, each.of))
 
 
 def _chosen(of: Object, labels: Mapping[str, str]) -> bool:
@@ -67,20 +91,29 @@ def _says(of: Object) -> bool:
 @manifest_rule("selects-nothing", Severity.WARNING, *SELECTORS)
 def selects_nothing(of: Object, found: Manifests) -> Iterator[Finding]:
     """A selector should select something that the files define."""
-    if not found.whole or not _says(of) or any(_makes_pods(*each) for each in found.kinds):
-        return
     everywhere = find(of.node, "spec.namespaceSelector") is not None
-    chosen = [each for each in _candidates(of, found, _wanted(of)) if _chosen(of, each.labels)]
-    if any(everywhere or is_beside(of, each.of) for each in chosen):
+    if not found.whole or not _says(of) or _may_make_pods(found) or _selects(of, found, everywhere=everywhere):
         return
     what, path = ("Service" if of.kind == "ServiceMonitor" else "pod"), SELECTORS[of.kind]
-    if chosen:
-        other = chosen[0].of
+    elsewhere = next((each.of for each in _candidates(of, found) if _chosen(of, each.labels)), None)
+    if elsewhere is not None:
+        other = elsewhere
         message = f"{of} selects no {what} in namespace {of.namespace}; {other} is in namespace {other.namespace}"
         yield Finding(_selector_at(of, path), message, hint="Use the same namespace in both.")
-    elif beside := list(islice((each for each in _candidates(of, found) if is_beside(of, each.of)), MOST)):
+    elif beside := list(islice(_others(of, found), MOST)):
         message = f"{of} selects no {what} that the files define"
         yield Finding(_selector_at(of, path), message, hint=_label_hint(of, beside))
+
+
+def _selects(of: Object, found: Manifests, *, everywhere: bool) -> bool:
+    """Return whether an object selects something in its namespace, or anywhere."""
+    there = _candidates(of, found, "" if everywhere else of.namespace)
+    return any(_chosen(of, each.labels) and (everywhere or is_beside(of, each.of)) for each in there)
+
+
+@once
+def _may_make_pods(found: Manifests) -> bool:
+    return any(_makes_pods(*each) for each in found.kinds)
 
 
 def _makes_pods(api: str, kind: str) -> bool:
@@ -121,12 +154,11 @@ def _target(of: Object) -> tuple[Node | None, str, str]:
 def scale_target_missing(of: Object, found: Manifests) -> Iterator[Finding]:
     """An autoscaler should scale a workload that the files define."""
     node, kind, name = _target(of)
-    there = [*found.of(kind)]
-    beside = [each for each in there if is_beside(of, each)]
-    if not found.whole or not name or not isinstance(node, Keys) or any(each.name == name for each in beside):
+    if not found.whole or not name or not isinstance(node, Keys) or found.named(kind, name, of.namespace):
         return
-    other = next((each for each in there if each.name == name), None)
-    if other is not None:
+    beside = list(islice((each for each in found.of(kind) if is_beside(of, each)), MOST))
+    if elsewhere := found.named(kind, name):
+        other = elsewhere[0]
         message = f"{of} is in namespace {of.namespace}, but {other} in namespace {other.namespace}"
         yield Finding(key_at(node, "name"), message, hint="Use the same namespace in both.")
     elif beside:
@@ -139,12 +171,17 @@ def replicas_with_autoscaler(of: Object, found: Manifests) -> Iterator[Finding]:
     """Each time the manifest is applied, replicas undoes what the autoscaler has set."""
     if find(of.node, "spec.replicas") is None:
         return
-    for each in found.of(*TARGETS):
-        _, kind, name = _target(each)
-        if (kind, name) == (of.kind, of.name) and is_beside(of, each) and each.kind != "VerticalPodAutoscaler":
-            message = f"{of} sets replicas, which {each} changes as well"
-            hint = "Remove replicas: each apply would set it again, whatever the load is."
-            yield Finding(place(of.node, "spec.replicas"), message, hint=hint)
+    for each in _scalers(found).get((of.kind, of.name), of.namespace):
+        message = f"{of} sets replicas, which {each} changes as well"
+        hint = "Remove replicas: each apply would set it again, whatever the load is."
+        yield Finding(place(of.node, "spec.replicas"), message, hint=hint)
+
+
+@once
+def _scalers(found: Manifests) -> Lookup[Object]:
+    """Return the autoscalers by what they scale; a VerticalPodAutoscaler changes no replicas."""
+    scaling = ((each, _target(each)) for each in found.of(*TARGETS) if each.kind != "VerticalPodAutoscaler")
+    return Lookup(((kind, name), each.namespace, each) for each, (_, kind, name) in scaling)
 
 
 @manifest_rule("autoscaler-bounds", Severity.ERROR, "HorizontalPodAutoscaler")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Severity, closest
 from tritonrepo.manifests.objects import Manifests, Object, Pod, find, items, pods, text
 from tritonrepo.manifests.pods import key_at, listed, mounts, number, title
 from tritonrepo.manifests.quantities import quantity
-from tritonrepo.manifests.selecting import is_beside
 from tritonrepo.rules.registry import Finding, manifest_rule
 from tritonrepo.spec.nodes import Scalar
 
@@ -104,15 +103,14 @@ def claim_not_defined(of: Object, found: Manifests) -> Iterator[Finding]:
     for pod in pods(of) if found.whole else ():
         for volume in pod.volumes:
             name = text(volume, CLAIM)
-            if name and not any(_claims(name, of, found)):
+            if name and not _claims(name, of, found):
                 message = f"no file defines PersistentVolumeClaim {name}, which {of} mounts"
                 hint = "The pods wait until it exists: create it, or check its manifest together with this one."
                 yield Finding(key_at(volume, CLAIM), message, hint=hint)
 
 
-def _claims(name: str, of: Object, found: Manifests) -> Iterator[Object]:
-    claims = found.of("PersistentVolumeClaim") if name else ()
-    return (each for each in claims if each.name == name and is_beside(each, of))
+def _claims(name: str, of: Object, found: Manifests) -> Sequence[Object]:
+    return found.named("PersistentVolumeClaim", name, of.namespace) if name else ()
 
 
 @manifest_rule("name-twice", Severity.ERROR)

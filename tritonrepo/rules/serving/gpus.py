@@ -83,7 +83,7 @@ def gpus_in_all(of: Object, _: Manifests) -> Iterator[Finding]:
 @manifest_rule("gpus-more-than-paid", Severity.ERROR, *KINDS)
 def gpus_more_than_paid(of: Object, among: Manifests) -> Iterator[Finding]:
     """The pods of all manifests cannot have more GPUs than there are."""
-    if among.gpus is None or of is not next(among.of(*KINDS)):
+    if among.gpus is None or of is not among.of(*KINDS)[0]:
         return  # once for all of them
     serving = [(other, taken) for other in among.of(*KINDS) if (taken := (pods_and_gpus(other) or (0, 0))[1])]
     total = sum(taken for _, taken in serving)

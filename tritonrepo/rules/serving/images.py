@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, some
 from tritonrepo.manifests.objects import Manifests, Object, find, text
-from tritonrepo.manifests.servers import KINDS, Family, Server, servers
+from tritonrepo.manifests.servers import KINDS, Family, Server, running, servers
 from tritonrepo.releases import NVIDIA, RELEASES, Release
 from tritonrepo.rules.registry import Finding, manifest_rule
 
@@ -79,12 +79,11 @@ def triton_not_started(of: Object, _: Manifests) -> Iterator[Finding]:
 @manifest_rule("drivers-differ", Severity.INFO, *KINDS)
 def drivers_differ(of: Object, among: Manifests) -> Iterator[Finding]:
     """Servers of different kinds or releases need different GPU drivers."""
-    if of is not next(among.of(*KINDS)):
+    if of is not among.of(*KINDS)[0]:
         return  # once for all of them
-    running = [each for other in among.of(*KINDS) for each in servers(other)]
-    known = {_named(each): each for each in running}
+    known = {_named(each): each for each in running(among)}
     drivers = {driver for each in known.values() if (driver := _driver(each))}
-    if len({each.family for each in running}) <= 1 and len(drivers) <= 1:
+    if len({each.family for each in running(among)}) <= 1 and len(drivers) <= 1:
         return
     first = min(known.values(), key=lambda each: (each.family is not Family.TRITON, _named(each)))
     said = [f"{name}{f' (driver {_driver(one)})' if _driver(one) else ''}" for name, one in sorted(known.items())]

@@ -22,8 +22,8 @@ def service_sets_port(of: Object, among: Manifests) -> Iterator[Finding]:
     """A Service cannot have a name by which it sets a variable that the server reads."""
     for each in servers(of):
         name, variable = TRAPS.get(each.family, ("", ""))
-        for service in among.of("Service") if name else ():
-            if service.name == name and service.namespace == of.namespace and _links(each, service, variable):
+        for service in among.named("Service", name, of.namespace) if name else ():
+            if service.namespace == of.namespace and _links(each, service, variable):
                 message = f"Service {name} sets {variable}=tcp://… in this pod, which {each.family} reads as a number"
                 message += " and refuses"
                 hint = f"Add `enableServiceLinks: false` to the spec of the pod, or rename Service {name}."

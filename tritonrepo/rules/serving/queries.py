@@ -11,8 +11,9 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.llm.gpus import version
 from tritonrepo.manifests.objects import Manifests, Object
 from tritonrepo.manifests.queries import Metric, metrics, queries
-from tritonrepo.manifests.servers import KINDS, Family, servers
+from tritonrepo.manifests.servers import Family, running
 from tritonrepo.packaged import facts
+from tritonrepo.repository.once import once
 from tritonrepo.rules.registry import Finding, manifest_rule
 
 ASKING = ("ScaledObject", "ScaledJob", "HorizontalPodAutoscaler", "PrometheusRule")
@@ -45,7 +46,7 @@ def counts(metric: Metric) -> bool:
 @manifest_rule("query-label-unknown", Severity.WARNING, *ASKING)
 def query_label_unknown(of: Object, among: Manifests) -> Iterator[Finding]:
     """A query should use the label that the server has for the name of a model."""
-    triton = any(each.family is Family.TRITON for other in among.of(*KINDS) for each in servers(other))
+    triton = _triton(among)
     for query in queries(of):
         for metric in metrics(query.text):
             by_backend = triton or any(each["of"] == "vllm_backend" for each in known(metric.name))
@@ -87,9 +88,7 @@ def query_delta_of_counter(of: Object, _: Manifests) -> Iterator[Finding]:
 @manifest_rule("query-metric-gone", Severity.WARNING, *ASKING)
 def query_metric_gone(of: Object, among: Manifests) -> Iterator[Finding]:
     """A query should use the names that metrics have in the version that runs."""
-    running = [each for other in among.of(*KINDS) for each in servers(other)]
-    triton = any(each.family is Family.TRITON for each in running)
-    versions = [each.image.version for each in running if each.family is Family.VLLM and each.image.version]
+    triton, versions = _triton(among), _versions(among)
     for query in queries(of) if not triton else ():
         for metric in metrics(query.text):
             gone = [each for each in known(metric.name) if each["of"] == "vllm" and "until" in each]
@@ -99,6 +98,18 @@ def query_metric_gone(of: Object, among: Manifests) -> Iterator[Finding]:
             if now in query.text or (versions and min(versions) <= version(until)):
                 continue
             yield Finding(query.at, f"vLLM newer than {until} has no metric {metric.name}", hint=f"Use {now}.")
+
+
+@once
+def _triton(among: Manifests) -> bool:
+    return any(each.family is Family.TRITON for each in running(among))
+
+
+@once
+def _versions(among: Manifests) -> frozenset[tuple[int, ...]]:
+    """Return the versions of vLLM that run, as far as they are known."""
+    found = (each.image.version for each in running(among) if each.family is Family.VLLM)
+    return frozenset(version for version in found if version)
 
 
 def _now(means: str) -> str:
