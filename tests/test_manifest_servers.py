@@ -257,14 +257,14 @@ def test_a_probe_asks_by_http_or_only_connects() -> None:
         "{httpGet: {port: \u0661}, initialDelaySeconds: \u0661}": (True, False, None, 30, 0),
         "{httpGet: {port: web}, initialDelaySeconds: 5, periodSeconds: 2}": (True, False, 80, 11, 5),
     }
-    ports = "ports: [{name: web, containerPort: 80}, {containerPort: 65535}, {containerPort: 100000}]"
+    ports = "ports: [{name: web, containerPort: 80}, {containerPort: 65534}, {containerPort: 100000}]"
     asked = {given: found(f'image: "{VLLM}", {ports}, livenessProbe: {given}')[0] for given in rows}
     seen = {given: probes(one)["livenessProbe"] for given, one in asked.items()}
     assert {
         given: (each.by_http, each.by_port, each.port, each.allows_s, each.delay_s) for given, each in seen.items()
     } == rows
     one = asked[next(iter(rows))]
-    assert declared(one) == {"web": 80, "65535": 65535}
+    assert declared(one) == {"web": 80, "65534": 65534}
     first = seen["{httpGet: {port: 65535}}"]
     assert (first.at.column < first.path_at.column, first.port_at and first.port_at.column - first.at.column) == (
         True,

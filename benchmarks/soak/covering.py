@@ -28,7 +28,8 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "deploy",
         "deploy_files",
         "deploy_texts",
-        *("kube", "k8s", "k8s_served", "kserve"),
+        *("deploy_golden", "deploy_manifests", "deploy_nim", "deploy_vllm"),
+        *("kube", "k8s", "kserve", "observe", "observe_command"),
     ),
     "export": (
         *("export_bert", "export_families", "rerankers", "decoders", "gguf", "exported_once", "encoder_files"),
