@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_deploy import engine, here, one  # noqa: F401  a fixture
-from tests.test_deploy_vllm import repository
+from tests.test_deploy_vllm import STACK, repository
 from tritonrepo.cli import run
 
 GOLDEN = Path(__file__).parent / "golden" / "deploy"
@@ -16,13 +16,15 @@ S3 = "s3://https://minio.example:9000/models/rag"
 RELEASE = "--release 26.07"
 SCALED = "--autoscale 1:4 --keda http://prometheus:9090"
 PLACED = "--namespace apart --gpu-product NVIDIA-L40S --secret keys --pull-secret puller --pod-monitor --env OWN"
-KEPT = "--cache-claim weights --volume adapters:/mnt --service-account reader"
+KEPT = "--cache-claim weights --volume adapters:/mnt"
+ACCOUNT = "--service-account reader"
 CASES = {
     "k8s-once": f"k8s models --uri {S3} {RELEASE}",
     "k8s-pushed": f"k8s models --uri gs://models/rag --pushable {PLACED} {KEPT} {SCALED} --gateway own/gateway:1"
     f" {RELEASE}",
-    "k8s-claim": f"k8s models --uri pvc://models/rag --immutable --replicas 3 --image-name own/triton:1 {RELEASE}",
-    "kserve": f"kserve models --uri {S3} {PLACED} --replicas 3 {RELEASE}",
+    "k8s-claim": f"k8s models --uri pvc://models/rag --immutable --autoscale 2:3 --image-name own/triton:1 {RELEASE}",
+    "kserve": f"kserve models --uri {S3} {PLACED} {KEPT} {ACCOUNT} --replicas 3 {RELEASE}",
+    "vllm-endpoint": "vllm endpoint.yaml",
     "vllm": "vllm one-node --vllm 0.32.0",
     "vllm-scaled": f"vllm one-node --vllm 0.32.0 {PLACED} {SCALED} --name served --storage-class fast --no-api-key",
     "vllm-nodes": "vllm two-nodes --vllm 0.32.0 --volume adapters:/mnt --replicas 3",
@@ -30,14 +32,16 @@ CASES = {
     "nim-any": "nim one-node --image nvcr.io/nim/nvidia/model-free-nim:2.1.6",
     "nim-operator": f"nim one-node --image nvcr.io/nim/x:2.1.0 --operator {SCALED}",
 }
+ADAPTERS = {"support": "/mnt/support", "a,b": "org/adapter", "c=d": "org/other"}
 
 
 def repositories() -> None:
     """Write a repository for Triton, and generators for one node and for two."""
     one()
     engine("org/llm", max_model_len=4096)
+    Path("endpoint.yaml").write_text(STACK.replace("URL", "http://llm:8000/v1"), "utf-8")
     for name, arguments in {"two": {"tensor_parallel_size": 8, "pipeline_parallel_size": 2}, "one": {}}.items():
-        made = repository(Path(), {"support": "/mnt/support"}, max_model_len=8192, max_num_seqs=32, **arguments)
+        made = repository(Path(), ADAPTERS, max_model_len=8192, max_num_seqs=32, **arguments)
         made.rename(f"{name}-node{'s' * (name == 'two')}")
 
 

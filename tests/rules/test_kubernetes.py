@@ -7,11 +7,14 @@ from typing import NamedTuple
 
 from tests.pages import judged
 from tests.tabled import tabled
+from tritonrepo.manifests.objects import Object
 from tritonrepo.manifests.quantities import quantity
 from tritonrepo.manifests.reading import resource, without_secrets
 from tritonrepo.manifests.schema import apis
 from tritonrepo.packaged import facts
 from tritonrepo.rules import RULES
+from tritonrepo.rules.manifests.fields import removed
+from tritonrepo.spec.nodes import parse
 from tritonrepo.tree import of_bytes
 
 KUBERNETES = "1.37"
@@ -180,6 +183,51 @@ def test_the_stable_and_newest_api_comes_first() -> None:
     assert apis("HorizontalPodAutoscaler")[:2] == ("autoscaling/v2", "autoscaling/v1")
     assert apis("Deployment") == ("apps/v1",)
     assert apis("Nothing") == ()
+
+
+GONE = {
+    "1.16": """
+        extensions/v1beta1 Deployment DaemonSet ReplicaSet NetworkPolicy
+        apps/v1beta1 Deployment StatefulSet
+        apps/v1beta2 Deployment StatefulSet DaemonSet ReplicaSet
+    """,
+    "1.22": """
+        extensions/v1beta1 Ingress
+        networking.k8s.io/v1beta1 Ingress IngressClass
+        apiextensions.k8s.io/v1beta1 CustomResourceDefinition
+        apiregistration.k8s.io/v1beta1 APIService
+        admissionregistration.k8s.io/v1beta1 MutatingWebhookConfiguration ValidatingWebhookConfiguration
+        coordination.k8s.io/v1beta1 Lease
+        certificates.k8s.io/v1beta1 CertificateSigningRequest
+        scheduling.k8s.io/v1beta1 PriorityClass
+        rbac.authorization.k8s.io/v1beta1 Role RoleBinding ClusterRole ClusterRoleBinding
+        storage.k8s.io/v1beta1 CSIDriver CSINode StorageClass VolumeAttachment
+    """,
+    "1.25": """
+        batch/v1beta1 CronJob
+        discovery.k8s.io/v1beta1 EndpointSlice
+        events.k8s.io/v1beta1 Event
+        autoscaling/v2beta1 HorizontalPodAutoscaler
+        policy/v1beta1 PodDisruptionBudget PodSecurityPolicy
+        node.k8s.io/v1beta1 RuntimeClass
+    """,
+    "1.26": "autoscaling/v2beta2 HorizontalPodAutoscaler",
+}
+"""Source: Kubernetes, Deprecated API Migration Guide."""
+
+
+def test_what_a_release_no_longer_serves_is_told_with_it() -> None:
+    listed = {release: [line.split() for line in lines.strip().splitlines()] for release, lines in GONE.items()}
+    found = {
+        release: [[api, *(kind for kind in kinds if removed(of(api, kind)) == release)] for api, *kinds in rows]
+        for release, rows in listed.items()
+    }
+    assert found == listed
+    assert [removed(of("apps/v1", "Deployment")), removed(of("example.com/v1", "Deployment"))] == ["", ""]
+
+
+def of(api: str, kind: str) -> Object:
+    return Object(parse(f"apiVersion: {api}\nkind: {kind}\n".encode(), "a.yaml"))
 
 
 def test_a_secret_is_not_printed_wherever_the_fault_of_its_line_is() -> None:
