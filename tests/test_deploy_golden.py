@@ -1,4 +1,4 @@
-"""What `deploy k8s`, `kserve`, `vllm` and `nim` write, whole: the golden files are read as a reviewer reads them."""
+"""What `deploy k8s`, `kserve`, `vllm`, `nim` and `observe` write, whole: golden files, read as a reviewer reads them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,14 @@ CASES = {
     "vllm-nodes": "vllm two-nodes --vllm 0.32.0 --volume adapters:/mnt --replicas 3",
     "nim": f"nim one-node --image nvcr.io/nim/x:1.12.0 --profile p7 {PLACED} --replicas 2",
     "nim-any": "nim one-node --image nvcr.io/nim/nvidia/model-free-nim:2.1.6",
+    "observe": "observe models --system triton --system vllm --slo-ttft 2000 --slo-latency 9000 --release 26.07"
+    " --job vllm=engine",
     "nim-operator": f"nim one-node --image nvcr.io/nim/x:2.1.0 --operator {SCALED}",
 }
+TWO: dict[str, object] = {"tensor_parallel_size": 8, "pipeline_parallel_size": 2, "cpu_offload_gb": 2}
+LEFT_OUT = (".tritonrepo-deploy.json", "rules-test.yaml", "prometheusrule.yaml")
+"""The record, the cases that promtool runs in tests/test_observe.py, and the same rules as in rules.yaml."""
+
 ADAPTERS = {"support": "/mnt/support", "a,b": "org/adapter", "c=d": "org/other"}
 
 
@@ -40,8 +46,8 @@ def repositories() -> None:
     one()
     engine("org/llm", max_model_len=4096)
     Path("endpoint.yaml").write_text(STACK.replace("URL", "http://llm:8000/v1"), "utf-8")
-    for name, arguments in {"two": {"tensor_parallel_size": 8, "pipeline_parallel_size": 2}, "one": {}}.items():
-        made = repository(Path(), ADAPTERS, max_model_len=8192, max_num_seqs=32, **arguments)
+    for name, arguments in {"two": TWO, "one": {}}.items():
+        made = repository(Path(), ADAPTERS, **{"max_model_len": 8192, "max_num_seqs": 32, **arguments})
         made.rename(f"{name}-node{'s' * (name == 'two')}")
 
 
@@ -51,7 +57,7 @@ def test_what_is_written_is_as_reviewed(capsys: pytest.CaptureFixture[str]) -> N
     differ = []
     for name, words in CASES.items():
         assert run(["deploy", *words.split(), "-o", name]) == 0, capsys.readouterr().err
-        files = sorted(path for path in Path(name).rglob("*") if path.is_file() and path.suffix != ".json")
+        files = sorted(path for path in Path(name).rglob("*") if path.is_file() and path.name not in LEFT_OUT)
         text = "".join(f"-- {path.relative_to(name)} --\n{path.read_text('utf-8')}" for path in files)
         golden = GOLDEN / f"{name}.txt"
         if os.environ.get("GOLDEN"):

@@ -189,6 +189,7 @@ def test_the_version_is_that_of_the_release_and_another_one_is_doubted(tmp_path:
     assert container(text["Deployment"])["image"] == "vllm/vllm-openai:v0.27.1"
     (doubt,) = planned(tmp_path, made, VllmOptions(version="0.30.0")).warnings
     assert "were not read; those of 0.27.1 and 0.32.0" in doubt.message
+    assert "--vllm 0.32.0" in doubt.hint
 
 
 def test_writing_twice_changes_nothing(tmp_path: Path) -> None:
