@@ -158,6 +158,40 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         "expects datatype TYPE_FP16 for input 'x', model provi",
     ),
     "no type of ONNX": ("add", config(tensor("x", "BF16", [2]), Y), "unsupported datatype TYPE_BF16 for input 'x'"),
+    "another name of an output": (
+        "add",
+        config(X, tensor("z", "FP32", [2])),
+        "unexpected inference output 'z', allowed outputs are: y",
+    ),
+    "another type of an output": (
+        "text",
+        config(tensor("x", "STRING", [1]), Y),
+        "configuration expects datatype TYPE_FP32 for output 'y', model provides TYPE_BYTES",
+    ),
+    "dims that the graph fixes": (
+        "add",
+        config(tensor("x", "FP32", [-1]), Y),
+        (
+            "tensor 'x': the model expects 2 dimensions (shape [-1,2]) but the model configuration specifies 2 "
+            "dimensions (an initial batch dimension because max_batch_size > 0 followed by the explicit tensor shape, "
+            "making complete shape [-1,-1])"
+        ),
+    ),
+    "the batch in the dims": (
+        "add",
+        config(tensor("x", "FP32", [-1, 2]), Y),
+        "specifies 3 dimensions (an initial batch dimension",
+    ),
+    "dims without the batch": (
+        "add",
+        config(X, Y, 0),
+        "the model expects 2 dimensions (shape [-1,2]) but the model configuration specifies 1 dimensions (shape [2])",
+    ),
+    "an output with a dimension less": (
+        "lookup",
+        config(tensor("x", "INT64", [7]), tensor("y", "FP32", [7, 2])),
+        "tensor 'y': the model expects 3 dimensions (shape [-1,-1,2])",
+    ),
     "other dims": ("add", config(tensor("x", "FP32", [3]), Y), "making complete shape [-1,3])"),
     "output dims that are not exact": (
         "add",
@@ -210,6 +244,11 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         "add",
         config(X, Y, parameters={"intra_op_thread_count": {"string_value": "many"}}),
         "failed to convert 'many' to integral number",
+    ),
+    "no flag of the arena": (
+        "add",
+        config(X, Y, parameters={"enable_mem_arena": {"string_value": "maybe"}}),
+        "failed to convert 'maybe' to boolean",
     ),
     "no flag": (
         "add",

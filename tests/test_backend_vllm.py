@@ -67,6 +67,22 @@ BAD_ARGUMENTS: dict[str, tuple[object, str]] = {
         "'tokenizer' is 'n', but this stand-in uses the tokenizer of",
     ),
     "what is not here": ({"model": "m", "spec_model": "n"}, "'spec_model' asks for speculative decoding"),
+    "speculative decoding": (
+        {"model": "m", "speculative_config": {"k": 1}},
+        "'speculative_config' asks for speculative decoding",
+    ),
+    "another quantization": (
+        {"model": "m", "quantization": "awq"},
+        "engine argument 'quantization' asks for another quantization",
+    ),
+    "a text for a number": (
+        {"model": "m", "max_model_len": "long"},
+        "engine argument 'max_model_len' must be an integer of at least 1, not 'long'",
+    ),
+    "shards of no number": (
+        {"model": "m", "tensor_parallel_size": "two"},
+        "invalid literal for int() with base 10: 'two'",
+    ),
     "an unknown name": ({"model": "m", "max_len": 1}, "got an unexpected keyword argument 'max_len'"),
     "adapters": ({"model": "m", "enable_lora": True}, "Triton backend cannot find "),
     "a size of no number": ({"model": "m", "pipeline_parallel_size": "x"}, "invalid literal for int"),

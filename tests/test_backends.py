@@ -101,88 +101,18 @@ def place_llm(repository: Path, name: str, arguments: object, config: str = FULL
     (place(repository, name, config) / "model.json").write_text(json.dumps(arguments), encoding="utf-8")
 
 
-# What is refused with a complete configuration: name → (graph, configuration, the server's reason).
+# What is refused with a complete configuration, as Triton gives each kind of setting to the backend: name → (graph,
+# configuration, the server's reason). The others are in test_backend_onnx.py: each model here is a process of Triton.
 ONNX_REFUSED: dict[str, tuple[str, str, str]] = {
-    "input_name": (
-        "add",
-        onnx_config(tensor("z", "FP32", [2]), Y),
-        "unexpected inference input 'z', allowed inputs are: x",
-    ),
-    "output_name": (
-        "add",
-        onnx_config(X, tensor("z", "FP32", [2])),
-        "unexpected inference output 'z', allowed outputs are: y",
-    ),
-    "input_type": (
-        "add",
-        onnx_config(tensor("x", "FP16", [2]), Y),
-        "configuration expects datatype TYPE_FP16 for input 'x', model provides TYPE_FP32",
-    ),
-    "output_type": (
-        "text",
-        onnx_config(tensor("x", "STRING", [1]), tensor("y", "FP32", [1])),
-        "configuration expects datatype TYPE_FP32 for output 'y', model provides TYPE_BYTES",
-    ),
-    "unknown_type": ("add", onnx_config(tensor("x", "BF16", [2]), Y), "unsupported datatype TYPE_BF16 for input 'x'"),
-    "input_count": (
-        "add",
-        onnx_config(X + ", " + tensor("w", "FP32", [2]), Y),
-        "configuration expects 2 inputs, model provides 1",
-    ),
-    "input_dims": (
-        "add",
-        onnx_config(tensor("x", "FP32", [-1]), Y),
-        (
-            "tensor 'x': the model expects 2 dimensions (shape [-1,2]) but the model configuration specifies 2 "
-            "dimensions (an initial batch dimension because max_batch_size > 0 followed by the explicit tensor shape, "
-            "making complete shape [-1,-1])"
-        ),
-    ),
-    "batch_in_dims": (
-        "add",
-        onnx_config(tensor("x", "FP32", [-1, 2]), Y),
-        "specifies 3 dimensions (an initial batch dimension",
-    ),
-    "dims_no_batch": (
-        "add",
-        onnx_config(X, Y, max_batch_size=0),
-        "the model expects 2 dimensions (shape [-1,2]) but the model configuration specifies 1 dimensions (shape [2])",
-    ),
-    "output_dims_exact": (
-        "lookup",
-        onnx_config(tensor("x", "INT64", [7]), tensor("y", "FP32", [7, 2])),
-        "tensor 'y': the model expects 3 dimensions (shape [-1,-1,2])",
-    ),
-    "fixed_batch": (
-        "fixed",
-        onnx_config(X, Y),
-        "the first dimension must be -1; but shape expected by the model is [1,2]",
-    ),
-    "scalar_dims": (
-        "scalar",
-        onnx_config(tensor("x", "FP32", [2]), tensor("y", "FP32", [1]), max_batch_size=0),
-        "scalar tensor 'x', should only provide 1 in the model configuration",
-    ),
     "optional_batching": (
         "initializer",
         onnx_config(f"{BIAS}, {X}", Y),
         "optional input 'bias' is not supported for models that support batching",
     ),
-    "sequence_output": ("sequence", onnx_config(X, Y), "Unsupported ONNX Type 'ONNX_TYPE_SEQUENCE' for I/O 'y'"),
-    "execution_mode": (
-        "add",
-        onnx_config(X, Y, parameter("execution_mode", "2")),
-        "execution_mode are 0 or 1 but got 2",
-    ),
     "thread_count": (
         "add",
         onnx_config(X, Y, parameter("intra_op_thread_count", "many")),
         "failed to convert 'many' to integral number",
-    ),
-    "mem_arena": (
-        "add",
-        onnx_config(X, Y, parameter("enable_mem_arena", "maybe")),
-        "failed to convert 'maybe' to boolean",
     ),
     "openvino": (
         "add",
@@ -191,52 +121,23 @@ ONNX_REFUSED: dict[str, tuple[str, str, str]] = {
         ),
         "'openvino' needs the real onnxruntime backend",
     ),
-    "accelerator": (
-        "add",
-        onnx_config(X, Y, 'optimization { execution_accelerators { cpu_execution_accelerator: [ { name: "mkl" } ] } }'),
-        "unknown Execution Accelerator 'mkl' is requested",
-    ),
     "ragged_dims": (
         "add",
         onnx_config(tensor("x", "FP32", [2], "allow_ragged_batch: true"), Y),
         "configuration expects model provides input with shape [-1] for ragged input 'x', model provides [-1,2]",
-    ),
-    "ragged": (
-        "rank_one",
-        onnx_config(tensor("x", "FP32", [1], "allow_ragged_batch: true"), tensor("y", "FP32", [1])),
-        "allow_ragged_batch needs the real onnxruntime backend",
     ),
     "sequence_control_dims": (
         "add",
         onnx_config(X, Y, START_CONTROL.replace("START", "x", 1)),
         "sequence control 'x' in model has dims [2] but dims [1] is expected",
     ),
-    "sequence_control": (
-        "add",
-        onnx_config(X, Y, START_CONTROL),
-        "configuration specified sequence control 'START', but model does not provide that input",
-    ),
 }
 
-# model.json → the server's reason.
+# model.json → the server's reason; the others are in test_backend_vllm.py.
 LLM_REFUSED: dict[str, tuple[object, str]] = {
-    "json_list": ([1], "model.json must hold a JSON object"),
-    "no_model": ({}, 'model.json lacks "model"'),
     "unknown_argument": (
         {"model": "m", "max_model_length": 9},
         "got an unexpected keyword argument 'max_model_length'",
-    ),
-    "quantization": (
-        {"model": "m", "quantization": "awq"},
-        "engine argument 'quantization' asks for another quantization",
-    ),
-    "speculative": ({"model": "m", "speculative_config": {"k": 1}}, "asks for speculative decoding"),
-    "lora_no_file": ({"model": "m", "enable_lora": True}, "Triton backend cannot find"),
-    "tokenizer": ({"model": "m", "tokenizer": "other"}, "engine argument 'tokenizer' is 'other'"),
-    "parallel_size": ({"model": "m", "tensor_parallel_size": "two"}, "invalid literal for int() with base 10"),
-    "max_model_len": (
-        {"model": "m", "max_model_len": "long"},
-        "engine argument 'max_model_len' must be an integer of at least 1, not 'long'",
     ),
 }
 
