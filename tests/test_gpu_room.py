@@ -16,8 +16,10 @@ from tritonrepo.diagnostics import Stop
 from tritonrepo.flows.deploy_nim import NimOptions, plan_nim
 from tritonrepo.flows.deploy_vllm import VllmOptions, plan_vllm
 from tritonrepo.flows.deployment import Deployment
+from tritonrepo.flows.kubernetes import KubeOptions, plan_k8s
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.llm import known
+from tritonrepo.repository import Said, Target, target
 from tritonrepo.sync.plan import Put
 from tritonrepo.tree import File
 
@@ -30,7 +32,7 @@ def of(model: str, product: str = "", memory: int | None = None, **arguments: ob
     return room.room(room.Engine(known(model), written, "0.32.0"), product, memory)
 
 
-def planned(tmp_path: Path, product: str, **arguments: Any) -> Deployment:
+def planned(tmp_path: Path, product: str, **arguments: Any) -> Deployment:  # noqa: ANN401  of all types
     made = repository(tmp_path, **arguments)
     wanted = VllmOptions(version="0.32.0", choices=Choices(Wanted(replicas=1, product=product)))
     return plan_vllm(made, tmp_path / "out", Workspace(), wanted)
@@ -150,3 +152,47 @@ def test_as_many_requests_run_as_the_cache_holds(tmp_path: Path) -> None:
         "#   2,048 tokens: a request with its answer (assumed: set max_num_seqs if yours are longer or shorter)\n"
         in text
     )
+
+
+def test_engines_in_triton_are_counted_by_the_same_gpus(tmp_path: Path) -> None:
+    """With the label's memory in the place of the target's; other models on the GPU and several engines are told of."""
+    made = repository(tmp_path, max_model_len=8192)
+
+    def k8s(product: str) -> Deployment:
+        wanted = KubeOptions(Wanted(product=product, image_name="r/x:1"), "pvc://models")
+        return plan_k8s(made, tmp_path / "k8s", Workspace(), wanted, release)
+
+    found = k8s("NVIDIA-L40S")
+    assert said(found) == []
+    assert "#   44.3 to 44.4 GiB: memory of each GPU, as drivers report it\n" in deployment(found)
+    assert "max_num_seqs" not in deployment(found)
+    with pytest.raises(Stop) as stop:
+        k8s("Tesla-T4")
+    assert [each.rule for each in stop.value.diagnostics] == ["deploy-gpu-too-small"]
+    assert "The model fits on GPUs such as L4," in flat(deployment(k8s("")))
+    (made / "second").mkdir()
+    (made / "second" / "config.pbtxt").write_text((made / "llm" / "config.pbtxt").read_text())
+    (made / "second" / "1").mkdir()
+    (made / "second" / "1" / "model.json").write_text('{"model": "owner/unknown", "dtype": "bfloat16"}')
+    (made / "encoder" / "1").mkdir(parents=True)
+    (made / "encoder" / "config.pbtxt").write_text('backend: "onnxruntime"\n')
+    (made / "encoder" / "1" / "model.onnx").write_bytes(b"0" * 999)
+    text = flat(deployment(k8s("NVIDIA-L40S")))
+    assert "Other models on the same GPUs are not counted. llm: What each holds (NVIDIA-L40S):" in text
+    assert "second: Whether the model fits is not known: its config.json is not at hand. llm: 44.3" in text
+
+
+def test_a_model_that_does_not_load_on_the_gpus_is_told_of_with_them(tmp_path: Path) -> None:
+    made = repository(tmp_path, model="HuggingFaceTB/SmolLM2-135M-Instruct", dtype="bfloat16")
+    wanted = KubeOptions(Wanted(product="Tesla-T4"), "pvc://models")
+    found = plan_k8s(made, tmp_path / "k8s", Workspace(), wanted, release)
+    (hint,) = (each.hint or "" for each in found.warnings if each.rule == "deploy-refused")
+    assert hint == f"`tritonrepo validate {made} --gpu Tesla-T4` says why."
+
+
+def flat(text: str) -> str:
+    return " ".join(text.replace("#", " ").split())
+
+
+def release(record: Said, stack: Said) -> Target:
+    return target(Said("26.07"), record=record, stack=stack)

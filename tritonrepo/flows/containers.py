@@ -204,14 +204,15 @@ def written(*paths: str) -> None:
             raise fatal("deploy-name", path, message, "Rename it, or use a link with another name.")
 
 
-def refused(source: Source) -> Iterator[Diagnostic]:
-    """Yield a warning about the models that the server would not load."""
+def refused(source: Source, product: str = "") -> Iterator[Diagnostic]:
+    """Yield a warning about the models that the server would not load; `product` names its GPUs, if they are named."""
     verdicts = judge(source.found).verdicts
     refused = [each.model for each in verdicts if each.verdict not in {State.READY, State.NOT_JUDGED}]
     if refused:
         shown = ", ".join(map(_quoted, refused[:SHOWN])) + (" and others" if len(refused) > SHOWN else "")
         message = f"{len(refused)} of {len(verdicts)} models would not load on this server: {shown}"
-        hint = f"`{shlex.join(['tritonrepo', 'validate', source.where])}` says why."
+        same = ["--gpu", product] if product and source.target.gpu is not None else []
+        hint = f"`{shlex.join(['tritonrepo', 'validate', source.where, *same])}` says why."
         yield Diagnostic("deploy-refused", Severity.WARNING, Span(source.where), message, hint)
 
 

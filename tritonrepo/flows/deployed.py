@@ -14,6 +14,7 @@ from tritonrepo.flows.stack import drafted, is_stack, load
 from tritonrepo.flows.target import completes, of_record, of_stack, record_of
 from tritonrepo.flows.validate import Aim
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.llm.gpus import gpu
 from tritonrepo.repository import NOTHING, Repository, Said, Target
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import is_remote, open_store
@@ -94,6 +95,17 @@ def _repository(where: str, work: Workspace, aim: Aim) -> Source:
     name = record.name or prefix.rpartition("/")[2] or where.rstrip("/").rpartition("/")[2]
     directory = None if uri else Path(where)
     return Source(where, name, found, not completes(record), uri=where if uri else "", directory=directory)
+
+
+def with_product(aim: Aim, product: str) -> Aim:
+    """Return what makes the target with the GPUs of a label of nodes, if these are known."""
+    known = gpu(product) if product else None
+
+    def aimed(record: Said, stack: Said) -> Target:
+        found = aim(record, stack)
+        return replace(found, gpu=known, gpu_memory=known.memory or found.gpu_memory) if known is not None else found
+
+    return aimed
 
 
 def with_gpus(aim: Aim, ids: Collection[str]) -> Aim:

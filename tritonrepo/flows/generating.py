@@ -36,7 +36,7 @@ class Chosen(NamedTuple):
 
 def chosen(source: Source, model: str) -> Chosen:
     """Return the generator that is served: the only one, or the one that is named; raise Stop if it cannot be told."""
-    found = {each.one.name: each for each in _all(source)}
+    found = {each.one.name: each for each in all_of(source)}
     names = either([f"`--model {name}`" for name in found])
     if model and model not in found:
         message = f'"{model}" is not a generator' if found else "the models have no generator among them"
@@ -63,7 +63,7 @@ def _nothing(source: Source) -> Stop:
     return fatal(NOTHING, source.where, message, HINT)
 
 
-def _all(source: Source) -> Iterator[Chosen]:
+def all_of(source: Source) -> Iterator[Chosen]:
     """Yield the generators that run in Triton, and those whose endpoint a stack names."""
     models = source.stack.models if source.stack is not None else {}
     for one in generators(source.found):

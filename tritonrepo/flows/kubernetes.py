@@ -22,9 +22,10 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
 from tritonrepo.flows import deployment
 from tritonrepo.flows.containers import HERE, POLL_S, refused, runs, taken, written
 from tritonrepo.flows.deploy import apart
-from tritonrepo.flows.deployed import Source, source
+from tritonrepo.flows.deployed import Source, source, with_product
 from tritonrepo.flows.deployment import Deployment, plan_files
 from tritonrepo.flows.frozen import frozen, is_revision
+from tritonrepo.flows.gpu_room import holds, in_triton, misfits
 from tritonrepo.flows.stack import reading
 from tritonrepo.flows.validate import Aim, declared
 from tritonrepo.flows.workspace import Workspace
@@ -92,11 +93,15 @@ def plan_k8s(  # noqa: PLR0913  as many as the command has options
         overwrite: Whether to replace files that somebody has changed since they were written.
     """
     out = deployment.named(out)
-    found, place = _found(where, work, options, aim)
+    product = options.wanted.product
+    found, place = _found(where, work, options, with_product(aim, product))
     apart(out, found)
     written(place.models, *(path for _, path in options.wanted.volumes))
-    serving = _serving(found, place, out, options)
-    warnings = (*found.warnings, *refused(found), *_outside(found, options.wanted), *_local(place), *_blind(serving))
+    rooms = [*in_triton(found, product)]
+    serving = _serving(found, place, out, options)._replace(holds=holds(found, rooms))
+    tight = [said for given, room in rooms for said in misfits(given, room, certain=bool(product))]
+    warnings = (*found.warnings, *refused(found, product), *tight, *_outside(found, options.wanted), *_local(place))
+    warnings = (*warnings, *_blind(serving))
     files = kserve.files(serving) if options.kserve else manifests.files(serving)
     return plan_files(serving.name, files, out, warnings, overwrite=overwrite)
 

@@ -16,6 +16,7 @@ class Serving(NamedTuple):
     """A server, the models that it serves, how it gets them, and what the user decides.
 
     `claimed` is the claim with the repository, "" for a bucket, and `gateway` the image of a gateway, "" for none.
+    `holds` is what the GPUs of a pod hold, for a comment.
     """
 
     service: Service
@@ -23,6 +24,7 @@ class Serving(NamedTuple):
     claimed: str
     wanted: Wanted
     gateway: str = ""
+    holds: tuple[str, tuple[str, ...]] = ("", ())
 
     @property
     def name(self) -> str:

@@ -75,6 +75,7 @@ def needs(serving: Serving) -> Needs:
         sizes.disk(found, _on_node(serving)),
         _shared(serving),
         service.start,
+        serving.holds,
     )
 
 
