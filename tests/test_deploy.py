@@ -471,3 +471,6 @@ def test_a_store_at_an_address_of_this_machine_is_a_mistake(
     one(root="prod")
     assert docker("s3://http://127.0.0.1:9000/models/prod") == 0
     assert "127.0.0.1 is the container itself" in capsys.readouterr().err
+    one()
+    assert run(["deploy", "k8s", "models", "--uri", "s3://http://localhost:9000/models/prod", "--dry-run"]) == 0
+    assert "in a pod, localhost is the pod itself" in capsys.readouterr().err

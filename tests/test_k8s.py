@@ -197,7 +197,7 @@ def test_production_is_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> Non
     assert spec["nodeSelector"]["nvidia.com/gpu.product"] == "NVIDIA-L4"
     assert spec["imagePullSecrets"] == [{"name": "registry"}]
     assert (container()["image"], container()["resources"]["limits"]["nvidia.com/gpu"]) == ("mine.example/t:1", "2")
-    assert "With 6 replicas, that is 12 GPUs in all." in text()
+    assert "With up to 6 replicas, that is 12 GPUs in all." in text()
     assert variables()["DATABASE_URL"] == ("prod", "DATABASE_URL", False)
     assert {"name": "volume-1", "mountPath": "/mnt/adapters", "readOnly": True} in container()["volumeMounts"]
     assert container()["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"  # no process of Python can die
@@ -316,6 +316,8 @@ def test_a_gateway_reaches_triton_and_is_watched(capsys: pytest.CaptureFixture[s
     capsys.readouterr()
     assert run(["validate", "out/base", "out/overlays/prod", "--strict"]) == 0, capsys.readouterr().out
     fronts = [Path("out", layer, "gateway.yaml").read_text("utf-8") for layer in ("base", "overlays/prod")]
+    assert "shm" not in fronts[0]  # which it does not have, as it loads no models
+    assert "unload" not in fronts[0]
     kinds = ["Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy", "PodMonitor"]
     assert [each["kind"] for text in fronts for each in yaml.safe_load_all(text)] == kinds
 

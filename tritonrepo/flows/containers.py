@@ -80,7 +80,7 @@ def service(source: Source, out: Path, wanted: DeployOptions) -> tuple[Service, 
         again=wanted.again or shlex.join(["tritonrepo", "deploy", "docker", source.where, "-o", str(out)]),
         variables=(*wanted.variables, *(name for each in endpoints(source.found) for name in each.variables)),
     )
-    return made, (*source.warnings, *refused(source), *warnings, *unreachable(source))
+    return made, (*source.warnings, *refused(source), *warnings, *unreachable(source.uri, "container"))
 
 
 def runs(source: Source, name: str, header: str) -> Runs:
@@ -216,10 +216,10 @@ def refused(source: Source, product: str = "") -> Iterator[Diagnostic]:
         yield Diagnostic("deploy-refused", Severity.WARNING, Span(source.where), message, hint)
 
 
-def unreachable(source: Source) -> Iterator[Diagnostic]:
-    """Yield a warning if the store is at an address that means the container itself."""
-    host = urlsplit(source.uri.partition("://")[2]).hostname if source.uri.count("://") > 1 else None
+def unreachable(uri: str, inside: str) -> Iterator[Diagnostic]:
+    """Yield a warning if a store is at an address that means what the server is in: a container or a pod."""
+    host = urlsplit(uri.partition("://")[2]).hostname if uri.count("://") > 1 else None
     if host in HERE:
-        message = f"in a container, {host} is the container itself, so the server cannot reach this store"
+        message = f"in a {inside}, {host} is the {inside} itself, so the server cannot reach this store"
         hint = "Use the address by which other machines reach the store."
-        yield Diagnostic("deploy-address", Severity.WARNING, Span(source.uri), message, hint)
+        yield Diagnostic("deploy-address", Severity.WARNING, Span(uri), message, hint)

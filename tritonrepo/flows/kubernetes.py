@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from tritonrepo.deploy.endpoints import endpoints
 from tritonrepo.deploy.engines import engines
@@ -20,7 +19,7 @@ from tritonrepo.deploy.needs import asked, outside, shared_memory, start
 from tritonrepo.deploy.service import MODELS, Control, Gpus, Ports, Reads, Runs, Service
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
 from tritonrepo.flows import deployment
-from tritonrepo.flows.containers import HERE, POLL_S, refused, runs, taken, written
+from tritonrepo.flows.containers import POLL_S, refused, runs, taken, unreachable, written
 from tritonrepo.flows.deploy import apart
 from tritonrepo.flows.deployed import Source, source, with_product
 from tritonrepo.flows.deployment import Deployment, plan_files
@@ -216,9 +215,5 @@ def _blind(serving: Serving) -> Iterator[Diagnostic]:
 
 
 def _local(place: Place) -> Iterator[Diagnostic]:
-    """Yield a warning if the store is at an address that means the pod itself."""
-    host = urlsplit(place.models.partition("://")[2]).hostname if place.models.count("://") > 1 else None
-    if host in HERE:
-        message = f"in a pod, {host} is the pod itself, so the server cannot reach this store"
-        hint = "Use the address by which other machines reach the store."
-        yield Diagnostic("deploy-address", Severity.WARNING, Span(place.models), message, hint)
+    """Return a warning if the store is at an address that means the pod itself."""
+    return unreachable(place.models, "pod")

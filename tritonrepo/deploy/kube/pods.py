@@ -87,8 +87,8 @@ def container(made: Workload) -> dict[str, object]:
 def resources(made: Workload) -> dict[str, object]:
     """Return requests and limits, each with its sum."""
     needs = made.needs
-    shm = Term(needs.shared.total, "shared memory, the limit of the volume shm")
-    memory = Sum((*needs.memory.terms, *([shm] if shm.value else [])), GIB)
+    shm = [Term(needs.shared.total, "shared memory, the limit of the volume shm")] if needs.shared.total else []
+    memory = Sum((*needs.memory.terms, *shm), GIB)
     gpus, (holds, rows) = str(needs.gpus) if needs.gpus else None, needs.holds
     same = "The limit of memory is the same: pods that use more than they request are the first to be evicted."
     return {
@@ -111,7 +111,8 @@ def resources(made: Workload) -> dict[str, object]:
 def replicas(made: Workload) -> str:
     """Return the sentence on how many GPUs all replicas take."""
     most = max(made.replicas, made.scaling.most if made.scaling else 0)
-    return f"With {counted(most, 'replica')}, that is {counted(most * made.needs.gpus, 'GPU')} in all."
+    many = f"{'up to ' if made.scaling else ''}{counted(most, 'replica')}"
+    return f"With {many}, that is {counted(most * made.needs.gpus, 'GPU')} in all."
 
 
 def probes(made: Workload) -> dict[str, object]:

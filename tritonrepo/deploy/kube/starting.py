@@ -33,7 +33,7 @@ def arguments(service: Service) -> Iterator[object]:
 def _control(service: Service) -> Iterator[object]:
     mode, seconds = service.control
     if mode == "none":
-        why = "Models are loaded once. A new revision is another URI in this file, which replaces the pods one by one."
+        why = "Models are loaded once. A new revision is another URI, and a rollout that replaces the pods one by one."
         yield noted("--model-control-mode=none", why)
         why = "A pod is ready when all of its models are, and ends if one does not load: the rollout stops there."
         yield noted("--strict-readiness=true", why)

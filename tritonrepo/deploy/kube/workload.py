@@ -86,7 +86,7 @@ class Placing(NamedTuple):
 class Ending(NamedTuple):
     """Seconds of an end: until no more requests are sent, for requests in flight, for the rest; `sleeps` waits first.
 
-    `how` says what the server does in the time for requests, and `last` what in the rest.
+    `how` says what the server does in the time for requests, and `last` what it does in the rest.
     """
 
     how: str

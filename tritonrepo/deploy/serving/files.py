@@ -61,7 +61,7 @@ def _secrets(made: Workload, choices: Choices, keys: Mapping[str, str]) -> Itera
     if keys:
         data = {key: noted("", why) for key, why in keys.items()}
         name = choices.kube.secret or made.name
-        yield {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+        yield {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque", "stringData": data}
     if made.kind == "nim" and made.placing.secrets:
         yield _registry(made.placing.secrets[0])
 
