@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -38,7 +39,8 @@ def promtool(*words: str, cwd: Path) -> str:
     program = shutil.which("promtool")
     if program is None:
         pytest.skip("promtool is not installed")
-    made = subprocess.run([program, *words], cwd=cwd, capture_output=True, text=True, check=False)
+    env = os.environ | {"GOGC": "400"}  # it collects its garbage less often, which saves a third of its time
+    made = subprocess.run([program, *words], cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
     return made.stdout
 
@@ -55,17 +57,21 @@ def made(*systems: System) -> list[Group]:
 
 
 def test_every_alert_fires_and_is_quiet(tmp_path: Path) -> None:
-    found = made(System.TRITON, System.VLLM)
-    names = {alert.name for group in found for alert in group.alerts}
-    assert len(names) == 19
-    (tmp_path / "rules.yaml").write_text(text([{"groups": rules.groups("rag", found)}]), "utf-8")
-    tests = rules.tests("rag", found)
-    (tmp_path / "rules-test.yaml").write_text(text([tests]), "utf-8")
-    assert "rules found" in promtool("check", "rules", "--lint-fatal", "rules.yaml", cwd=tmp_path)
-    assert "SUCCESS" in promtool("test", "rules", "rules-test.yaml", cwd=tmp_path)
-    cases = re.findall(r"alertname: (\S+)\n +exp_alerts:(.*)", (tmp_path / "rules-test.yaml").read_text("utf-8"))
-    assert {name for name, expected in cases if not expected} == names
-    assert {name for name, expected in cases if expected == " []"} == names
+    """Each group in files of its own: promtool evaluates all rules of a file for each of its tests."""
+    found = made(*System)
+    for number, group in enumerate(found):
+        (tmp_path / f"rules-{number}.yaml").write_text(text([{"groups": rules.groups("rag", [group])}]), "utf-8")
+        tests = {**rules.tests("rag", [group]), "rule_files": [f"rules-{number}.yaml"]}
+        (tmp_path / f"test-{number}.yaml").write_text(text([tests]), "utf-8")
+    written, tested = ([f"{name}-{number}.yaml" for number, _ in enumerate(found)] for name in ("rules", "test"))
+    assert promtool("check", "rules", "--lint-fatal", *written, cwd=tmp_path).count("rules found") == len(found) == 4
+    assert promtool("test", "rules", *tested, cwd=tmp_path).count("SUCCESS") == len(found)
+    for group, path in zip(found, tested, strict=True):
+        names = {alert.name for alert in group.alerts}
+        cases = re.findall(r"alertname: (\S+)\n +exp_alerts:(.*)", (tmp_path / path).read_text("utf-8"))
+        assert {name for name, expected in cases if not expected} == names
+        assert {name for name, expected in cases if expected == " []"} == names
+    assert len({alert.name for group in found for alert in group.alerts}) == 19 + 8
 
 
 def test_only_counters_have_a_rate() -> None:

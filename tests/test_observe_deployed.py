@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 import yaml
 
 from tests import crds
-from tests.dashboards import faults, names, queries
+from tests.dashboards import faults, names
 from tests.speaking import Said, speaking
 from tests.test_deploy import here
 from tests.test_deploy_vllm import STACK
@@ -121,21 +120,24 @@ def test_an_engine_that_a_stack_calls_is_watched(tmp_path: Path, capsys: pytest.
         assert observe("--gpus", "0", *words) == 0
         scraped = yaml.safe_load((OUT / "scrape.yaml").read_text("utf-8"))["scrape_configs"]
         assert [each["job_name"] for each in scraped] == watched, url
+        for each in scraped[1:]:
+            (target,) = each["static_configs"][0]["targets"]
+            given = (each.get("scheme", "http"), target.removesuffix(":443"))
+            assert given == tuple(url.removesuffix("/v1").split("://"))
         said = capsys.readouterr().err
         assert says in said
         assert ("[observe-endpoint]" in said) == bool(says), url
         assert "observe-engine-silent" not in said
     stack("http://llm:8000/v1")
+    there = VLLM.read_text("utf-8")
     with speaking(lambda _: Said(VLLM.read_bytes())) as server:
-        assert observe("--scrape", server.url + "/v1/metrics", "--gpus", "0") == 0
-    assert list(boards()) == ["nim", "triton"]
-    with speaking(lambda _: Said(VLLM.read_bytes())) as server:
-        assert observe("--scrape", server.url + "/metrics", "--gpus", "0") == 0
-    assert list(boards()) == ["triton", "vllm"]
-    board, there = boards()["vllm"], VLLM.read_text("utf-8")
-    assert [*faults(board, types(there))] == []
-    assert names(board) <= series(there)
-    assert queries(board)
+        for path, name, alerts in (("/metrics", "vllm", "Vllm"), ("/v1/metrics", "nim", "Nim")):
+            assert observe("--scrape", server.url + path, "--gpus", "0") == 0
+            found = boards()
+            assert {*found} == {"triton", name}
+            assert [*faults(found[name], types(there))] == []
+            assert names(found[name]) <= series(there)
+            assert names(found[name])
+            expected = {f"{alerts}KvFull", f"{alerts}TargetDown", "TritonTargetDown"}
+            assert expected <= {rule.get("alert") for rule in rules()}
     parsed(tmp_path)
-    assert {"VllmKvFull", "VllmTargetDown", "TritonTargetDown"} <= {rule.get("alert") for rule in rules()}
-    assert json.loads((OUT / "dashboards/vllm.json").read_text("utf-8"))["title"] == "support: vLLM"

@@ -20,12 +20,16 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Called(NamedTuple):
-    """An endpoint: the model that calls it, its host and port, and the names of variables that the model reads."""
+    """An endpoint: the model that calls it, its host and port, and the names of variables that the model reads.
+
+    `address` is its URL without a path.
+    """
 
     name: str
     host: str
     port: int
     variables: tuple[str, ...]
+    address: str
 
 
 def service(host: str) -> str:
@@ -68,7 +72,9 @@ def _called(model: Model, path: str) -> Iterator[Called]:
     except (ValueError, RecursionError, AttributeError, TypeError):
         return
     if url and url.hostname and url.scheme in {"http", "https"}:
-        yield Called(model.name, url.hostname, port or (443 if url.scheme == "https" else 80), _variables(settings))
+        port = port or (443 if url.scheme == "https" else 80)
+        address = f"{url.scheme}://{f'[{url.hostname}]' if ':' in url.hostname else url.hostname}:{port}"
+        yield Called(model.name, url.hostname, port, _variables(settings), address)
 
 
 def _variables(settings: Mapping[str, Any]) -> tuple[str, ...]:

@@ -101,19 +101,29 @@ def _servers(
     found: Source, seen: Watched, wanted: ObserveOptions, scrapes: Mapping[str, frozenset[tuple[str, str]]]
 ) -> tuple[Server, ...]:
     read = {url: _system(url, {exposer for exposer, _ in known}, wanted) for url, known in scrapes.items()}
-    systems = {*(wanted.systems or (System.TRITON, *_called(found, {*read.values()}))), *read.values()}
+    calls = [*_calls(found, wanted)]
+    inferred = (each for each, _ in calls) if {*read.values()} <= {System.TRITON} else ()
+    systems = {*(wanted.systems or (System.TRITON, *inferred)), *read.values()}
     return tuple(
-        _server(system, found, seen, wanted, {url: scrapes[url] for url, each in read.items() if each is system})
+        _server(
+            system, found, seen, wanted, {url: scrapes[url] for url, each in read.items() if each is system}
+        )._replace(called=tuple(dict.fromkeys(url for each, url in calls if each is system)))
         for system in System
         if system in systems
     )
 
 
-def _called(found: Source, read: set[System]) -> Iterator[System]:
-    """Yield the kinds of servers that generators call, unless one was read: NIM if the host says so, otherwise vLLM."""
-    for called in endpoints(found.found) if read <= {System.TRITON} else ():
-        if near(called.host):
-            yield System.NIM if System.NIM in re.split(r"[.-]", called.host.lower()) else System.VLLM
+def _calls(found: Source, wanted: ObserveOptions) -> Iterator[tuple[System, str]]:
+    """Yield the servers that generators call, with the URLs of their metrics.
+
+    They are of the kind that the user watches, if it is one; otherwise NIM if the name of the host says so, or vLLM.
+    """
+    engines = [each for each in dict.fromkeys(wanted.systems) if each is not System.TRITON]
+    for called in endpoints(found.found):
+        if engines or near(called.host):
+            kind = System.NIM if System.NIM in re.split(r"[.-]", called.host.lower()) else System.VLLM
+            kind = engines[0] if len(engines) == 1 else kind
+            yield kind, f"{called.address}{KINDS[kind].path}"
 
 
 def _system(url: str, exposers: set[str], wanted: ObserveOptions) -> System:

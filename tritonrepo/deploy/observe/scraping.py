@@ -22,11 +22,12 @@ def config(servers: Iterable[Server]) -> Document:
 
 
 def _job(server: Server) -> Document:
-    urls = [urlsplit(url) for url in server.urls]
+    urls = [urlsplit(url) for url in server.urls or server.called]
     schemes = {url.scheme for url in urls}
     targets = [url.netloc for url in urls] or [f"localhost:{server.kind.number}"]
     labels = {key: value for key, value in server.metrics.where.items() if key != "job"}
-    why = "Where the metrics were read." if urls else "Replace it with the addresses of your servers."
+    why = "Where the metrics were read." if server.urls else "Replace it with the addresses of your servers."
+    why = "What generators call. " + why if urls and not server.urls else why
     static = {"targets": noted(targets, why), "labels": noted(labels, "The rules ask for them.") if labels else None}
     return {
         "job_name": noted(server.job, f"{server.kind.says}. The rules ask for this name."),

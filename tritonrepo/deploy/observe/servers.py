@@ -46,7 +46,7 @@ BACKEND = "vllm_backend"
 class Server(NamedTuple):
     """A server: its job in Prometheus, and its metrics. `backend` are those of Triton's vLLM backend, if it has any.
 
-    `urls` are where metrics were read.
+    `urls` are where metrics were read, and `called` where those of the endpoints are that generators call.
     """
 
     system: System
@@ -54,6 +54,7 @@ class Server(NamedTuple):
     metrics: Exposed
     backend: Exposed | None = None
     urls: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
 
     @property
     def whole(self) -> Server:
