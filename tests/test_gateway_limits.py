@@ -156,6 +156,28 @@ def test_a_request_that_does_not_arrive_is_not_waited_for(monkeypatch: pytest.Mo
             assert got.endswith(b"}") == answered
 
 
+def test_a_connection_is_kept_for_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than for a first request, since the client has to be the one that closes it."""
+    monkeypatch.setattr("tritonrepo.gateway.patience.HEAD_S", 0.05)
+
+    def asked(wire: socket.socket) -> bytes:
+        wire.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        return b"".join(iter(lambda: wire.recv(1), b"}"))
+
+    for kept in (True, False):
+        if not kept:
+            monkeypatch.setattr("tritonrepo.gateway.patience.KEEP_S", 0.05)
+        with fronted(slow()[1]) as front:
+            here = ("127.0.0.1", front.port)
+            with socket.create_connection(here, 30) as again, socket.create_connection(here, 30) as silent:
+                assert asked(again).startswith(b"HTTP/1.1 200 OK")
+                assert silent.recv(1) == b""  # by now, a first request would be late
+                if kept:
+                    assert asked(again).startswith(b"HTTP/1.1 200 OK")
+                    again.sendall(b"GET /hea")
+                assert again.recv(1) == b""
+
+
 def test_a_late_response_is_ended() -> None:
     _, scripted = slow()
     with fronted(scripted, timeout_s=1) as front:

@@ -19,7 +19,7 @@ from tritonrepo.server.ports import listener
 if TYPE_CHECKING:
     import uvicorn
 
-SPARE = 256
+SPARE = 1024
 """Connections beside those that run and wait: idle ones, and probes."""
 
 START_S = 10.0
@@ -107,13 +107,14 @@ def needed() -> None:
 def _server(calls: Calls, options: GatewayOptions, told: Callable[[Gate], None]) -> uvicorn.Server:
     import uvicorn
 
+    from tritonrepo.gateway import patience
     from tritonrepo.gateway.app import application
-    from tritonrepo.gateway.patience import Impatient
 
     return uvicorn.Server(
         uvicorn.Config(
             application(calls, options, told),
-            http=Impatient,
+            http=patience.Impatient,
+            timeout_keep_alive=patience.KEEP_S,
             ws="none",
             loop="asyncio",
             lifespan="on",
