@@ -241,8 +241,10 @@ VLLM = config(
 )
 RAW = config("text_input", "text_output")
 PROMPT = config("messages?,STRING[-1] passages,sampling_parameters?", "prompt,sampling_parameters")
-EMBEDDER = config("text,input_type?", "FP32[3] embedding", max_batch_size=2)
-RERANKER = config("query,STRING[-1] passages,STRING[-1] ids", "passages,ids,FP32 scores", max_batch_size=4)
+EMBEDDER = config("text,input_type?", "FP32[3] embedding,UINT32 num_input_tokens", max_batch_size=2)
+RERANKER = config(
+    "query,STRING[-1] passages,STRING[-1] ids", "passages,ids,FP32 scores,UINT32 num_input_tokens", max_batch_size=4
+)
 SOURCES = [
     {"id": "a", "title": "First", "url": "https://example.com/a", "score": 0.75, "text": "one", "metadata": {"p": 1}},
     {"id": "b", "title": None, "url": None, "score": None, "text": "two"},

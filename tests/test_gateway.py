@@ -85,7 +85,8 @@ def embedder(asked: Asked) -> Iterator[Outputs]:
         "embedding": [
             [float("nan") if text == "nan" else float(len(text)), 0.5, {"": 0.0, "query": 1.0, "passage": 2.0}[kind]]
             for text, kind in zip(asked.inputs["text"], kinds, strict=True)
-        ]
+        ],
+        **({} if asked.model == "one" else {"num_input_tokens": [[len(text)] for text in asked.inputs["text"]]}),
     }
 
 
@@ -93,7 +94,13 @@ def reranker(asked: Asked) -> Iterator[Outputs]:
     """Return the two best; the score of a document is its length."""
     rows = sorted(zip(asked.inputs["passages"], asked.inputs["ids"], strict=True), key=lambda row: -len(row[0]))[:2]
     scores = [float("inf") if text == "inf" else float(len(text)) for text, _ in rows]
-    yield {"passages": [row[0] for row in rows], "ids": [row[1] for row in rows], "scores": scores}
+    tokens = [sum(map(len, asked.inputs["passages"]))]
+    yield {
+        "passages": [row[0] for row in rows],
+        "ids": [row[1] for row in rows],
+        "scores": scores,
+        "num_input_tokens": tokens,
+    }
 
 
 def echo(asked: Asked) -> Iterator[Outputs]:
@@ -361,8 +368,11 @@ def test_vectors_come_as_numbers_or_base64_in_batches_of_the_models_size(front: 
     whole = front.post(EMBEDDINGS, model="emb", input=["a", "bb", "ccc"]).json
     assert [each["embedding"] for each in whole["data"]] == [[1.0, 0.5, 0.0], [2.0, 0.5, 0.0], [3.0, 0.5, 0.0]]
     assert [(each["index"], each["object"]) for each in whole["data"]] == [(n, "embedding") for n in range(3)]
-    assert (whole["object"], whole["model"], whole["usage"]) == ("list", "emb", None)
+    usage = {"prompt_tokens": 6, "total_tokens": 6}  # of both batches
+    assert (whole["object"], whole["model"], whole["usage"]) == ("list", "emb", usage)
+    assert 'tokens_total{model="emb",kind="prompt"} 6' in front.send("GET", "/metrics").body.decode()
     assert sorted(len(asked.inputs["text"]) for asked in front.triton.asked[before:]) == [1, 2]
+    assert front.post(EMBEDDINGS, model="one", input="a").json["usage"] is None  # which does not say
     coded = front.post(EMBEDDINGS, model="emb-passage", input="nan", encoding_format="base64", dimensions=3).json
     numbers = struct.unpack("<3f", base64.b64decode(coded["data"][0]["embedding"]))
     assert (coded["model"], str(numbers)) == ("emb", "(nan, 0.5, 2.0)")
@@ -385,6 +395,7 @@ def test_all_documents_are_ranked_though_the_model_returns_only_its_best(front: 
     whole = front.post(RERANK, model="rer", query="q", documents=documents).json
     order = [(each["index"], each["relevance_score"], each["document"]["text"]) for each in whole["results"]]
     assert order == [(4, 4.0, "dddd"), (1, 3.0, "ccc"), (2, 2.0, "bb"), (0, 1.0, "a"), (3, 1.0, "a")]
+    assert whole["usage"] == {"prompt_tokens": 11, "total_tokens": 11}  # each document once
     before = len(front.triton.asked)
     for path in (RERANK, "/v2/rerank", "/rerank"):
         best = front.post(path, model="rer", query="q", documents=documents, top_n=2, return_documents=False).json

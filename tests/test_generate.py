@@ -625,7 +625,7 @@ def test_what_stands_in_for_missing_files_fits_everything() -> None:
     stack = read(changed("embed_with: e", "embed_with: e, top_k: 6"))
     files = {name: stack.part(name).stand_in(model) for name, model in stack.models.items()}
     draft = generate(Inputs(stack, files, VENDORED), {})
-    assert [list(port.dims) for name in ("e", "e_model") for port in config(draft, name).output] == [[-1], [-1]]
+    assert [list(port.dims) for name in ("e", "e_model") for port in config(draft, name).output] == [[-1], [1], [-1]]
     found = config(draft, "r")
     assert [list(port.dims) for port in (*found.input, *found.output)] == [[-1], [1], [6], [6], [6], [6]]
 

@@ -370,7 +370,9 @@ def test_the_official_client_talks_to_all_models_through_the_gateway(rag_server:
         texts = [chunk.choices[0].delta.content for chunk in chunks]
         assert "".join(filter(None, texts)) == whole.choices[0].message.content
         assert len([text for text in texts if text]) == 5
-        assert whole.usage is None  # the pipeline counts no tokens
+        assert whole.choices[0].finish_reason == "length"
+        assert whole.usage is not None
+        assert (whole.usage.completion_tokens, whole.usage.prompt_tokens > 100) == (5, True)
         (first, *_), cited = whole.choices[0].message.annotations or [], (whole.model_extra or {})["citations"]
         assert first.url_citation.url == "https://example.com/handbook/version-gate"
         assert cited["results"][0]["document_id"] == "version-gate"
@@ -379,6 +381,7 @@ def test_the_official_client_talks_to_all_models_through_the_gateway(rag_server:
         assert told.choices[0].finish_reason == "length"
         assert told.usage is not None
         assert told.usage.completion_tokens == 5
+        assert client.embeddings.create(model="embedder", input=["hello world", "a"]).usage.total_tokens == 7
         vectors = client.embeddings.create(model="embedder-passage", input=[*TEXTS[:32], *TEXTS[:40]])
         given = np.array([each.embedding for each in vectors.data])
         np.testing.assert_allclose(given[32:], embed(rag_server, TEXTS[:40]), atol=1e-5)

@@ -74,6 +74,7 @@ def test_all_texts_of_a_batch_are_one_call_and_each_request_gets_its_rows(tmp_pa
     first, second = step(tmp_path).execute([texts(b"one"), texts(b"two three", b"three")])
     assert vectors(first) == [[2, 1]]
     assert vectors(second) == [[7, 2], [4, 1]]
+    assert [outputs(each)["num_input_tokens"] for each in (first, second)] == [[[1]], [[2], [1]]]
     assert graph.calls == [
         {"input_ids": [[2, 0], [3, 4], [4, 0]], "attention_mask": [[1, 0], [1, 1], [1, 0]]},
     ]

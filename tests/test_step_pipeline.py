@@ -380,6 +380,46 @@ def test_only_what_is_asked_for_is_returned_and_made(step: TritonPythonModel, ch
     assert {name for each in found for name in each} == {"answer"}
 
 
+@pytest.mark.parametrize("stream", [True, False], ids=["a stream", "one response"])
+def test_why_an_answer_ends_and_its_tokens_are_told_to_who_asks(
+    tmp_path: Path,
+    chain: Chain,
+    monkeypatch: pytest.MonkeyPatch,
+    stream: bool,  # noqa: FBT001
+) -> None:
+    told = ("finish_reason", "num_input_tokens", "num_output_tokens")
+    flags = {f"return_{name}": f"return_{name}" for name in told}
+    *steps, last = SETTINGS["steps"]
+    last = {**last, "inputs": last["inputs"] | flags, "outputs": last["outputs"] | {name: name for name in told}}
+    args = written(tmp_path, {"calls.json": VERSIONS, "settings.json": {**SETTINGS, "steps": [*steps, last]}})
+    model = TritonPythonModel()
+    model.initialize(args | {"model_config": json.dumps({"input": [{"name": name} for name in (*INPUTS, *flags)]})})
+
+    def generator() -> pb_utils.ResponseIterator:
+        counts = {"num_input_tokens": np.array([7], np.uint32), "num_output_tokens": np.array([2], np.uint32)}
+        rows = [("one ", "None"), ("two", "length")]
+        return Stream([response(text_output=array(each), finish_reason=array(why), **counts) for each, why in rows])
+
+    assert len(answers(model, asking(query="Which?", stream=stream))) == (4 if stream else 1)
+    assert chain.asked[-1].requested_output_names() == {"text_output"}
+    monkeypatch.setattr(chain, "generator", generator)
+    found = [
+        outputs(each) for each in answers(model, asking(query="Which?", stream=stream, **dict.fromkeys(flags, True)))
+    ]
+    model.finalize()
+    assert chain.asked[-1].requested_output_names() == {"text_output", *told}
+    counts = {"num_input_tokens": [7], "num_output_tokens": [2]}
+    if stream:
+        assert found[1:] == [
+            {"answer": [b"one "], "finish_reason": [b"None"], **counts},
+            {"answer": [b"two"], "finish_reason": [b"length"], **counts},
+        ]
+    else:
+        del found[0]["sources"]
+        whole = {"num_input_tokens": [7], "num_output_tokens": [4]}
+        assert found == [{"answer": [b"one ", b"two"], "finish_reason": [b"length"], **whole}]
+
+
 def test_odd_values_of_a_search_are_still_json(step: TritonPythonModel, chain: Chain) -> None:
     chain.found = [("\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"), "é", float("nan"), {"url": 7})]
     chain.found += [("two", '"quoted"\n', 0.1, {"title": "\ud800"})]

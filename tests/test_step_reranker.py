@@ -100,6 +100,7 @@ def test_the_best_passages_come_first_with_their_ids_metadata_and_scores(tmp_pat
         "ids": [[b"id-1", b"id-3", b"id-0"]],
         "metadata": [[b'{"n": 1}', b'{"n": 3}', b'{"n": 0}']],
         "scores": [[7.0, 6.0, 5.0]],
+        "num_input_tokens": [[20]],
     }
     assert graph.calls[0]["input_ids"][0] == [1, 4, 2, 5, 2]
     assert graph.calls[0]["token_type_ids"][0] == [0, 0, 0, 1, 1]
@@ -130,12 +131,14 @@ def test_each_row_of_a_batch_is_ranked_for_its_own_query(tmp_path: Path) -> None
     (response,) = step(tmp_path, top_k=1).execute([asked])
     found = outputs(response)
     assert (found["ids"], found["scores"]) == ([[b"b"], [b"c"]], [[6.0], [7.0]])
+    assert found["num_input_tokens"] == [[10], [10]]
     assert found["metadata"] == [[b"{}"], [b"{}"]]
 
 
 def test_a_list_without_passages_is_answered_with_none(tmp_path: Path, graph: Graph) -> None:
     first, second = step(tmp_path).execute([listed(), listed(b"one")])
-    assert outputs(first) == {"passages": [[]], "ids": [[]], "metadata": [[]], "scores": [[]]}
+    lists = {"passages": [[]], "ids": [[]], "metadata": [[]], "scores": [[]]}
+    assert outputs(first) == {**lists, "num_input_tokens": [[0]]}
     assert ids(second) == [[b"id-0"]]
     (alone,) = step(tmp_path).execute([listed()])
     assert ids(alone) == [[]]
@@ -221,6 +224,7 @@ def test_a_late_interaction_is_the_mean_of_the_best_match_of_each_token_of_the_q
     found = outputs(response)
     assert found["ids"] == [[b"id-1", b"id-0", b"id-2"]]  # [CLS] and [SEP] are found in every passage
     assert found["scores"] == [[1.0, 0.5, 0.5]]
+    assert found["num_input_tokens"] == [[4 + 3 + 5 + 3]]  # the query is read once
     assert [call["input_ids"] for call in graph.calls] == [
         [[1, 7, 2, 0, 0], [1, 4, 2, 0, 0], [1, 5, 6, 2, 0], [1, 6, 5, 6, 2]],
     ]

@@ -14,6 +14,7 @@ from tritonrepo.diagnostics import Stop
 from tritonrepo.flows.adopt_models import Nodes, mapping, node, writable
 from tritonrepo.flows.adopt_trial import Reading, Trial, configs, different, overlay, tried
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.generate.bls import TOLD
 from tritonrepo.parts.model import is_version
 from tritonrepo.parts.recognition import Found, Proposal
 from tritonrepo.pbtxt.convert import to_plain
@@ -249,7 +250,7 @@ class Search:
         if self.found.models[name].is_ensemble:
             return {"chain": chain} | ({"outputs": outputs} if outputs != usual else {})
         form = {} if forms.SOURCES.name in outputs else {"form": forms.BLS}
-        return {"chain": chain, "outputs": outputs} | form
+        return {"chain": chain, "outputs": [each for each in outputs if each not in TOLD]} | form
 
     def _usual(self, chain: Sequence[str]) -> list[str] | None:
         """Return the outputs of a chain that lists none; None if its parts cannot be joined."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -118,11 +118,21 @@ async def pieces(gate: Gate, offer: Offer, request: Request, about: Context) -> 
             raw = b"".join(map(bytes, outputs[named].values.ravel())) if named in outputs else b""
             told = sources(first(outputs["sources"])) if "sources" in outputs else None
             reason = first(outputs["finish_reason"]) if "finish_reason" in outputs else ""
-            counts = (_count(outputs, name) for name in ("num_input_tokens", "num_output_tokens"))
+            counts = (count(outputs, name) for name in ("num_input_tokens", "num_output_tokens"))
             yield Piece(decoder.decode(raw), told, reason if reason in REASONS else "", *counts)
     if rest := decoder.decode(b"", final=True):
         yield Piece(rest)
 
 
-def _count(outputs: dict[str, Tensor], name: str) -> int | None:
+def count(outputs: dict[str, Tensor], name: str) -> int | None:
+    """Return a number of tokens that a response says, None if it says none."""
     return int(outputs[name].values.sum()) if name in outputs else None
+
+
+def read(gate: Gate, model: str, counts: Sequence[int | None]) -> dict[str, int] | None:
+    """Count the tokens that a model has read and return them in OpenAI's form; None unless all are known."""
+    known = [each for each in counts if each is not None]
+    if len(known) != len(counts) or not known:
+        return None
+    gate.counts.token(model, "prompt", sum(known))
+    return {"prompt_tokens": sum(known), "total_tokens": sum(known)}

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NamedTuple
 
+from tritonrepo.gateway.answering import count, read
 from tritonrepo.gateway.fields import Fields, Number, sendable, shown
 from tritonrepo.gateway.gate import Gate
 from tritonrepo.gateway.offers import Offer, vector
@@ -47,11 +48,13 @@ async def embed(gate: Gate, asked: Asked, out: Out) -> None:
     wanted = fields.number("dimensions", Number(1, 1 << 20, whole=True))
     if kind and "input_type" not in offer.inputs:
         raise wrong(f"the model `{offer.name}` takes no input type", "input_type")
-    rows = await _rows(gate, offer, (texts, kind), asked.context(gate.options.timeout_s))
+    batches = await _batches(gate, offer, (texts, kind), asked.context(gate.options.timeout_s))
+    rows = [row for batch in batches for row in batch.rows]
     if wanted is not None and wanted != len(rows[0]):
         message = f"the model `{offer.name}` has {len(rows[0])} dimensions, which cannot be changed to {wanted}"
         raise wrong(message, "dimensions")
-    await out.whole(b"".join([piece async for piece in _listed(rows, form, asked.model)]))
+    usage = read(gate, asked.model, [batch.tokens for batch in batches])
+    await out.whole(b"".join([piece async for piece in _listed(rows, form, asked.model, usage)]))
 
 
 def _texts(fields: Fields) -> list[str]:
@@ -85,32 +88,40 @@ async def _named(gate: Gate, fields: Fields) -> tuple[Offer, str]:
     return offer, kind if chosen or "input_type" in offer.inputs else ""
 
 
-async def _rows(gate: Gate, offer: Offer, given: tuple[list[str], str], about: Context) -> list[Any]:
-    """Return the vector of each text, in batches of the size that the model takes."""
+class Batch(NamedTuple):
+    """The vectors of some texts, and how many tokens were read for them, None if the embedder does not say."""
+
+    rows: list[Any]
+    tokens: int | None
+
+
+async def _batches(gate: Gate, offer: Offer, given: tuple[list[str], str], about: Context) -> list[Batch]:
+    """Return the vectors of all texts, in batches of the size that the model takes."""
     texts, kind = given
     size = max(1, offer.batch)
 
-    async def batch(own: list[str]) -> list[Any]:
+    async def batch(own: list[str]) -> Batch:
         return await _vectors(gate, offer, (own, kind), about)
 
     batches = [texts[start : start + size] for start in range(0, len(texts), size)]
-    return [row for rows in await together(batch, batches, AT_ONCE) for row in rows]
+    return await together(batch, batches, AT_ONCE)
 
 
-async def _vectors(gate: Gate, offer: Offer, given: tuple[list[str], str], about: Context) -> list[Any]:
+async def _vectors(gate: Gate, offer: Offer, given: tuple[list[str], str], about: Context) -> Batch:
     texts, kind = given
     named = next(name for name, each in offer.inputs.items() if not each.optional)
     inputs = [of_values(named, "BYTES", texts, _shape(offer, named, len(texts)))]
     if kind:
         inputs.append(of_values("input_type", "BYTES", [kind] * len(texts), _shape(offer, "input_type", len(texts))))
     output = vector(offer.outputs) or ""
-    found = (await gate.calls.infer(Request(offer.name, "", (*inputs,)), about)).get(output)
+    made = await gate.calls.infer(Request(offer.name, "", (*inputs,)), about)
+    found = made.get(output)
     if found is None or found.values.ndim < 1 or found.values.size == 0:
         raise CallError(BROKEN, f"the response has no vectors in `{output}`")
     rows = found.values.reshape(-1, found.values.shape[-1])
     if len(rows) != len(texts):
         raise CallError(BROKEN, f"the response has {len(rows)} vectors for {len(texts)} texts")
-    return [*rows]
+    return Batch([*rows], count(made, "num_input_tokens"))
 
 
 def _shape(offer: Offer, name: str, rows: int) -> list[int]:
@@ -118,7 +129,7 @@ def _shape(offer: Offer, name: str, rows: int) -> list[int]:
     return [rows, *own] if offer.batch else own
 
 
-async def _listed(rows: list[Any], form: str, model: str) -> AsyncIterator[bytes]:
+async def _listed(rows: list[Any], form: str, model: str, usage: dict[str, int] | None) -> AsyncIterator[bytes]:
     """Yield the response row by row: a million numbers take a second, in which answers must go on."""
     yield b'{"object":"list","data":['
     for place, row in enumerate(rows):
@@ -126,7 +137,7 @@ async def _listed(rows: list[Any], form: str, model: str) -> AsyncIterator[bytes
         yield comma + dumped({"object": "embedding", "index": place, "embedding": _written(row, form)})
         if place % PAUSE == 0:
             await asyncio.sleep(0)
-    yield b'],"model":' + dumped(model) + b',"usage":null}'
+    yield b'],"model":' + dumped(model) + b',"usage":' + dumped(usage) + b"}"
 
 
 def _written(row: Any, form: str) -> list[float] | str:  # noqa: ANN401  an array

@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, NamedTuple
 
+from tritonrepo.gateway.answering import count, read
 from tritonrepo.gateway.citing import number
 from tritonrepo.gateway.fields import Fields, Number, sendable, shown
 from tritonrepo.gateway.gate import Gate
@@ -46,7 +47,7 @@ async def rerank(gate: Gate, asked: Asked, out: Out) -> None:
     offer = await gate.offers.get(fields.text("model"), "rerank")
     asked.model = offer.name
     most = len(wish.documents) if top is None else min(int(top), len(wish.documents))
-    scores = await _scores(gate, offer, wish, most, asked.context(gate.options.timeout_s))
+    scores, tokens = await _scores(gate, offer, wish, most, asked.context(gate.options.timeout_s))
     order = sorted(scores, key=lambda place: (-_comparable(scores[place]), place))[:most]
     results = [
         {
@@ -56,7 +57,8 @@ async def rerank(gate: Gate, asked: Asked, out: Out) -> None:
         }
         for place in order
     ]
-    await out.json({"id": f"rerank-{uuid.uuid4().hex}", "model": asked.model, "results": results, "usage": None})
+    usage = read(gate, asked.model, [tokens])
+    await out.json({"id": f"rerank-{uuid.uuid4().hex}", "model": asked.model, "results": results, "usage": usage})
 
 
 def _documents(fields: Fields) -> list[str]:
@@ -75,30 +77,30 @@ def _document(value: Any, at: str) -> str:  # noqa: ANN401  foreign data
     return sendable(text)
 
 
-async def _scores(gate: Gate, offer: Offer, wish: Wish, most: int, about: Context) -> Scores:
-    """Return the scores of at least the best documents, by place.
+async def _scores(gate: Gate, offer: Offer, wish: Wish, most: int, about: Context) -> tuple[Scores, int | None]:
+    """Return the scores of at least the best documents, by place, and how many tokens all documents and the query have.
 
     A reranker returns only its `top_k` best ones, which no config shows: the first response does. The score of a
     document does not depend on the others, so that the rest is sent in groups of that size.
     """
     places = [*range(len(wish.documents))]
-    found = await _asked(gate, offer, wish, places, about)
+    found, tokens = await _asked(gate, offer, wish, places, about)
     size = len(found)
     rest = [place for place in places if place not in found]
     if not rest or size >= most:
-        return found
+        return found, tokens
 
     async def group(own: list[int]) -> Scores:
-        scores = await _asked(gate, offer, wish, own, about)
+        scores, _ = await _asked(gate, offer, wish, own, about)
         if len(scores) != len(own):
             raise CallError(BROKEN, f"the reranker returned {len(scores)} of {len(own)} documents, but {size} before")
         return scores
 
     groups = await together(group, [rest[at : at + size] for at in range(0, len(rest), size)], AT_ONCE)
-    return found | {place: score for scores in groups for place, score in scores.items()}
+    return found | {place: score for scores in groups for place, score in scores.items()}, tokens
 
 
-async def _asked(gate: Gate, offer: Offer, wish: Wish, places: list[int], about: Context) -> Scores:
+async def _asked(gate: Gate, offer: Offer, wish: Wish, places: list[int], about: Context) -> tuple[Scores, int | None]:
     shape = offer.shape("passages", len(places))
     inputs = (
         of_values("query", "BYTES", [wish.query], offer.shape("query")),
@@ -114,7 +116,7 @@ async def _asked(gate: Gate, offer: Offer, wish: Wish, places: list[int], about:
         raise CallError(BROKEN, f"the response is not that of a reranker: {error}") from None
     if not found or not found.keys() <= {*places}:
         raise CallError(BROKEN, "the response is not that of a reranker: its ids are not those of the documents")
-    return found
+    return found, count(made, "num_input_tokens")
 
 
 def _comparable(score: float | None) -> float:

@@ -28,13 +28,23 @@ A thread of Python that waits takes about 50 KiB, so that all of them take less 
 MESSAGES = "messages"
 """The input with a conversation, whose last question takes the place of the query."""
 
+RETURN = "return_"
+"""What the name of an output is put after for the input that asks for it."""
+
+TOLD = {
+    "finish_reason": Port("finish_reason", "STRING", (-1,)),
+    "num_input_tokens": Port("num_input_tokens", "UINT32", (1,)),
+    "num_output_tokens": Port("num_output_tokens", "UINT32", (-1,)),
+}
+"""What the vLLM backend says of an answer if it is asked. Source: vllm_backend, src/model.py, auto_complete_config."""
+
 USED = "used"
 """The output of a prompt step with the number of passages that its prompt has."""
 
 
 def add(draft: Draft, name: str, ensemble: Ensemble, pipeline: Pipeline, outputs: Iterable[str]) -> None:
     """Add the model of a pipeline whose last member answers with a stream and reads what the sources are made from."""
-    calls = [*chained.calls(pipeline)]
+    pipeline, calls, told = _told(draft, pipeline, [*chained.calls(pipeline)])
     given = {port.name: port for port in pipeline.outputs} | {forms.SOURCES.name: forms.SOURCES}
     sources, calls = _sources(draft, pipeline, calls) if forms.SOURCES.name in outputs else ({}, calls)
     settings = {"steps": [*_steps(draft, pipeline, calls)], "sources": sources, "threads": THREADS}
@@ -52,13 +62,31 @@ def add(draft: Draft, name: str, ensemble: Ensemble, pipeline: Pipeline, outputs
             "python",
             draft.number(name, content),
             0,
-            Ports(tuple(_inputs(pipeline)), tuple(given[output] for output in outputs)),
+            Ports(tuple(_inputs(pipeline)), (*(given[output] for output in outputs), *told)),
             instance_group=config.on_cpu(),
             model_transaction_policy={"decoupled": True},
         ),
         origin(ensemble.places, input=chain, output=ensemble.places.get("outputs", chain)),
         own(ensemble.places, ensemble.config),
     )
+
+
+def _told(draft: Draft, pipeline: Pipeline, calls: list[Call]) -> tuple[Pipeline, list[Call], list[Port]]:
+    """Return a pipeline with the inputs that ask the last model why its answer ends, and for tokens; and its outputs.
+
+    An early release's vLLM backend has none of them, and neither has an endpoint.
+    """
+    last = calls[-1]
+    takes, gives = (_axes(draft.configs[last.model], kind) for kind in ("input", "output"))
+    used = {tensor for call in calls for tensor in (*call.inputs.values(), *call.outputs.values())}
+    told = [each for each in TOLD.values() if f"{RETURN}{each.name}" in takes and each.name in gives]
+    told = [each for each in told if not {each.name, f"{RETURN}{each.name}"} & used]
+    asked = tuple(Port(f"{RETURN}{each.name}", "BOOL", (1,), optional=True) for each in told)
+    call = last._replace(
+        inputs={**last.inputs, **{port.name: port.name for port in asked}},
+        outputs={**last.outputs, **{port.name: port.name for port in told}},
+    )
+    return pipeline._replace(inputs=(*pipeline.inputs, *asked)), [*calls[:-1], call], told
 
 
 def _inputs(pipeline: Pipeline) -> Iterable[Port]:

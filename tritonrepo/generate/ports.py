@@ -12,6 +12,9 @@ from tritonrepo.spec.part import Part, Port, Step
 
 NEEDED = ("name", "data_type", "dims")
 
+COUNTED = Port("num_input_tokens", "UINT32", (1,))
+"""The output with the tokens that a model reads, under the name that it has in the vLLM backend."""
+
 
 def listed(config: Message, kind: str) -> list[Mapping[str, Any]]:
     """Return the inputs or outputs that a config lists, as `kind` says."""

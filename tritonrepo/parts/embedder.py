@@ -13,6 +13,7 @@ from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file, step, vendored
 from tritonrepo.generate.inputs import TOKENS, EncoderFiles, Inputs
 from tritonrepo.generate.own import own
+from tritonrepo.generate.ports import COUNTED
 from tritonrepo.indexing.encoder import load
 from tritonrepo.parts import loss, recognition
 from tritonrepo.smoke import links, meaning, search
@@ -189,7 +190,9 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
             "python",
             draft.number(name, content),
             batching.max_batch_size,
-            Ports((Port("text", "STRING", (1,)), Port("input_type", "STRING", (1,), optional=True)), output),
+            Ports(
+                (Port("text", "STRING", (1,)), Port("input_type", "STRING", (1,), optional=True)), (*output, COUNTED)
+            ),
             dynamic_batching=config.dynamic_batching(batching),
             instance_group=config.on_cpu(2),  # one tokenizes while the other waits for the graph
         ),

@@ -12,6 +12,7 @@ from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file, step, vendored
 from tritonrepo.generate.inputs import Inputs, RerankerFiles
 from tritonrepo.generate.own import own
+from tritonrepo.generate.ports import COUNTED
 from tritonrepo.parts import recognition
 from tritonrepo.pbtxt.printer import Message
 from tritonrepo.smoke import links, ranking
@@ -179,7 +180,7 @@ def _make(name: str, model: Reranker, draft: Draft, inputs: Inputs) -> None:
         "python",
         draft.number(name, content),
         model.batching.max_batch_size,
-        Ports(TAKES, GIVES),
+        Ports(TAKES, (*GIVES, COUNTED)),
         dynamic_batching=config.dynamic_batching(model.batching),
         instance_group=config.on_cpu(2),  # one tokenizes while the other waits for the graph
     )

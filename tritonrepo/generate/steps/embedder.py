@@ -1,5 +1,6 @@
 """text [B,1] STRING -> embedding [B,D] FP32: one tokenization and one call of the ONNX model per batch of texts.
 
+num_input_tokens [B,1] UINT32 is how many tokens of each text the model reads, with its prefix and the special ones.
 The optional input_type [B,1] STRING, query by default or passage, selects the prefix that is put before a text.
 calls.json names the ONNX model and its version; settings.json has max_tokens, the length at which texts are cut with
 their prefix, the prefixes if there are any, the inputs and the output of the ONNX model if they are not those of an
@@ -55,10 +56,14 @@ class TritonPythonModel:
     def answers(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         """Embed all texts of all requests."""
         texts = [self.texts(request) for request in requests]
-        rows = self.embed([text for own in texts for text in own])
+        encodings = self.tokenizer.encode_batch([text for own in texts for text in own])
+        counts = np.array([sum(e.attention_mask) for e in encodings], np.uint32)[:, None]
+        made = {"embedding": self.embed(encodings), "num_input_tokens": counts}
         ends = np.cumsum([len(own) for own in texts])
         return [
-            pb_utils.InferenceResponse([pb_utils.Tensor("embedding", rows[end - len(own) : end])])
+            pb_utils.InferenceResponse(
+                [pb_utils.Tensor(name, rows[end - len(own) : end]) for name, rows in made.items()]
+            )
             for own, end in zip(texts, ends)
         ]
 
@@ -76,9 +81,8 @@ class TritonPythonModel:
             raise ValueError(f'input_type must be "query" or "passage", not "{name[:40]}"')
         return self.prefixes[name]
 
-    def embed(self, texts: list[str]) -> NDArray[Any]:
-        """Return the vectors of these texts, [len(texts), D] FP32; long ones take more than one call."""
-        encodings = self.tokenizer.encode_batch(texts)
+    def embed(self, encodings: list[Any]) -> NDArray[Any]:
+        """Return the vectors of tokenized texts, [len(encodings), D] FP32; long ones take more than one call."""
         longest = max((len(e.ids) for e in encodings), default=1)
         rows = max(1, SCORES // max(1, longest) ** 2)
         if len(encodings) <= rows:

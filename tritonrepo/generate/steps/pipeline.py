@@ -1,5 +1,7 @@
 """query [1] STRING and more inputs -> sources [1] STRING, then the pieces of answer [-1] STRING, one per response.
 
+Inputs return_NAME ask for finish_reason, num_input_tokens and num_output_tokens of the last model, where it has them.
+
 calls.json has the models that it calls, with their versions. settings.json has `steps`, the calls in their order: which
 tensor each input and output of the model is, and how many axes are put before an input (-1: its first one is taken
 away). The last model answers with a stream. `sources` has the tensors that become the list of sources, and `threads` is
@@ -94,14 +96,13 @@ class TritonPythonModel:
         with closing(self.pieces(asked)) as pieces:
             if asked.streams:
                 for piece in pieces:
-                    yield [pb_utils.Tensor("answer", piece)]
+                    yield [pb_utils.Tensor(name, array) for name, array in piece.items()]
             else:
-                whole = [*pieces]
-                answer = [pb_utils.Tensor("answer", np.concatenate(whole))] if whole else []
-                yield [*answer, *sources]
+                whole = joined([*pieces])
+                yield [*(pb_utils.Tensor(name, array) for name, array in whole.items()), *sources]
 
-    def pieces(self, asked: Asked) -> Generator[NDArray[Any]]:
-        """Yield the pieces of the answer; stop when the client has left.
+    def pieces(self, asked: Asked) -> Generator[Tensors]:
+        """Yield the pieces of the answer, with what is said of each; stop when the client has left.
 
         Servers since 25.04 can end the last model's work (python_backend, "Cancelling decoupled BLS requests"). It is
         read to its end: the server would keep what is left, and hang when the model is unloaded (seen with 24.10,
@@ -115,7 +116,8 @@ class TritonPythonModel:
             found = self.last.request(asked.tensors, asked).exec(decoupled=True)
         try:
             while not asked.sender.is_cancelled() and (response := next(found, None)) is not None:
-                yield from self.last.outputs(response).values()
+                if outputs := self.last.outputs(response):
+                    yield outputs
         finally:
             getattr(found, "cancel", int)()
             while next(found, None) is not None:
@@ -172,11 +174,16 @@ class Step:
         return pb_utils.InferenceRequest(
             model_name=self.model,
             model_version=self.version,
-            requested_output_names=[*self.gives],
+            requested_output_names=[name for name in self.gives if self.wants(name, tensors)],
             inputs=[pb_utils.Tensor(name, shaped(array, self.axes.get(name, 0))) for name, array in given],
             preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
             **asked.passed,
         )
+
+    def wants(self, output: str, tensors: Tensors) -> bool:
+        """Whether an output is needed: some are only made if an input asks for them."""
+        asking = self.takes.get(f"return_{output}")
+        return asking is None or bool(np.any(tensors.get(asking, np.array(0))))
 
     def outputs(self, response: pb_utils.InferenceResponse) -> Tensors:
         """Return the outputs of a response; raise StepError if it has an error."""
@@ -195,6 +202,17 @@ def refuse(sender: Any, error: Exception) -> None:  # noqa: ANN401  pb_utils doe
     message, code = error.args if isinstance(error, StepError) else (str(error), code)
     response = pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
     sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
+def joined(pieces: list[Tensors]) -> Tensors:
+    """Return pieces of an answer as one: texts follow each other, tokens are added up, and the last reason counts."""
+    rows = {name: [piece[name] for piece in pieces if name in piece] for piece in pieces for name in piece}
+    whole = {name: arrays[-1] for name, arrays in rows.items()}
+    if "answer" in rows:
+        whole["answer"] = np.concatenate(rows["answer"])
+    if "num_output_tokens" in rows:
+        whole["num_output_tokens"] = np.sum(rows["num_output_tokens"], axis=0, dtype=np.uint32)
+    return whole
 
 
 def shaped(array: NDArray[Any], axes: int) -> NDArray[Any]:

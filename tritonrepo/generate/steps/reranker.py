@@ -4,6 +4,9 @@ A cross-encoder reads pairs of query and passage; a late interaction compares th
 names the ONNX model and its version; settings.json has top_k, max_tokens, at which pairs or texts are cut, the tensors
 and the largest batch of the ONNX model, how its output becomes a score, prefixes of queries and passages if there are
 any, and where packages and the tokenizer are.
+
+num_input_tokens [B,1] UINT32 is how many tokens the model reads for each list: those of all pairs, or those of the
+query and of all passages.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -20,6 +23,14 @@ from numpy.typing import NDArray
 
 KEPT_BYTES = 128 << 20
 """How much an instance keeps of the vectors of tokens: of about 870 passages with 100 tokens of 384 numbers each."""
+
+
+class Scored(NamedTuple):
+    """The score of a pair, its tokens, and those of its query if that is read once for all passages."""
+
+    score: float
+    tokens: int
+    query_tokens: int = 0
 
 
 class Ask:
@@ -41,9 +52,13 @@ class Ask:
         """Return every query with every passage of its row."""
         return [(query, passage) for query, row in zip(self.queries, self.rows) for passage in row]
 
-    def answer(self, scores: Sequence[float], top_k: int) -> pb_utils.InferenceResponse:
+    def answer(self, scored: Sequence[Scored], top_k: int) -> pb_utils.InferenceResponse:
         """Return the response: per row the top_k best, equal scores in the order of the request."""
-        table = np.array(scores, np.float64).reshape(self.passages.shape)
+        shape = self.passages.shape
+        table = np.array([pair.score for pair in scored], np.float64).reshape(shape)
+        tokens = np.array([pair.tokens for pair in scored], np.uint32).reshape(shape).sum(axis=-1, keepdims=True)
+        once = np.array([pair.query_tokens for pair in scored], np.uint32).reshape(shape)
+        counts = tokens + once.max(axis=-1, keepdims=True, initial=0)
         best = np.argsort(-table, axis=-1, kind="stable")[..., :top_k]
         lists = {
             "passages": self.passages,
@@ -52,6 +67,7 @@ class Ask:
             "scores": table.astype(np.float32),
         }
         found = {name: np.take_along_axis(array, best, axis=-1) for name, array in lists.items()}
+        found["num_input_tokens"] = counts.astype(np.uint32)
         return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in found.items()])
 
 
@@ -97,19 +113,20 @@ class TritonPythonModel:
                 return {number: failed(error) for number in asks}
             return {number: self.answers({number: ask})[number] for number, ask in asks.items()}
 
-    def scored(self, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], float]:
-        """Return the score of each pair."""
+    def scored(self, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], Scored]:
+        """Return what is known of each pair."""
         if self.settings["score"] == "late-interaction":
             read = {pair: (self.prefixes["query"] + pair[0], self.prefixes["passage"] + pair[1]) for pair in pairs}
             vectors = self.vectors(list(dict.fromkeys(text for texts in read.values() for text in texts)))
-            return {pair: similarity(vectors[query], vectors[passage]) for pair, (query, passage) in read.items()}
-        scores = [relevance(logits, self.settings["score"], self.settings["label"]) for logits in self.run(pairs)]
-        return dict(zip(pairs, scores))
+            found = {pair: (vectors[query], vectors[passage]) for pair, (query, passage) in read.items()}
+            return {pair: Scored(similarity(*both), len(both[1]), len(both[0])) for pair, both in found.items()}
+        how = self.settings["score"], self.settings["label"]
+        return {pair: Scored(relevance(logits, *how), tokens) for pair, (logits, tokens) in zip(pairs, self.run(pairs))}
 
     def vectors(self, texts: list[str]) -> dict[str, NDArray[Any]]:
         """Return the vectors of each text's tokens; those of a passage do not depend on the query, so they are kept."""
         lacking = [text for text in texts if text not in self.kept]
-        read = {text: vectors.copy() for text, vectors in zip(lacking, self.run(lacking))}
+        read = {text: vectors[:tokens].copy() for text, (vectors, tokens) in zip(lacking, self.run(lacking))}
         self.nbytes += sum(vectors.nbytes for vectors in read.values())
         found = {text: read[text] if text in read else self.kept.pop(text) for text in texts}
         self.kept.update(found)
@@ -117,17 +134,16 @@ class TritonPythonModel:
             self.nbytes -= self.kept.pop(next(iter(self.kept))).nbytes  # the one that was used least recently
         return found
 
-    def run(self, texts: Sequence[str | tuple[str, str]]) -> list[NDArray[Any]]:
-        """Return what the ONNX model says of each text or pair; those of like length share a batch."""
+    def run(self, texts: Sequence[str | tuple[str, str]]) -> list[tuple[NDArray[Any], int]]:
+        """Return what the ONNX model says of each text or pair, and its tokens; those of like length share a batch."""
         encodings = self.tokenizer.encode_batch(list(texts))
         order = sorted(range(len(texts)), key=lambda number: len(encodings[number].ids))
-        found: list[NDArray[Any]] = [np.empty(0)] * len(texts)
+        found: list[tuple[NDArray[Any], int]] = [(np.empty(0), 0)] * len(texts)
         for start in range(0, len(order), self.settings["batch"]):
             chunk = order[start : start + self.settings["batch"]]
             rows = self.call([encodings[number] for number in chunk])
             for number, row in zip(chunk, rows):
-                padded = self.settings["score"] == "late-interaction"
-                found[number] = row[: len(encodings[number].ids)] if padded else row
+                found[number] = (row, len(encodings[number].ids))
         return found
 
     def call(self, encodings: list[Any]) -> NDArray[Any]:
