@@ -68,6 +68,9 @@ def test_one_takes_what_it_has_a_variable_for_and_the_rest_is_said(tmp_path: Pat
     made = repository(tmp_path, max_model_len=8192, gpu_memory_utilization=0.8, tensor_parallel_size=2, max_num_seqs=4)
     deployment = planned(tmp_path, made, NimOptions(OLD))
     assert rules(deployment) == ["deploy-nim-argument", "deploy-nim-license"]
+    (decided, _) = planned(tmp_path, repository(tmp_path, tensor_parallel_size=2), NimOptions(OLD)).warnings
+    assert "takes no tensor_parallel_size: its profile decides" in decided.message
+    repository(tmp_path, max_model_len=8192, gpu_memory_utilization=0.8, tensor_parallel_size=2, max_num_seqs=4)
     assert "no setting for max_num_seqs, tensor_parallel_size" in deployment.warnings[0].message.replace(
         "tensor_parallel_size, max_num_seqs", "max_num_seqs, tensor_parallel_size"
     )
@@ -126,6 +129,7 @@ REFUSED: tuple[tuple[NimOptions, dict[str, Any], str], ...] = (
     (NimOptions(ANY), {"tensor_parallel_size": 16}, "16 GPUs are more than the 8 of a node"),
     (NimOptions(ANY), {"nonsense": 1}, 'no option for "nonsense"'),
     (NimOptions(ANY, choices=Choices(name="nim-server")), {}, 'a Service named "nim-server"'),
+    (NimOptions(ANY, choices=Choices(name="vllm")), {}, 'a Service named "vllm"'),
 )
 
 
