@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 HOST = "127.0.0.1"
+LEAN = {"GOMAXPROCS": "1", "GOGC": "400"}
+"""For those that are written in Go: their threads look for work of others, and their collector runs, at every turn."""
 TRIES = 3
 """Ports are free when they are chosen; another program may be faster."""
 UP_S, DOWN_S = 60, 10
@@ -64,6 +66,7 @@ def started(service: Service, place: Path) -> Iterator[None]:
             stdout=said,
             stderr=said,
             cwd=place,
+            env=os.environ | LEAN,
             start_new_session=True,
             user=service.user,
             group=service.user,
