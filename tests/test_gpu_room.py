@@ -72,10 +72,18 @@ def test_the_gpus_are_those_of_the_label_of_the_target_or_the_smallest() -> None
         (of(MODEL, "NVIDIA-B200"), "NVIDIA-B200", "Whether the model fits is not known: the memory", ""),
         (of(MODEL, "A100-SXM4-80GB-MIG-1g.10gb"), "A100-SXM4-80GB-MIG-1g.10gb", "Whether the model fits is not", ""),
         (of("owner/unknown", "NVIDIA-L4"), "NVIDIA-L4", "Whether the model fits is not known: its config.json", ""),
+        (
+            of(MODEL, "", 24 << 30, dtype=[], max_model_len=8192),
+            "GPU with 24.0 GiB, as the target says",
+            "What each",
+            "",
+        ),
+        (of(MODEL, dtype={}), "A100-40GB", "The model fits on GPUs such as A100-40GB,", ""),
         (of("owner/unknown"), "L4", "Whether the model fits is not known: its config.json is not at hand.", ""),
         (of(MODEL, "NVIDIA-L4", max_model_len="8k"), "NVIDIA-L4", "Whether the model fits is not known: max_", ""),
         (of(MODEL, "NVIDIA-L40S", enable_lora=True), "NVIDIA-L40S", "An estimate of what each holds", ""),
     ]
+    assert room.sentence(of(MODEL, "NVIDIA-B200")).endswith(" It fits on GPUs such as A100-40GB, with 39.4 GiB each.")
     for found, gpu, sentence, short in rows:
         assert found.gpu == gpu, rows.index((found, gpu, sentence, short))
         assert room.sentence(found).startswith(sentence), room.sentence(found)

@@ -47,7 +47,11 @@ NEW: Mapping[str, dict[str, Any]] = {
     "speculative": {"speculative_config": {"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 3}},
     "lists": {"logits_processors": ["a:b", "c:d"], "ignore_patterns": ["*.bin", "orig/**"]},
     "limits": {"gpu_memory_utilization": 0.95, "max_num_queued_reqs": 10, "shutdown_timeout": 5},
-    "cache": {"kv_cache_memory_bytes": 10**10, "kv_transfer_config": {"kv_connector": "X", "kv_role": "kv_both"}},
+    "cache": {
+        "max_model_len": 8192,
+        "kv_cache_memory_bytes": 10**10,
+        "kv_transfer_config": {"kv_connector": "X", "kv_role": "kv_both"},
+    },
     "gone": {"disable_log_requests": True},
     "token": {"hf_token": True},
 }

@@ -20,7 +20,7 @@ OFFERED = ("T4", "L4", "A100-40GB", "L40S", "A100-80GB", "H100", "H200")
 BFLOAT16 = "8.0"
 """The compute capability that bfloat16 needs, the type of most models. Source: vllm, worker.py, of 0.5.5."""
 
-HALF = {"half", "float16"}
+HALF = ("half", "float16")
 
 TYPICAL = 2048
 """Tokens of a request with its answer that are planned for; a fourth of max_model_len if that is less."""
@@ -122,13 +122,21 @@ def _new(each: Gpu, arguments: Mapping[str, Any]) -> bool:
 def sentence(found: Room) -> str:
     """Return what is known of the GPUs, for a comment above their number."""
     if found.share is None:
-        return f"Whether the model fits is not known: {inline(found.why)}."
+        return f"Whether the model fits is not known: {inline(found.why)}.{_elsewhere(found)}"
     if found.named:
         about = "An estimate of what each holds" if found.held is not None and found.held.doubts else "What each holds"
         return f"{about} ({inline(found.gpu)}):"
     if fits(found.share) is not Fits.YES:
         return f"Not even the largest that are known surely hold the model ({found.gpu}):"
     return f"The model fits on GPUs such as {found.gpu}, and on larger ones; --gpu-product chooses nodes. There:"
+
+
+def _elsewhere(found: Room) -> str:
+    """Return which other GPUs hold the model, if it is only the memory of the user's that is not known."""
+    other = smallest(found.engine) if found.held is None and found.engine.vllm else found
+    if other.held is None or other.share is None or fits(other.share) is not Fits.YES:
+        return ""
+    return f" It fits on GPUs such as {other.gpu}, with {gib(other.held.total)} each."
 
 
 def rows(found: Room) -> Iterator[str]:
