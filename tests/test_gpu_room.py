@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,19 @@ import yaml
 
 from tests.test_deploy_vllm import MODEL, repository
 from tritonrepo.deploy import room
+from tritonrepo.deploy.generators import Generator
 from tritonrepo.deploy.kube.wanted import Wanted
 from tritonrepo.deploy.serving.wanted import Choices
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows.deploy_nim import NimOptions, plan_nim
 from tritonrepo.flows.deploy_vllm import VllmOptions, plan_vllm
+from tritonrepo.flows.deployed import with_product
 from tritonrepo.flows.deployment import Deployment
+from tritonrepo.flows.gpu_room import gpus_of
 from tritonrepo.flows.kubernetes import KubeOptions, plan_k8s
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.llm import known
+from tritonrepo.llm.gpus import gpus
 from tritonrepo.repository import Said, Target, target
 from tritonrepo.sync.plan import Put
 from tritonrepo.tree import File
@@ -204,3 +209,39 @@ def flat(text: str) -> str:
 
 def release(record: Said, stack: Said) -> Target:
     return target(Said("26.07"), record=record, stack=stack)
+
+
+def test_the_gpus_of_a_target_are_only_doubted_and_are_not_those_of_an_endpoint(tmp_path: Path) -> None:
+    def small(record: Said, stack: Said) -> Target:
+        return target(Said("26.07", gpu_memory=24 << 30), record=record, stack=stack)
+
+    def without(record: Said, stack: Said) -> Target:
+        return target(Said("26.07", gpus=0), record=record, stack=stack)
+
+    made, out = repository(tmp_path), tmp_path / "out"
+    ((message, _),) = said(plan_vllm(made, out, Workspace(), VllmOptions(), small))
+    assert message.startswith(
+        "a sequence of max_model_len, 131,072 tokens, needs 16.0 GiB for the KV cache of each GPU ("
+    )
+    assert len(said(plan_k8s(made, out, Workspace(), KubeOptions(uri="pvc://models"), small))) == 1
+    on_cpu = KubeOptions(Wanted(product="NVIDIA-L4"), "pvc://models")
+    assert said(plan_k8s(made, out, Workspace(), on_cpu, without)) == []
+    engine = room.Engine(known(MODEL), {"max_model_len": 8192}, "0.32.0")
+    for url, gpu in {"": "GPU with 24.0 GiB, as the target says", "http://llm:8000/v1": "L4"}.items():
+        one = Generator(name="llm", served="llm", source=MODEL, where="llm", url=url)
+        assert gpus_of(one, engine, small(Said(), Said()), Choices()).gpu == gpu
+    for product, memory in {"NVIDIA-L4": gpus()["L4"].memory, "NVIDIA-B200": 24 << 30, "": 24 << 30}.items():
+        assert with_product(small, product)(Said(), Said()).gpu_memory == memory
+
+
+def test_what_is_not_certain_limits_nothing() -> None:
+    """An engine that may start holds one sequence at least; early versions of vLLM start with less."""
+    may = of(LARGE, "NVIDIA-A100-SXM4-80GB", tensor_parallel_size=2, max_model_len=8192)
+    assert (may.sequences, of(MODEL, "NVIDIA-L4").sequences) == (4, None)
+    model = known(MODEL)
+    assert model is not None
+    seeing = room.Engine(replace(model, multimodal=True), {"max_model_len": 8192, "max_num_seqs": 512}, "0.32.0")
+    assert room.crowded(room.room(seeing, "NVIDIA-L40S", None)) == ""
+    assert room.crowded(room.room(seeing._replace(facts=model), "NVIDIA-L40S", None)) != ""
+    early = [room.Engine(model, {"max_model_len": 131072}, version).held(22 << 30) for version in ("0.2.3", "0.32.0")]
+    assert [each.refused for each in early] == [False, True]
