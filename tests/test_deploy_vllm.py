@@ -291,8 +291,13 @@ def test_every_option_is_in_the_files(
     assert run(["deploy", "nim", "model_repository", "--image", "nvcr.io/nim/x:1.12.0", "--operator", "-o", "o"]) == 0
     assert (tmp_path / "o" / "base" / "nimservice.yaml").exists()
     capsys.readouterr()
-    assert run(["deploy", "nim", "model_repository"]) == 2
-    assert "--image" in capsys.readouterr().err
+    for words, wrong in (
+        ([], "--image"),
+        (["--image", "nvcr.io/nim/x:1.12.0", "--operator", "--volume", "c:/mnt"], "a NIMService takes neither"),
+        (["--image", "nvcr.io/nim/x:1.12.0", "--operator", *scaled[:4]], "a NIMService takes neither"),
+    ):
+        assert run(["deploy", "nim", "model_repository", *words]) == 2
+        assert wrong in capsys.readouterr().err
 
 
 def test_our_own_rules_find_nothing_wrong(

@@ -112,6 +112,8 @@ def nim(
     and the pull secret are only needed where the version needs them. Values of Secrets are never written. Files that
     were changed by hand after they were written are listed and kept.
     """
+    if operated and (wanted.keda or wanted.volumes):
+        raise click.UsageError("--operator cannot be combined with --keda or --volume: a NIMService takes neither")
     choices = Choices(wanted, name or "", per_node=per_node, again=writing.again)
     decided = NimOptions(served_image, model or "", profile or "", operated, choices, given.repository)
     overwrite = writing.overwrite
