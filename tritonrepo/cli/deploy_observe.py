@@ -10,6 +10,7 @@ import click
 from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.connecting import Reach, over_http
 from tritonrepo.cli.deploying import Matching
+from tritonrepo.cli.kubernetes import NAMESPACE
 from tritonrepo.cli.writing import Given, Writing, deployed_options, writing_options
 from tritonrepo.deploy.observe.servers import System
 from tritonrepo.deploy.observe.watched import Slo
@@ -23,9 +24,6 @@ Examples:
   tritonrepo deploy observe s3://models/prod --slo-ttft 1500 --slo-latency 200 --check
 
 {EXIT_CODES}"""
-
-NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-"""Source: kubernetes.io/docs/concepts/overview/working-with-objects/names, "RFC 1123 Label Names"."""
 
 JOB = re.compile(f"({'|'.join(System)})=[ -~]+")
 MS = click.IntRange(1, 3_600_000)

@@ -12,6 +12,8 @@ from tritonrepo.cli.deploying import Matching
 
 LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 NAMESPACE = re.compile(LABEL)
+"""Source: kubernetes.io/docs/concepts/overview/working-with-objects/names, "RFC 1123 Label Names"."""
+
 OBJECT = re.compile(rf"{LABEL}(\.{LABEL}){{0,3}}")
 """Names of objects. Source: kubernetes.io/docs/concepts/overview/working-with-objects/names."""
 
