@@ -327,7 +327,7 @@ DEFAULTS = {
     ("deploy observe", "--file"): "tritonrepo.yaml",
     ("deploy observe", "--output"): "deploy/observe",
     ("deploy observe", "--repository"): "model_repository",
-    ("deploy observe", "--system"): "triton, and those of --scrape",
+    ("deploy observe", "--system"): "triton, the engines that generators call, and those of --scrape",
     ("deploy observe", "--slo-ttft"): "2000",
     ("deploy observe", "--slo-latency"): "500",
     ("deploy observe", "--job"): "the name of the stack",

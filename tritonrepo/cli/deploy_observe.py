@@ -37,7 +37,7 @@ WAIT_S = 30
     "systems",
     multiple=True,
     type=click.Choice([system.value for system in System]),
-    help="Server to watch. Repeatable.  [default: triton, and those of --scrape]",
+    help="Server to watch. Repeatable.  [default: triton, the engines that generators call, and those of --scrape]",
 )
 @click.option(
     "--scrape",

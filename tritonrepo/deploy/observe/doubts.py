@@ -64,7 +64,7 @@ def _outside(where: str, made: Observed) -> Iterator[Diagnostic]:
     """Yield the endpoints of others, if no engine is watched: what is not ours shows its metrics to nobody."""
     for name, host in made.outside if len(made.servers) == 1 else ():
         message = f'"{name}" calls {inline(host)}, which may be a service of others, so nothing watches its engine'
-        hint = "If you can scrape its metrics, name its software with `--system vllm` or `--system nim`."
+        hint = "If you can scrape its metrics, add `--system triton --system vllm`, or nim in place of vllm."
         yield Diagnostic("observe-endpoint", Severity.WARNING, Span(where), message, hint)
 
 
