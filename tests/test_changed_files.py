@@ -49,7 +49,7 @@ def test_a_file_belongs_to_its_repository_or_stack(
     said = concerned.replace(":", ": the changed files concern") + f" model{'s' if '5' in concerned else ''}"
     if files == [".tritonrepo.toml"]:
         assert lines.pop() == "s/tritonrepo.yaml: the changed files concern 1 of 1 model"
-    assert lines == ([said] if concerned else ["the changed files belong to no model or stack"])
+    assert lines == ([said] if concerned else ["the changed files belong to no model, stack or manifest"])
 
 
 def test_paths_are_shown_from_the_working_directory(models: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.test_changed import done
+from tritonrepo import api
 from tritonrepo.cli import run
 from tritonrepo.manifests.reading import read
 
@@ -176,3 +177,62 @@ def test_of_changes_only_manifests_that_are_named_and_have_changed_count(inside:
     (inside / "c.yaml").write_text(DEPLOYMENT)
     code, document = told("a.yaml", "b.yaml", "--changed-since", "HEAD", "--select", MISSING)
     assert (code, places(document)) == (1, [f"b.yaml:5 {MISSING}"])
+
+
+def test_changed_files_that_are_manifests_are_checked_alone_or_as_their_kustomization(
+    inside: Path, told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (inside / "k").mkdir()
+    for name in ("a", "k/a", "k/patch"):
+        (inside / f"{name}.yaml").write_text(DEPLOYMENT)
+    (inside / "k/kustomization.yaml").write_text("resources: [a.yaml]\npatches: [{path: patch.yaml}]\n")
+    (inside / "chart.yaml").write_text(f"{POD}spec: {{{{ .Values.spec }}}}\n")
+    (inside / "values.yaml").write_text("kind: Pod\n")
+    both = [f"k/a.yaml:4 {MISSING}", "k/kustomization.yaml:2 kustomization-not-built"]
+    rows = {
+        ("a.yaml",): [f"a.yaml:4 {MISSING}"],
+        ("k/a.yaml",): both,
+        ("./k/a.yaml", "k/kustomization.yaml", "k/none.yaml"): both,
+        ("k/patch.yaml",): [],
+        ("chart.yaml", "values.yaml", "k"): [],
+    }
+    found = {files: places(told(*files, "--files", "--select", MISSING)[1]) for files in rows}
+    assert found == rows
+    assert capsys.readouterr().err == ""
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {selector: {app: x}, ports: [{port: 1}]}\n"
+    (inside / "s.yaml").write_text(service)
+    for more, count in (((), 1), (("--files",), 0)):
+        assert len(places(told("s.yaml", "a.yaml", *more, "--select", "selects-nothing")[1])) == count
+
+
+def test_what_is_for_repositories_alone_is_rejected_for_a_manifest(
+    inside: Path, told: Told, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (inside / "a.yaml").write_text(DEPLOYMENT)
+    for option in (["--fix"], ["--diff"], ["--upgrade-to", "26.07"]):
+        assert run(["validate", "a.yaml", *option]) == 2
+        assert f"{option[0]} is for repositories and stacks, and a.yaml is a manifest" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(DEPLOYMENT.encode())))
+    assert run(["validate", "-", "--upgrade-to", "26.07"]) == 2
+    assert "stdin is a manifest" in capsys.readouterr().err
+    assert told("--files", "a.yaml", "--fix", "--select", MISSING)[0] == 1
+    assert (inside / "a.yaml").read_text() == DEPLOYMENT
+
+
+def test_from_python_manifests_are_checked_alone_or_together(inside: Path) -> None:
+    (inside / "a.yaml").write_text(DEPLOYMENT)
+    (inside / "b.yaml").write_text(f"# tritonrepo: ignore[{MISSING}] x\n{DEPLOYMENT}")
+    (inside / "stack.yaml").write_text("name: s\nmodels: {}\n")
+    work = api.Workspace()
+    for judged in (api.validate("a.yaml", work), api.validate_manifests([inside / "a.yaml"], work)):
+        assert [each.at.line for each in judged.diagnostics if each.rule == MISSING] == [4]
+        assert judged.objects == 1
+    both = api.validate_manifests(
+        ["a.yaml", "b.yaml", "a.yaml"], work, api.Against(gpus=0), lambda rule: rule.name == MISSING
+    )
+    assert [each.at.path for each in both.diagnostics] == ["a.yaml"]
+    assert (both.objects, both.ignored, [each.at.path for each in both.hidden]) == (2, 1, ["b.yaml"])
+    assert [both.lines(name)[:1] for name in ("a.yaml", "c.yaml")] == [["apiVersion: apps/v1"], []]
+    for path, message in (("stack.yaml", "names no Kubernetes manifest"), ("none.yaml", "does not exist")):
+        with pytest.raises(api.Stop, match=f"{path}: fatal: the path {message}"):
+            api.validate_manifests(["a.yaml", path], work)

@@ -28,6 +28,7 @@ from tritonrepo.flows.index import index
 from tritonrepo.flows.init import init
 from tritonrepo.flows.kubernetes import KubeOptions, plan_k8s
 from tritonrepo.flows.lock import Locked, apply_lock, plan_lock
+from tritonrepo.flows.manifests import Against, validate, validate_manifests
 from tritonrepo.flows.observe import ObserveOptions, plan_observe
 from tritonrepo.flows.prepared import Accepted, Build, Push
 from tritonrepo.flows.prune import Prune, apply_prune, plan_prune
@@ -45,7 +46,7 @@ from tritonrepo.flows.status import status
 from tritonrepo.flows.unlock import Lock, apply_unlock, plan_unlock
 from tritonrepo.flows.up import Up, prove, up
 from tritonrepo.flows.upgrade import upgrade
-from tritonrepo.flows.validate import Judgement, validate
+from tritonrepo.flows.validate import Judgement
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.gateway.gate import GatewayOptions
 from tritonrepo.gateway.serving import gateway
@@ -70,6 +71,7 @@ from tritonrepo.ui.serving import ui
 __all__ = [
     "Accepted",
     "Adopted",
+    "Against",
     "AskOptions",
     "Began",
     "Build",
@@ -186,4 +188,5 @@ __all__ = [
     "up",
     "upgrade",
     "validate",
+    "validate_manifests",
 ]

@@ -12,6 +12,7 @@ from tritonrepo.cli.output import talk
 from tritonrepo.diagnostics import counted
 from tritonrepo.flows.changed import How, changed
 from tritonrepo.flows.changed_files import belonging, changed_files, named_files
+from tritonrepo.flows.manifests import manifests_of
 from tritonrepo.flows.validate import Aim, Judgement, Shown
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.sources.changes import Changes, changes, named
@@ -40,9 +41,9 @@ class Scope:
         if not self.files:
             return given or default
         self._found = named_files(given, self.since)
-        found = belonging(self._found)
+        found = [*belonging(self._found), *manifests_of(given)]
         if not found:
-            talk("the changed files belong to no model or stack")
+            talk("the changed files belong to no model, stack or manifest")
         return found
 
     def touches(self, path: str, files: Sequence[str]) -> bool:
@@ -79,7 +80,7 @@ def scope_options(command: Callable[..., int]) -> Callable[..., int]:
             "--files",
             is_flag=True,
             help="Take each PATH for a changed file, and check only the models and stacks that these files belong to."
-            " With --changed-since, files that were deleted since then count as well.",
+            " A manifest is checked itself. With --changed-since, files that were deleted since then count as well.",
         ),
         click.option(
             "--changed-since",

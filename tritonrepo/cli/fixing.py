@@ -39,6 +39,11 @@ class Fixing(NamedTuple):
     unsafe: bool
     diff: bool
 
+    @property
+    def option(self) -> str | None:
+        """The option by which something is fixed or shown, if there is one."""
+        return "--fix" if self.fix else "--diff" if self.diff else None
+
     def alone(self, other: str) -> None:
         """Raise a usage error if an option is used that cannot be combined with another one."""
         for name, used in (("--fix", self.fix), ("--diff", self.diff)):

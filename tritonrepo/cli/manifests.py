@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import click
@@ -43,6 +43,14 @@ class Given:
         if against.stack is not None and not any(self._together.has(self._named(path)) for path in self.paths):
             raise click.UsageError("--stack requires a manifest as PATH")
 
+    def without(self, option: str | None) -> Given:
+        """Return this; raise a usage error for an option that is not for manifests, unless changed files are given."""
+        named = self._together.paths if option is not None and not self._scope.files else ()
+        if named:
+            message = f"{option} is for repositories and stacks, and {named[0]} is a manifest: leave one of them out"
+            raise click.UsageError(message)
+        return self
+
     @property
     def others(self) -> tuple[str, ...]:
         """Each PATH that names no manifest."""
@@ -52,8 +60,11 @@ class Given:
         """Return what a PATH is called among the manifests."""
         return self._stdin.place or UNNAMED if path == STDIN else path
 
-    def how(self, path: str, check: Judge) -> How:
-        """Return how a PATH is checked; `check` is for repositories and stacks."""
+    def each(self, check: Judge) -> Iterator[How]:
+        """Yield how each PATH is checked; `check` is for repositories and stacks."""
+        return (self._how(path, check) for path in self.paths)
+
+    def _how(self, path: str, check: Judge) -> How:
         place = self._named(path)
         if self._together.has(place):
             return How(place, self._manifests, self._scope.partly)

@@ -18,7 +18,7 @@ from tritonrepo.cli.sifting import Sifting, sifting_options
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.stdin import Stdin, stdin_option
 from tritonrepo.cli.targets import aim, target_options
-from tritonrepo.cli.upgrading import alone, compared
+from tritonrepo.cli.upgrading import OPTION, alone, compared
 from tritonrepo.cli.values import allow_links, gpu_options
 from tritonrepo.flows.manifests import Against
 from tritonrepo.flows.settled import Plan, Settled
@@ -91,26 +91,26 @@ def command(
     change a verdict.
     """
     wanted = aim(release, image, gpus, no_auto_complete=no_auto_complete, gpu=gpu, memory=gpu_memory)
-    settled, against = Settled(work := workspace(links), wanted, sifting.wanted, plan), Against(stack, gpus)
+    settled = Settled(work := workspace(links), wanted, sifting.wanted, plan)
+    given = partial(Given, stdin=stdin, scope=scope, work=work, against=Against(stack, gpus, whole=not scope.files))
     if stdin.agrees(paths):
         scope.whole("stdin as PATH")
         fixing.alone("stdin as PATH")
     if upgrade_to is not None:
         alone(fixing, scope, plan, stdin)
-        severities = compared(paths or PATHS, settled, upgrade_to, forms.plain)
-        return int(not sifting.bad.isdisjoint(severities))
+        shown = compared(given(paths or PATHS).without(OPTION).paths, settled, upgrade_to, forms.plain)
+        return int(not sifting.bad.isdisjoint(shown))
 
     if fixing.diff:
         forms.text_only("--diff")
         unused(plan._replace(baseline=None), "--diff")
-        return fixing.show(scope, Given(scope.paths(paths, PATHS), stdin, scope, work, against).others, settled)
+        return fixing.show(scope, given(scope.paths(paths, PATHS)).without(fixing.option).others, settled)
 
     checking = Checking(sifting.bad)
     with forms.concluded(checking):
         check = fixing.check(scope, settled, checking)
-        given = Given(scope.paths(paths, PATHS), stdin, scope, work, against)
-        for path in given.paths:
-            how = given.how(path, check)
+        every = given(scope.paths(paths, PATHS)).without(fixing.option)
+        for how in every.each(check):
             forms.path(checking.tried(how.name, partial(settled.check, how.name, how.judge, partly=how.partly)))
         forms.end(checking, verbose=sifting.wanted.verbose)
         fixing.end(checking, forms.form)

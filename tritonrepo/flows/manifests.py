@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -9,14 +10,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Diagnostic, Stop
+from tritonrepo.diagnostics import Diagnostic, Faults, Stop, fatal
+from tritonrepo.flows import validate as repositories
 from tritonrepo.flows.anchors import anchor
 from tritonrepo.flows.kustomization import kustomization, resources
 from tritonrepo.flows.manifest_stack import compared, looked
 from tritonrepo.flows.manifest_uris import misread
 from tritonrepo.flows.remarks import heard, remarks_in
 from tritonrepo.flows.stack import DEFAULT, reading
-from tritonrepo.flows.validate import Aim, Judgement, Shown, everything
+from tritonrepo.flows.validate import Aim, Judgement, Shown, declared, everything
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.manifests.objects import Manifests
 from tritonrepo.manifests.reading import Read, read, resource, without_secrets
@@ -29,13 +31,18 @@ NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Against(NamedTuple):
-    """The stack or repository that manifests serve, and the GPUs that there are for them, None if not known."""
+    """The stack or repository that manifests serve, and the GPUs that there are for them, None if not known.
+
+    They are `whole` unless others, which are not given, belong to them.
+    """
 
     stack: str | None = None
     gpus: int | None = None
+    whole: bool = True
 
 
 ALONE = Against()
+NO_MANIFEST = "Name a file whose first object has an apiVersion, or a kustomization."
 
 
 class _Part(NamedTuple):
@@ -78,6 +85,11 @@ class Together:
         """Whether a path names manifests."""
         return path in self._parts or path in self._stops
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths that name manifests."""
+        return (*self._parts, *self._stops)
+
     def files(self, path: str) -> tuple[str, ...]:
         """Return the paths of the files that a path names, itself among them."""
         return (path, *(each.path for each in self._parts[path].files)) if path in self._parts else (path,)
@@ -106,18 +118,78 @@ class Together:
     @cached_property
     def _manifests(self) -> Manifests:
         files = [each for part in self._parts.values() for each in part.files]
-        whole = not self._stops and all(part.whole for part in self._parts.values())
+        whole = self._against.whole and not self._stops and all(part.whole for part in self._parts.values())
         whole = whole and not any(each.faults for each in files)
         return Manifests(tuple(found for each in files for found in each.objects), whole)
 
     def _found(self, work: Workspace) -> tuple[Diagnostic, ...]:
         """Return everything that is found, which is worked out once."""
         if not self._judged:
-            stack, gpus = self._against
+            stack, gpus, _ = self._against
             beside = misread(self._manifests)
             beside += compared(self._manifests, partial(looked, stack, work)) if stack is not None else ()
             self._judged.append(judge(replace(self._manifests, compared=beside, gpus=gpus), everything))
         return self._judged[0]
+
+
+def manifests_of(files: Iterable[str]) -> list[str]:
+    """Return what changed files are checked as, if they are manifests: each alone, or the kustomization that names it.
+
+    Templates are left out, and so is what a kustomization beside it does not name as a resource, such as a patch.
+    """
+    found = dict[str, None]()
+    for path in files:
+        above = kustomization(os.path.dirname(path) or ".")  # noqa: PTH120  which keeps `./`
+        if above is None and _is_manifest(path):
+            found[path] = None
+        elif above is not None and Path(path).is_file() and _names(above, path):
+            found[str(above)] = None
+    return list(found)
+
+
+def _is_manifest(path: str) -> bool:
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as stream:
+        found = read(stream.read(MAX_BYTES + 1), path)
+    return found is not None and not found.template
+
+
+def _names(above: Path, path: str) -> bool:
+    """Return whether a kustomization is the file, or names it as a resource."""
+    named = (str(above), *(name for name, _ in resources(above).files))
+    return any(os.path.samefile(each, path) for each in named)  # noqa: PTH121
+
+
+def validate(
+    path: Path | str, work: Workspace, aim: Aim = declared, shown: Shown = everything, release: str = ""
+) -> Judgement:
+    """Check a repository, a stack, or manifests, as `flows.validate` and `validate_manifests` do."""
+    found = Together([str(path)], work.links)
+    if found.has(str(path)):
+        return found.judged(str(path), work, aim, shown)
+    return repositories.validate(path, work, aim, shown, release)
+
+
+def validate_manifests(
+    paths: Iterable[Path | str], work: Workspace, against: Against = ALONE, shown: Shown = everything
+) -> Judgement:
+    """Check manifests and kustomizations together; raise Stop if one of the paths names none, or cannot be read."""
+    given = [str(path) for path in paths]
+    found, faults = Together(given, work.links, against=against), Faults()
+    for path in (path for path in given if not found.has(path)):
+        message = "the path names no Kubernetes manifest" if Path(path).exists() else "the path does not exist"
+        faults.add(*fatal("manifest-syntax", path, message, NO_MANIFEST).diagnostics)
+    faults.stop()
+    parts = [found.judged(path, work, declared, shown) for path in dict.fromkeys(given)]
+    return Judgement(
+        tuple(each for part in parts for each in part.diagnostics),
+        (),
+        lambda name: next((lines for part in parts if (lines := part.lines(name))), []),
+        sum(part.ignored for part in parts),
+        hidden=tuple(each for part in parts for each in part.hidden),
+        objects=sum(part.objects for part in parts),
+    )
 
 
 @reading()

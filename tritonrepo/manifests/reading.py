@@ -21,13 +21,17 @@ BRACES = re.compile(r"\{\{")
 
 
 class Read(NamedTuple):
-    """A manifest file: the objects in it, or why it cannot be read; whether its first document is meant to be one."""
+    """A manifest file: the objects in it, or why it cannot be read; whether its first document is meant to be one.
+
+    A `template` makes manifests, and is none.
+    """
 
     path: str
     content: bytes
     objects: tuple[Object, ...] = ()
     faults: tuple[Diagnostic, ...] = ()
     meant: bool = False
+    template: bool = False
 
 
 def read(content: bytes, path: str) -> Read | None:
@@ -51,9 +55,10 @@ def resource(content: bytes, path: str) -> Read:
     try:
         found = documents(content, path)
     except Stop as stop:
-        return Read(path, content, (), _template(content, path, BRACES) or stop.of(Severity.ERROR).diagnostics)
-    template = _template(content, path, VALUES)
-    return Read(path, content, () if template else tuple(objects(found)), template, any(map(_is_meant, found[:1])))
+        template = _template(content, path, BRACES)
+        return Read(path, content, (), template or stop.of(Severity.ERROR).diagnostics, template=bool(template))
+    meant, template = any(map(_is_meant, found[:1])), _template(content, path, VALUES)
+    return Read(path, content, () if template else tuple(objects(found)), template, meant, bool(template))
 
 
 def _template(content: bytes, path: str, action: re.Pattern[str]) -> tuple[Diagnostic, ...]:
