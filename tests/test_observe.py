@@ -9,9 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tritonrepo.deploy.manifests import text
-from tritonrepo.deploy.observe import rules
+from tritonrepo.deploy.observe import rules, scraping
 from tritonrepo.deploy.observe.alert import Group
 from tritonrepo.deploy.observe.exposed import Exposed
 from tritonrepo.deploy.observe.servers import KINDS, Server, System, groups
@@ -111,3 +112,18 @@ def test_the_page_lists_every_alert() -> None:
     assert len(set(listed)) == len(listed)
     nim = {alert.name for group in made(System.NIM) for alert in group.alerts}
     assert nim == {f"Nim{name.removeprefix('Vllm')}" for name, *_ in listed if name.startswith(("Vllm", "Cache"))}
+
+
+def test_a_scrape_config_has_the_addresses_that_were_read() -> None:
+    rows = {
+        (): (None, "/metrics", ["localhost:8002"]),
+        ("https://a:1/m", "https://b/m"): ("https", "/m", ["a:1", "b"]),
+        ("http://a:1/metrics",): (None, "/metrics", ["a:1"]),
+    }
+    found = {}
+    for urls in rows:
+        (job,) = yaml.safe_load(text([scraping.config([server(System.TRITON)._replace(urls=urls)])]))["scrape_configs"]
+        (static,) = job["static_configs"]
+        assert static["labels"] == {"namespace": "prod"}
+        found[urls] = (job.get("scheme"), job["metrics_path"], static["targets"])
+    assert found == rows

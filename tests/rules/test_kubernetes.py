@@ -59,6 +59,10 @@ metadata: {name: a}
 spec: {leaderWorkerTemplate: {size: 2, workerTemplate: {metadata: {labels: {role: w}}, spec: {containers: [
   {name: c, image: x, args: [$(LWS_LEADER_ADDRESS)], livenesProbe: {}}]}}}}
 """
+IN_MEMORY = workload(
+    "resources: {limits: {memory: 2Gi}}\nvolumeMounts: [{name: v, mountPath: /v}]",
+    "volumes: [{name: v, emptyDir: {medium: Memory, sizeLimit: %s}}]",
+)
 CASES = {
     "expressions select": Case(
         workload().replace("{matchLabels: {app: a}}", "{matchExpressions: [{key: app, operator: In, values: [a, b]}]}")
@@ -84,6 +88,28 @@ CASES = {
     ),
     "zeros are defaults": Case(workload(f"livenessProbe: {{{PROBE % 1}, periodSeconds: 0, timeoutSeconds: 0}}")),
     "a probe without a handler": Case(workload("livenessProbe: {periodSeconds: 5}"), ("probe-unusable:12",)),
+    "a probe with two handlers": Case(
+        workload("livenessProbe:\n  httpGet: {port: 1}\n  tcpSocket: {port: 1}"), ("probe-unusable:14",)
+    ),
+    "a start as long as a rollout may take by default": Case(
+        workload(f"startupProbe: {{{PROBE % 1}, periodSeconds: 1, failureThreshold: 600}}"),
+        ("deadline-below-startup:4",),
+    ),
+    "a start that is a second shorter": Case(
+        workload(f"startupProbe: {{{PROBE % 1}, periodSeconds: 1, failureThreshold: 599}}")
+    ),
+    "a volume in memory below the limit": Case(IN_MEMORY % "1Gi"),
+    "a volume in memory as large as the limit": Case(IN_MEMORY % "2Gi", ("volume-in-memory-above-limit:9",)),
+    "a volume in memory above the limit": Case(IN_MEMORY % "3Gi", ("volume-in-memory-above-limit:9",)),
+    "claims of a group of pods": Case(
+        LWS.replace("livenesProbe: {}", "volumeMounts: [{name: data, mountPath: /d}]").replace(
+            "{size: 2,", f"{{size: 2, {CLAIMS},"
+        )
+    ),
+    "a variable set twice, and one that is set below": Case(
+        workload("env:\n  - {name: A, value: x}\n  - {name: B, value: $(A)}\n  - {name: A, value: z}"),
+        ("env-name-twice:15",),
+    ),
     "success of liveness": Case(
         workload(f"livenessProbe: {{{PROBE % 1}, successThreshold: 2}}"), ("probe-unusable:12",)
     ),

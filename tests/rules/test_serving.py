@@ -247,6 +247,13 @@ def test_gpus() -> None:
         found = judge(Manifests(tuple(objects([parse(text.encode(), "m.yaml")]))))
         (hint,) = (each.hint for each in found if each.rule == "shared-memory-missing")
         assert f"sizeLimit: {many}Gi" in hint
+    nim = [pod(f'image: "nvcr.io/nim/a/b:2.1.0", resources: {{limits: {{{each}}}}}') for each in (one, two)]
+    assert ["shared-memory-missing" in said(each) for each in nim] == [False, True]
+    disk = f'image: "{VLLM}:v0.12.0", args: [a], volumeMounts: [{{name: s, mountPath: /dev/shm}}]'
+    mediums = {"emptyDir: {}": True, "emptyDir: {medium: Memory}": False, "hostPath: {path: /dev/shm}": False}
+    for volume, is_told in mediums.items():
+        found = said(pod(disk, f"  volumes: [{{name: s, {volume}}}]\n"))
+        assert ("shared-memory-on-disk" in found) is is_told, volume
     assert "gpus-missing" not in said(pod(of("", "cpu: 1"), "  runtimeClassName: nvidia\n"))
 
 
@@ -301,6 +308,9 @@ def test_storage_and_secrets() -> None:
             ("runs-as-root", of("a/b", ", securityContext: {runAsUser: 1000}")): False,
         }
     )
+    context = ", securityContext: {runAsNonRoot: true, runAsUser: 1000}"
+    assert said(pod(of("a/b", context)))["home-not-writable"] == "5:112"
+    assert said(pod(of("a/b", context.replace(", runAsUser: 1000", ""))))["home-not-writable"] == "5:92"
 
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: vllm%s}\nspec: {%s}\n"
