@@ -41,6 +41,8 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("credentials", "api", "own_stacks", "own_documents", "links", "asking", "smoke_commands", "old_plans"),
         *("lock_command", "push_origin", "deploy", "deploy_files", "deploy_texts", "rounds", "fixing", "patch"),
         *("changed", "changed_files", "changed_fixing", "settings", "baseline", "stdin"),
+        *("deploy_golden", "deploy_nim", "deploy_vllm", "observe_command", "k8s"),
+        *("manifests", "manifest_stack", "kustomizations"),
     ),
     "gateway": ("gateway", "gateway_limits"),
     "generate": (
