@@ -273,3 +273,20 @@ def test_fields_are_those_of_the_newest_release() -> None:
     assert found["releases"][1] == KUBERNETES
     assert found["types"]["core.v1.Container"]["name!"] == "s"
     assert set(found["kinds"].values()) <= found["types"].keys()
+
+
+def test_the_quantity_that_is_meant_is_in_the_hint() -> None:
+    rows = {
+        "1kb": "1k",
+        "2 MB": "2M",
+        "3GB": "3G",
+        "4TB": "4T",
+        "5KiB": "5Ki",
+        "6mib": "6Mi",
+        "7 GIB": "7Gi",
+        "8TiB": "8Ti",
+    }
+    for typed, meant in rows.items():
+        text = workload(f"resources: {{limits: {{memory: {typed}}}}}")
+        (found,) = judged({"a.yaml": of_bytes(text.encode())}).diagnostics
+        assert (found.rule, meant in (found.hint or "")) == ("quantity-unreadable", True), typed

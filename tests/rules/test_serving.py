@@ -352,7 +352,11 @@ def test_queries() -> None:
         ("query-metric-gone", of("vllm:gpu_prefix_cache_hits_total"), engine): False,
         ("query-metric-gone", of("vllm:gpu_prefix_cache_hits_total or vllm:prefix_cache_hits_total")): False,
         ("query-metric-gone", of("vllm:time_per_output_token_seconds_bucket"), triton): False,
+        ("query-delta-of-counter", of("delta(vllm:request_queue_time_seconds_bucket[1m])")): True,
+        ("query-delta-of-counter", of("delta(vllm:request_queue_time_seconds_sum[1m])")): True,
+        ("query-delta-of-counter", of("delta(vllm:request_queue_time_seconds_count[1m])")): True,
         ("scales-on-gpu-utilization", of("avg(nv_gpu_utilization)")): True,
+        ("scales-on-gpu-utilization", of("avg(DCGM_FI_PROF_GR_ENGINE_ACTIVE)")): True,
         ("scales-on-gpu-utilization", of("up")): False,
     }
     assert {row: row[0] in said(*row[1:]) for row in rows} == rows
