@@ -63,6 +63,13 @@ IN_MEMORY = workload(
     "resources: {limits: {memory: 2Gi}}\nvolumeMounts: [{name: v, mountPath: /v}]",
     "volumes: [{name: v, emptyDir: {medium: Memory, sizeLimit: %s}}]",
 )
+VERTICAL = """\
+---
+apiVersion: autoscaling.k8s.io/v1
+kind: VerticalPodAutoscaler
+metadata: {generateName: v}
+spec: {targetRef: {kind: Deployment, name: %s}}
+"""
 CASES = {
     "expressions select": Case(
         workload().replace("{matchLabels: {app: a}}", "{matchExpressions: [{key: app, operator: In, values: [a, b]}]}")
@@ -128,6 +135,20 @@ CASES = {
     ),
     "a target port by number": Case(
         workload("ports: [{containerPort: 81}]") + service("{app: a}", "{port: 80, targetPort: 81}")
+    ),
+    "a port in a variable": Case(
+        workload("env: [{name: LISTEN, value: ':9090'}]\nports: [{containerPort: 80}]")
+        + service("{app: a}", "{port: 9090}")
+    ),
+    "a probe of TCP by the name of no port": Case(
+        workload("livenessProbe: {tcpSocket: {port: web}}"), ("port-name-unresolved:12",)
+    ),
+    "a port of a Service that is too large": Case(
+        workload() + service("{}", "{port: 70000}"), ("port-out-of-range:16",)
+    ),
+    "a size of a volume": Case(IN_MEMORY % "8GB", ("quantity-unreadable:9",)),
+    "a vertical autoscaler of another workload": Case(
+        workload() + VERTICAL % "b" + VERTICAL % "a", ("scale-target-missing:16",)
     ),
     "a variable of a link": Case(workload("args: ['$(REDIS_SERVICE_HOST)', '$$(X)', 'echo $(date); true']")),
     "a variable that is set below": Case(
