@@ -13,6 +13,7 @@ from tests.crds import faults
 from tests.test_deploy_vllm import container, repository
 from tests.test_kube import built
 from tritonrepo.deploy.kube.wanted import Wanted
+from tritonrepo.deploy.serving.nim import nim
 from tritonrepo.deploy.serving.wanted import Choices
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows.deploy_nim import NimOptions, plan_nim
@@ -144,3 +145,16 @@ def test_a_production_branch_needs_its_key(tmp_path: Path) -> None:
     image = "nvcr.io/nim/nvidia/nemotron-3.5-lightning-30b-a3b-pb7:2.1.5-pb7.0"
     found = written(tmp_path, repository(tmp_path), NimOptions(image))
     assert "optional" not in variables(container(found["Deployment"]))["NGC_API_KEY"]
+
+
+def test_the_version_of_an_image_decides_what_it_takes() -> None:
+    rows = {
+        OLD: ((1, 12, 0), False, False),
+        "x/y:1.2.34": ((1, 2, 34), False, False),
+        ANY: ((2, 1, 6), True, True),
+        "x/y:2.0.0": ((2, 0, 0), True, False),
+        "x/y-pb7:2.1.5": ((2, 1, 5), True, False),
+    }
+    found = {text: nim(text) for text in rows}
+    assert {text: (one.version, one.engines, one.keyless) for text, one in found.items() if one} == rows
+    assert [nim(text) for text in ("x", "x:latest", "x:1.2", "x:1.2.3@sha256:0", "")] == [None] * 5

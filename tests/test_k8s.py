@@ -523,3 +523,13 @@ def test_the_same_is_written_twice_and_hand_edits_are_kept(capsys: pytest.Captur
     assert "overlays/prod/kustomization.yaml: warning: the file was changed by hand" in capsys.readouterr().err
     assert text("overlays/prod/kustomization.yaml") == edited
     assert objects()["Deployment"]["spec"]["replicas"] == 4
+
+
+def test_a_store_at_an_address_of_this_machine_is_doubted(capsys: pytest.CaptureFixture[str]) -> None:
+    one()
+    rows = {"s3://http://localhost:9000/m/r": "localhost", "s3://https://127.0.0.1:9000/m/r": "127.0.0.1", S3: ""}
+    for uri, host in {**rows, "s3://localhost/r": ""}.items():
+        assert k8s("models", "--uri", uri, "--dry-run") == 0
+        said = capsys.readouterr().err
+        assert (f"in a pod, {host} is the pod itself" in said) is bool(host), uri
+        assert ("[deploy-address]" in said) is bool(host), uri

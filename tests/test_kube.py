@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.pages import server
 from tests.servers.packages import kustomize
+from tritonrepo import repository
 from tritonrepo.deploy.kube import around, pods, scaling
 from tritonrepo.deploy.kube.layers import Layers, by_kind, tree
+from tritonrepo.deploy.kube.signals import signals
 from tritonrepo.deploy.kube.workload import (
     Ending,
     Needs,
@@ -29,7 +32,7 @@ from tritonrepo.deploy.kube.workload import (
 )
 from tritonrepo.deploy.manifests import noted, text
 from tritonrepo.deploy.sums import GIB, MIB, Sum, Term
-from tritonrepo.tree import File
+from tritonrepo.tree import File, of_bytes
 
 SIGNAL = Signal("waiting", "sum(waiting)", 8, "Waiting.")
 LIVE = Probe({"httpGet": {"path": "/live", "port": "http"}}, "Lives.")
@@ -195,3 +198,21 @@ def test_names_and_sizes_are_those_of_kubernetes() -> None:
     }
     assert {text: named(text, "triton") for text in given} == given
     assert [quantity(size) for size in (GIB, 3 * MIB, 1)] == ["1Gi", "3Mi", "1Mi"]
+
+
+def test_replicas_are_counted_by_what_may_wait_for_the_largest_model() -> None:
+    def target(**batches: str) -> int:
+        files = {
+            f"{name}/config.pbtxt": of_bytes(f"{config}\ninstance_group {{ kind: KIND_CPU count: 2 }}".encode())
+            for name, config in batches.items()
+        }
+        (signal,) = signals(repository.read(files, server("")), "rag")
+        assert signal.query == 'sum(nv_inference_pending_request_count{job="rag"})'
+        return int(signal.target)
+
+    python = 'backend: "python"\nmax_batch_size: '
+    assert target(a=f"{python}8", b=f"{python}3") == 16
+    assert target(a=f"{python}1000") == 256
+    assert target(a=f"{python}0") == target() == 4
+    assert target(a=f"{python}3", b='backend: "vllm"\nmax_batch_size: 64') == 6
+    assert target(a=f"{python}3", b='platform: "ensemble"\nmax_batch_size: 64') == 6
