@@ -48,7 +48,10 @@ TEMPLATES = {
     "what the sandbox keeps back": ("{{ ''.__class__.__mro__ }}", "access to attribute '__class__' of 'str' object"),
     "a call of itself": ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "RecursionError"),
 }
-PROMPTS = {name: row for name, row in TEMPLATES.items() if "nothing" not in name} | {
+IN_PROMPTS = ("a loop without end", "a text that doubles", "a text without end", "what the sandbox keeps back")
+"""One for each end; a prompt is tried by the same process as a chat template."""
+
+PROMPTS = {name: TEMPLATES[name] for name in IN_PROMPTS} | {
     "an attribute that texts have not": ("{{ query.no.way }}", "'str object' has no attribute 'no'"),
     "brackets without end": ("{{ " + "(" * 20_000 + "1" + ")" * 20_000 + " }}", "is not a Jinja template"),
     "more than a megabyte": ("a" * (1 << 20), "but at most 1,048,576 are allowed"),
