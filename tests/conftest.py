@@ -97,6 +97,7 @@ LONGEST = (
     "push_plan",
     "unlock",
     "watch",
+    "k8s_served",
     "ui_browser",
     "web_sources",
 )
