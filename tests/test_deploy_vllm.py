@@ -15,6 +15,7 @@ from tritonrepo.cli import run
 from tritonrepo.deploy.kube.wanted import Wanted
 from tritonrepo.deploy.serving.wanted import Choices
 from tritonrepo.diagnostics import Stop
+from tritonrepo.flows.deploy_nim import NimOptions, plan_nim
 from tritonrepo.flows.deploy_vllm import VllmOptions, plan_vllm
 from tritonrepo.flows.deployment import Deployment, apply_deploy
 from tritonrepo.flows.workspace import Workspace
@@ -206,6 +207,7 @@ def test_a_start_has_twice_the_time_that_it_takes(tmp_path: Path) -> None:
     assert startup["periodSeconds"] * startup["failureThreshold"] == pytest.approx(2 * (307 + 77 + 240), rel=0.05)
 
 
+NIM = NimOptions("nvcr.io/nim/meta/llama-3.1-8b-instruct:1.12.0")
 STACK = """name: support
 models:
   chat:
@@ -223,6 +225,8 @@ def test_an_endpoint_of_a_stack_is_served_and_its_address_is_compared(tmp_path: 
     assert [each for each in planned(tmp_path, stack).warnings if each.rule == "deploy-endpoint"] == []
     found = written(tmp_path, stack)
     assert found["Service"]["metadata"]["name"] == "llm"
+    example = (tmp_path / "out" / "secrets.example.yaml").read_text("utf-8")
+    assert "Triton has it as LLM_API_KEY," in example.replace("\n  # ", " ")
     args = container(found["Deployment"])["args"]
     assert args[:4] == [
         MODEL,
@@ -233,6 +237,10 @@ def test_an_endpoint_of_a_stack_is_served_and_its_address_is_compared(tmp_path: 
     stack.write_text(STACK.replace("URL", "https://api.example.com/v1"))
     (doubt,) = (each for each in planned(tmp_path, stack).warnings if each.rule == "deploy-endpoint")
     assert (doubt.at.line, "http://chat:8000/v1" in doubt.hint) == (6, True)
+    stack.write_text(STACK.replace("URL", "http://support:8000/v1"))
+    for warnings in (planned(tmp_path, stack).warnings, plan_nim(stack, tmp_path / "n", Workspace(), NIM).warnings):
+        (doubt,) = (each for each in warnings if each.rule == "deploy-endpoint")
+        assert (doubt.at.line, 'the name of the stack, "support", as that of Triton' in doubt.message) == (6, True)
     stack.write_text(STACK.replace("URL", "http://llm:8000/v1").replace("max_model_len", "max_model_length"))
     with pytest.raises(Stop) as stop:
         planned(tmp_path, stack, VllmOptions(model="chat", version="0.32.0"))

@@ -248,21 +248,29 @@ def test_what_a_pod_needs_is_added_up() -> None:
     assert objects()["Deployment"]["spec"]["progressDeadlineSeconds"] > int(budget) * 10
 
 
-def test_an_endpoint_is_reached_with_the_key_of_the_secret() -> None:
+def test_an_endpoint_is_reached_with_the_key_of_the_secret(capsys: pytest.CaptureFixture[str]) -> None:
     """And what only looks like the settings of one is no reason to fail."""
     settings = {"url": "http://llm.serving:8000/v1", "model": "m", "api_key": "LLM_KEY", "timeouts": {}}
     one()
     odd: list[Any] = [{"url": 1}, [], {**settings, "headers": 1, "api_key": "a b", "url": "http://[x:y"}]
-    for number, content in enumerate([{**settings, "headers": {"X-Team": "TEAM"}}, *odd]):
+    away = [{**settings, "headers": {}, "url": f"http://{host}:8000/v1"} for host in ("localhost", "models-headless")]
+    for number, content in enumerate([{**settings, "headers": {"X-Team": "TEAM"}}, *odd, *away]):
         made("models", {f"m{number}/config.pbtxt": PYTHON % (0, 4, 4), f"m{number}/1/model.py": CODE})
         Path(f"models/m{number}/1/settings.json").write_text(json.dumps(content))
+    capsys.readouterr()
     assert k8s("models", "--uri", "pvc://claim") == 0
+    told = capsys.readouterr().err
+    assert 'models/m4: warning: in a container, localhost is the container itself, where "m4" finds no endpoint' in told
+    assert 'models/m5: warning: "m5" calls the endpoint models-headless, which is the name of Triton\'s own' in told
+    assert "m0" not in told
+    assert "# m0 sends it to the endpoint that it calls: llm.serving." in text("secrets.example.yaml")
     assert variables()["LLM_KEY"] == ("models", "LLM_KEY", False)
     assert {*variables()} == {"HOME", "LLM_KEY", "TEAM"}
     assert [*yaml.safe_load(text("secrets.example.yaml"))["stringData"]] == ["LLM_KEY", "TEAM"]
     egress = objects("overlays/prod")["NetworkPolicy"]["spec"]["egress"]
     assert [each["ports"] for each in egress[1:]] == [[{"port": 8000}]]
     assert run(["deploy", "docker", "models", "-o", "compose"]) == 0
+    assert "deploy-address" in capsys.readouterr().err
     assert "\nLLM_KEY=\n" in text(".env.example", "compose")
     assert 'LLM_KEY: ""' not in text("compose.yaml", "compose")
 

@@ -16,6 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.soak.engine_pairs import disagreed, pairs
 from tests.crds import faults, schemas
 from tests.test_kube import built
 from tritonrepo.deploy.kube.wanted import Wanted
@@ -98,6 +99,9 @@ def main() -> int:
         for form in forms(Path(directory)):
             number += 1
             found += [f"{form.name}: {fault}" for fault in judged(form, lines)]
+        for pair in pairs(Path(directory)):
+            number += 1
+            found += [f"{pair}: {fault}" for fault in disagreed(pair)]
     if sys.argv[1:]:
         found += parsed(sys.argv[1], lines)
     print(*found, f"{number} forms, {len(lines) if sys.argv[1:] else 0} command lines, {len(found)} faults", sep="\n")

@@ -252,8 +252,8 @@ def test_gpus() -> None:
     disk = f'image: "{VLLM}:v0.12.0", args: [a], volumeMounts: [{{name: s, mountPath: /dev/shm}}]'
     mediums = {"emptyDir: {}": True, "emptyDir: {medium: Memory}": False, "hostPath: {path: /dev/shm}": False}
     for volume, is_told in mediums.items():
-        found = said(pod(disk, f"  volumes: [{{name: s, {volume}}}]\n"))
-        assert ("shared-memory-on-disk" in found) is is_told, volume
+        told = said(pod(disk, f"  volumes: [{{name: s, {volume}}}]\n"))
+        assert ("shared-memory-on-disk" in told) is is_told, volume
     assert "gpus-missing" not in said(pod(of("", "cpu: 1"), "  runtimeClassName: nvidia\n"))
 
 

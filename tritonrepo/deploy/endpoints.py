@@ -61,6 +61,15 @@ def endpoints(found: Repository) -> tuple[Called, ...]:
     )
 
 
+def purposes(found: Repository) -> dict[str, str]:
+    """Return what the variables are for that hold keys of endpoints."""
+    return {
+        name: f"{called.name} sends it to the endpoint that it calls: {called.host}."
+        for called in endpoints(found)
+        for name in called.variables
+    }
+
+
 def _called(model: Model, path: str) -> Iterator[Called]:
     file = model.file(path)
     if file is None or file.size > LARGEST_JSON:

@@ -15,6 +15,7 @@ from tritonrepo.deploy.engines import Engine, engines
 from tritonrepo.deploy.needs import asked, outside, shared_memory, start
 from tritonrepo.deploy.service import CACHE, MODELS, SCRATCH, Control, Gpus, Mount, Ports, Reads, Runs, Service
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, closest, fatal
+from tritonrepo.flows.calling import HERE, calling
 from tritonrepo.flows.deployed import Source
 from tritonrepo.generate.dockerfile import Image, combined
 from tritonrepo.releases import NVIDIA, RELEASES
@@ -31,8 +32,6 @@ SHOWN = 3
 
 TAKEN = (MODELS, CACHE, SCRATCH, "/dev", "/etc", "/opt/tritonserver", "/proc", "/run", "/sys", "/usr/bin", "/usr/lib")
 """Directories of the container in which, and above which, nothing of the host can be."""
-
-HERE = {"localhost", "127.0.0.1", "::1"}
 
 
 class DeployOptions(NamedTuple):
@@ -80,7 +79,8 @@ def service(source: Source, out: Path, wanted: DeployOptions) -> tuple[Service, 
         again=wanted.again or shlex.join(["tritonrepo", "deploy", "docker", source.where, "-o", str(out)]),
         variables=(*wanted.variables, *(name for each in endpoints(source.found) for name in each.variables)),
     )
-    return made, (*source.warnings, *refused(source), *warnings, *unreachable(source.uri, "container"))
+    reached = (*unreachable(source.uri, "container"), *calling(source.found, source.where))
+    return made, (*source.warnings, *refused(source), *warnings, *reached)
 
 
 def runs(source: Source, name: str, header: str) -> Runs:

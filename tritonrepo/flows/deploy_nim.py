@@ -19,7 +19,7 @@ from tritonrepo.flows import deployment
 from tritonrepo.flows.deploy import apart
 from tritonrepo.flows.deployed import source
 from tritonrepo.flows.deployment import Deployment, plan_files
-from tritonrepo.flows.generating import Chosen, chosen, judged, misdirected, refused, service_name, unreachable
+from tritonrepo.flows.generating import Chosen, chosen, doubled, judged, misdirected, refused, service_name, unreachable
 from tritonrepo.flows.gpu_room import gpus_of, misfits
 from tritonrepo.flows.stack import reading
 from tritonrepo.flows.validate import Aim, declared
@@ -92,6 +92,7 @@ def plan_nim(  # noqa: PLR0913  as many as the command has options
         *_doubts(given, image, wanted.profile),
         *unreachable(given, choices),
         *misdirected(given, names.name, choices.kube.namespace, nim.PORT),
+        *doubled(given, *names),
     )
     return plan_files(names.name, tree, out, about, overwrite=overwrite)
 

@@ -149,6 +149,14 @@ def misdirected(given: Chosen, name: str, namespace: str, port: int) -> Iterator
     yield Diagnostic(ENDPOINT, Severity.WARNING, given.places.get("endpoint", Span(given.one.where)), message, hint)
 
 
+def doubled(given: Chosen, name: str, stack: str) -> Iterator[Diagnostic]:
+    """Yield a warning if Triton, which calls this server, has a Service of the same name in its own manifests."""
+    if given.one.url and name == stack:
+        message = f'the Service of this server has the name of the stack, "{name}", as that of Triton has'
+        hint = "Rename the stack. Or name the server with `--name NAME` and change the url of the endpoint."
+        yield Diagnostic(ENDPOINT, Severity.WARNING, given.places.get("endpoint", Span(given.one.where)), message, hint)
+
+
 def service_name(one: Generator) -> str:
     """Return the name of the Service that the stack's endpoint calls, "" if it names no host of a cluster."""
     return service(urlsplit(one.url).hostname or "")

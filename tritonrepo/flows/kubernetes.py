@@ -19,6 +19,7 @@ from tritonrepo.deploy.needs import asked, outside, shared_memory, start
 from tritonrepo.deploy.service import MODELS, Control, Gpus, Ports, Reads, Runs, Service
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
 from tritonrepo.flows import deployment
+from tritonrepo.flows.calling import calling
 from tritonrepo.flows.containers import POLL_S, refused, runs, taken, unreachable, written
 from tritonrepo.flows.deploy import apart
 from tritonrepo.flows.deployed import Source, source, with_product
@@ -99,10 +100,11 @@ def plan_k8s(  # noqa: PLR0913  as many as the command has options
     rooms = [*in_triton(found, product)]
     serving = _serving(found, place, out, options)._replace(holds=holds(found, rooms))
     tight = [said for given, room in rooms for said in misfits(given, room, certain=bool(product))]
-    warnings = (*found.warnings, *refused(found, product), *tight, *_outside(found, options.wanted), *_local(place))
-    warnings = (*warnings, *_blind(serving))
+    reached = calling(found.found, found.where, serving.name, options.wanted.namespace)
+    doubts = (*tight, *_outside(found, options.wanted), *_local(place), *reached, *_blind(serving))
+    about = (*found.warnings, *refused(found, product), *doubts)
     files = kserve.files(serving) if options.kserve else manifests.files(serving)
-    return plan_files(serving.name, files, out, warnings, overwrite=overwrite)
+    return plan_files(serving.name, files, out, about, overwrite=overwrite)
 
 
 def _found(

@@ -268,6 +268,8 @@ def _ending(version: str) -> Ending:
 
 def keys(one: Generator, choices: Choices) -> dict[str, str]:
     """Return the keys of the Secret, each with what it is for."""
-    found = {} if choices.keyless else {"VLLM_API_KEY": "A long random text, which clients send as their bearer token."}
+    sent = f" Triton has it as {one.key}, in a Secret of its own." if one.url and one.key else ""
+    asked = f"A long random text, which clients send as their bearer token.{sent}"
+    found = {} if choices.keyless else {"VLLM_API_KEY": asked}
     hub = {"HF_TOKEN": "Token of the Hugging Face Hub; leave it out for public models."} if one.from_hub else {}
     return found | hub | dict.fromkeys(choices.kube.variables, "A variable that --env names.")
