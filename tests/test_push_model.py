@@ -248,6 +248,9 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Path]:
     monkeypatch.setattr(writing, "AT_ONCE", 1)
     monkeypatch.setattr(lock, "LOOK_S", LOOK_S)
     monkeypatch.setattr(holder, "machine", lambda: threading.current_thread().name)
+    # who pushes which commit is asked of the system and of git, a process, by every command
+    monkeypatch.setenv("LOGNAME", "tests")
+    monkeypatch.setattr(pushing, "commit", lambda _: "")
     # the same few texts and trees are read in every order: what comes of them is known, and nothing is nested
     monkeypatch.setattr("tritonrepo.repository.parse", cache(parse))
     monkeypatch.setattr("tritonrepo.sync.push.mixed", lambda *_: [])
