@@ -271,7 +271,7 @@ def test_fields_have_their_types() -> None:
     definition = one(
         "spec: {group: g, names: {kind: K, plural: ks}, scope: Namespaced, versions: [{name: v1, served: true,"
         " storage: true, schema: {openAPIV3Schema:"
-        " {type: object, maximum: 1.5, minimum: x, default: {a: 1}, items: [1]}}}]}",
+        " {type: object, maximum: 1.5, multipleOf: 2, minimum: x, default: {a: 1}, items: [1]}}}]}",
         "apiextensions.k8s.io/v1",
         "CustomResourceDefinition",
     )
