@@ -32,7 +32,7 @@ CASES = {
     "nim-any": "nim one-node --image nvcr.io/nim/nvidia/model-free-nim:2.1.6",
     "observe": "observe models --system triton --system vllm --slo-ttft 2000 --slo-latency 9000 --release 26.07"
     " --job vllm=engine",
-    "nim-operator": f"nim one-node --image nvcr.io/nim/x:2.1.0 --operator --profile p7 {SCALED}",
+    "nim-operator": "nim one-node --image nvcr.io/nim/x:2.1.0 --operator --profile p7 --autoscale 1:4",
 }
 TWO: dict[str, object] = {"tensor_parallel_size": 8, "pipeline_parallel_size": 2, "cpu_offload_gb": 2}
 LEFT_OUT = (".tritonrepo-deploy.json", "rules-test.yaml", "prometheusrule.yaml")
