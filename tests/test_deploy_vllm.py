@@ -134,6 +134,8 @@ def test_an_engine_on_several_nodes_is_a_group_whose_leader_serves(tmp_path: Pat
     found = written(tmp_path, made)
     group = found["LeaderWorkerSet"]
     assert [*faults(group)] == []
+    text = (tmp_path / "out" / "base" / "leaderworkerset.yaml").read_text()
+    assert text.count("With 1 replica of 2 pods, that is 16 GPUs in all.") == 2
     template = group["spec"]["leaderWorkerTemplate"]
     assert template["size"] == 2
     leader, worker = ({"spec": {"template": template[name]}} for name in ("leaderTemplate", "workerTemplate"))

@@ -112,7 +112,9 @@ def replicas(made: Workload) -> str:
     """Return the sentence on how many GPUs all replicas take."""
     most = max(made.replicas, made.scaling.most if made.scaling else 0)
     many = f"{'up to ' if made.scaling else ''}{counted(most, 'replica')}"
-    return f"With {many}, that is {counted(most * made.needs.gpus, 'GPU')} in all."
+    each = f" of {counted(made.pods, 'pod')}" if made.pods > 1 else ""
+    gpus = counted(most * made.pods * made.needs.gpus, "GPU")
+    return f"With {many}{each}, that is {gpus} in all."
 
 
 def probes(made: Workload) -> dict[str, object]:

@@ -133,7 +133,8 @@ class Workload:
     """A server on Kubernetes. `name` is that of its objects, and `stack` of what it is a part of.
 
     `kind` is the software, such as triton, and the name of its container. `image`, and each of `args` and `env`, can be
-    noted. `command` is None for the entrypoint of the image. `metrics` is the name of the port with metrics.
+    noted. `command` is None for the entrypoint of the image. `metrics` is the name of the port with metrics. `pods` are
+    those of a replica.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Workload:
     placing: Placing
     ending: Ending
     replicas: int
+    pods: int = 1
     scaling: Scaling | None = None
     reaches: tuple[Reach, ...] = ()
 

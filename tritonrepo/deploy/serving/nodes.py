@@ -27,6 +27,7 @@ def on_nodes(made: Workload, nodes: int) -> tuple[Workload, Workload]:
     joined = f"{counted(nodes, 'pod')} are one engine. Their addresses and numbers come from the LeaderWorkerSet."
     both = [noted(f"--nnodes={nodes}", joined), "--master-addr=$(LWS_LEADER_ADDRESS)"]
     headless = noted("--headless", "A worker has no API: the leader answers.")
+    made = replace(made, pods=nodes)
     leader = replace(made, args=[*made.args, *both, "--node-rank=0"])
     worker = replace(made, kind="vllm-worker", args=[*made.args, *both, "--node-rank=$(LWS_WORKER_INDEX)", headless])
     return leader, worker
