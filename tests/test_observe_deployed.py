@@ -33,6 +33,12 @@ COMMANDS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model of the stack is on the Hub, which no test asks: its tokenizer does not matter here."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
 def stack(url: str, name: str = "support", more: str = "") -> None:
     text = STACK.replace("URL", url).replace("name: support", f'name: "{name}"')
     Path("tritonrepo.yaml").write_text(text.replace("max_model_len: 8192", f"max_model_len: 8192{more}"), "utf-8")
