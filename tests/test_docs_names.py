@@ -93,6 +93,7 @@ OF_OTHERS = {
         "TritonTargetDown",
     ),
     *("kustomize", "helm", "my-chart", "k8s/overlays/prod", "refuses", "Retry-After"),
+    *("OpenAIEmbeddings", "check_embedding_ctx_length", "extra_body"),
     *("O_NOFOLLOW", "openai", "pgvector", "bls", "repository", "sources", "dsn", "warmup", "ports"),
     *(
         "AsyncEngineArgs",

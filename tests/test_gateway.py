@@ -512,6 +512,7 @@ def test_the_official_client_raises_its_own_errors(front: Front) -> None:
         with pytest.raises(openai.NotFoundError):
             client.models.retrieve("other")
         assert client.models.retrieve("rag").id == "rag"
+        assert client.embeddings.create(model="one", input="ab").usage is None
         # base64, which it asks for by itself
         assert client.embeddings.create(model="emb", input="ab").data[0].embedding == [2.0, 0.5, 0.0]
 

@@ -53,4 +53,4 @@ class Impatient(H11Protocol):
         if self._idle() and left_s <= 0:
             self.transport.close()
         else:
-            self._waiting = self.loop.call_later(max(left_s, 1.0) if self._idle() else HEAD_S, self._look)
+            self._waiting = self.loop.call_later(left_s if self._idle() else HEAD_S, self._look)

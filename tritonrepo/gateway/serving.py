@@ -19,7 +19,7 @@ from tritonrepo.server.ports import listener
 if TYPE_CHECKING:
     import uvicorn
 
-SPARE = 1024
+SPARE = 512
 """Connections beside those that run and wait: idle ones, and probes."""
 
 START_S = 10.0
