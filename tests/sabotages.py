@@ -105,6 +105,7 @@ TEXTS = 'passages = [source["text"] for source in sources]'
 SYSTEM = 'system = [{"role": "system", "content": given.system}] if given.system else []'
 LISTS = "found = {name: np.take_along_axis(array, best, axis=-1) for name, array in lists.items()}"
 ORDER = 'best = np.argsort(-table, axis=-1, kind="stable")[..., :top_k]'
+GIVEN = "[text for own in texts for text in own]"
 VECTOR = "rows[end - len(own) : end]"
 PIECE = "for piece in pieces:"
 ROWS = "for row in rows]"
@@ -116,7 +117,7 @@ SHORT = ("--timeout", "6")
 
 def vector(change: str) -> Damage:
     """Return the damage to the vectors of an embedder: a Python expression of them, `v`."""
-    return step((VECTOR, f"(lambda v: {change})({VECTOR})"))
+    return step((VECTOR, f"(lambda v: {change} if v.dtype == np.float32 else v)({VECTOR})"))
 
 
 def slow(condition: str) -> Damage:
@@ -211,7 +212,7 @@ MEANING = {
     ),
     "special tokens missing": Sabotage(
         "embedder",
-        step(("encode_batch(texts)", "encode_batch(texts, add_special_tokens=False)")),
+        step((f"encode_batch({GIVEN})", f"encode_batch({GIVEN}, add_special_tokens=False)")),
         "reference",
         "with the stored one",
     ),
@@ -253,7 +254,7 @@ RANKED = {
     ),
     "the reranker reversed, with its scores": Sabotage(
         "reranker",
-        step(("table = np.array(scores, np.float64)", "table = -np.array(scores, np.float64)")),
+        step(("table = np.array([pair", "table = -np.array([pair")),
         "ranking",
         "comes last in all of 8 lists",
     ),
@@ -447,11 +448,11 @@ OWN = {
         "embedder",
         step(
             (
-                "rows = self.embed([text for own in texts for text in own])",
+                "ends = np.cumsum",
                 (
-                    "rows = self.embed([text for own in texts for text in own])\n"
-                    "        self.n = getattr(self, 'n', 0) + 1\n"
-                    "        rows = rows[:, ::-1].copy() if self.n % 3 == 0 else rows"
+                    "self.n, rows = getattr(self, 'n', 0) + 1, made['embedding']\n"
+                    "        made['embedding'] = rows[:, ::-1].copy() if self.n % 3 == 0 else rows\n"
+                    "        ends = np.cumsum"
                 ),
             )
         ),
