@@ -76,7 +76,8 @@ class Client:
         """Embed a few texts."""
         texts = ["some text"] * self.chance.randrange(1, 9)
         found = await self.client.embeddings.create(model="embedder-passage", input=texts)
-        return [len(each.embedding) for each in found.data] == [384] * len(texts)
+        counted = found.usage.total_tokens == 4 * len(texts)  # two words, and the special tokens around them
+        return counted and [len(each.embedding) for each in found.data] == [384] * len(texts)
 
     async def rank(self) -> bool:
         """Rank documents."""
