@@ -131,6 +131,35 @@ def test_memory_and_time_are_those_that_the_models_need() -> None:
     assert {probe: rules(pod(probe), MODEL.format("a")) for probe in times} == times
 
 
+ENDPOINT = """-- models/g/config.pbtxt --
+backend: "python"
+input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+-- models/g/1/model.py --
+class TritonPythonModel:
+    def execute(self, requests):
+        return [None for request in requests]
+-- models/g/1/settings.json --
+{"url": "http://h:1/v1", "model": "m", "api_key": "KEY", "headers": {"x-org": "ORG"}, "timeouts": {}}
+"""
+
+
+def test_the_variables_with_which_models_call_endpoints_must_be_set() -> None:
+    rows = {
+        "env: [{name: KEY, value: x}]": ["ORG"],
+        "env: [{name: ORG}, {name: KEY}]": [],
+        "env: []": ["KEY", "ORG"],
+        "envFrom: [{secretRef: {name: s}}]": [],
+    }
+    start = 'manifest-variable-missing: model "g" reads '
+    found = {
+        env: [each[len(start) :][:3] for each in said(pod(env), ENDPOINT) if each.startswith(start)] for env in rows
+    }
+    assert found == rows
+    other = "--model-repository=/m, --model-control-mode=explicit, --load-model=x"
+    assert "variable-missing" not in rules(pod("env: []", other), ENDPOINT)
+
+
 def validated(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     code = run(["validate", *arguments, "--format", "json"])
     found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["diagnostics"]

@@ -70,6 +70,76 @@ kind: VerticalPodAutoscaler
 metadata: {generateName: v}
 spec: {targetRef: {kind: Deployment, name: %s}}
 """
+
+
+def ingress(service: str, namespace: str = "") -> str:
+    """Return an Ingress with one path to a Service, on its sixth line."""
+    meta = f"{{name: i, namespace: {namespace}}}" if namespace else "{name: i}"
+    head = f"---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {meta}\nspec:\n"
+    return f"{head}  rules: [{{http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {service}}}}}]}}}}]\n"
+
+
+def route(backend: str, kind: str = "HTTPRoute") -> str:
+    """Return a route of the Gateway API."""
+    head = f"---\napiVersion: gateway.networking.k8s.io/v1\nkind: {kind}\nmetadata: {{name: r, namespace: ml}}\n"
+    return f"{head}spec: {{rules: [{{backendRefs: [{backend}]}}]}}\n"
+
+
+def monitor(endpoints: str, more: str = "", kind: str = "ServiceMonitor") -> str:
+    """Return a monitor of what has the label app: a."""
+    lists = "endpoints" if kind == "ServiceMonitor" else "podMetricsEndpoints"
+    head = f"---\napiVersion: monitoring.coreos.com/v1\nkind: {kind}\nmetadata: {{name: m, namespace: ml}}\n"
+    return f"{head}spec: {{selector: {{matchLabels: {{app: a}}}}, {lists}: [{endpoints}]{more}}}\n"
+
+
+SERVED = workload("ports: [{name: web, containerPort: 80}]") + service(
+    "{app: a}", "{name: http, port: 80, targetPort: web}"
+)
+LABELLED = SERVED.replace("{name: s}", "{name: s, namespace: ml, labels: {app: a}}").replace(
+    "{name: a}", "{name: a, namespace: ml}"
+)
+CUSTOM = "---\n{apiVersion: example.com/v1, kind: Fleet, metadata: {name: f}}\n"
+ROUTED = {
+    "an Ingress to a port by number": Case(SERVED + ingress("{name: s, port: {number: 80}}")),
+    "an Ingress to a port by name": Case(SERVED + ingress("{name: s, port: {name: http}}")),
+    "an Ingress to the port of the pod": Case(
+        SERVED + ingress("{name: s, port: {name: web}}"), ("backend-port-missing:23",)
+    ),
+    "an Ingress to a Service of a similar name": Case(
+        SERVED + ingress("{name: t, port: {number: 1}}"), ("backend-missing:23",)
+    ),
+    "a Service of another namespace than the Ingress": Case(
+        LABELLED + ingress("{name: s, port: {number: 1}}", "other"),
+    ),
+    "a Service without ports": Case(
+        "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {type: ExternalName, externalName: x.example}}\n"
+        + ingress("{name: s, port: {number: 80}}")
+    ),
+    "what may make Services": Case(SERVED + CUSTOM + ingress("{name: t, port: {number: 1}}")),
+    "a route": Case(LABELLED + route("{name: s, port: 80}, {name: x, kind: InferencePool, group: y}")),
+    "a route to another port": Case(LABELLED + route("{name: s, port: 81}", "GRPCRoute"), ("backend-port-missing:22",)),
+    "a route to another namespace": Case(LABELLED + route("{name: s, namespace: other, port: 81}")),
+    "a route of another group": Case(
+        LABELLED + route("{name: s, port: 81}").replace("gateway.networking", "x.networking")
+    ),
+    "a ServiceMonitor": Case(LABELLED + monitor("{port: http}, {targetPort: 1}")),
+    "a ServiceMonitor with the port of the pod": Case(LABELLED + monitor("{port: web}"), ("monitor-port-missing:22",)),
+    "a PodMonitor": Case(LABELLED + monitor("{port: web}", kind="PodMonitor")),
+    "a PodMonitor with the port of the Service": Case(
+        LABELLED + monitor("{port: http}", kind="PodMonitor"), ("monitor-port-missing:22",)
+    ),
+    "a monitor of another namespace": Case(
+        LABELLED + monitor("{port: x}", ", namespaceSelector: {matchNames: [other]}")
+    ),
+    "a monitor of all namespaces": Case(
+        LABELLED + monitor("{port: x}", ", namespaceSelector: {any: true}"), ("monitor-port-missing:22",)
+    ),
+    "an autoscaler of another kind": Case(
+        SERVED + "---\n{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: h},\n"
+        "  spec: {maxReplicas: 2, scaleTargetRef: {apiVersion: apps/v1, kind: StatefulSet, name: a}}}\n",
+        ("scale-target-missing:20",),
+    ),
+}
 CASES = {
     "expressions select": Case(
         workload().replace("{matchLabels: {app: a}}", "{matchExpressions: [{key: app, operator: In, values: [a, b]}]}")
@@ -212,7 +282,7 @@ CASES = {
 }
 
 
-@tabled("case", CASES.values(), ids=CASES)
+@tabled("case", (CASES | ROUTED).values(), ids=CASES | ROUTED)
 def test_the_rules_say_this_of_manifests_and_nothing_else(case: Case) -> None:
     found = judged({"a.yaml": of_bytes(case.text.encode())}).diagnostics
     own = [each for each in found if RULES[each.rule].check.__module__.startswith(FAMILY)]

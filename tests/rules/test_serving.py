@@ -399,6 +399,12 @@ def test_a_group_of_pods_has_the_gpus_of_its_leader_and_its_workers() -> None:
     assert pods_and_gpus(of("replicas: many,", serving)) is None
 
 
+ODD_KINDS = (
+    *("Deployment", "InferenceService", "ScaledObject", "PrometheusRule", "HorizontalPodAutoscaler", "Ingress"),
+    *("HTTPRoute", "ServiceMonitor", "PodMonitor", "NIMService"),
+)
+
+
 def test_whatever_stands_where_a_value_belongs_is_no_fault_of_ours() -> None:
     odd = ("[]", "{}", "null", "[[1]]", "{a: {b: c}}", '"x\\n\\e[1m"', "-1", "1e9999")
     keys = "image command args env ports resources readinessProbe livenessProbe volumeMounts lifecycle securityContext"
@@ -406,7 +412,7 @@ def test_whatever_stands_where_a_value_belongs_is_no_fault_of_ours() -> None:
         for key in keys.split():
             container = {"image": f'"{VLLM}:v0.12.0"', "args": "[a/b, -tp, '2']", key: value}
             said(pod(", ".join(f"{name}: {each}" for name, each in container.items())))
-        for kind in ("Deployment", "InferenceService", "ScaledObject", "PrometheusRule", "HorizontalPodAutoscaler"):
+        for kind in ODD_KINDS:
             for path in (
                 "spec",
                 "spec: {template",
@@ -414,8 +420,11 @@ def test_whatever_stands_where_a_value_belongs_is_no_fault_of_ours() -> None:
                 "spec: {triggers",
                 "spec: {groups",
                 "spec: {metrics",
+                "spec: {selector: {matchLabels: {a: b}}, endpoints",
+                "spec: {storage: {nimCache",
+                "spec: {rules: [], defaultBackend",
             ):
-                said(f"apiVersion: v1\nkind: {kind}\n{path}: {value}{'}' * path.count('{')}\n")
+                said(f"apiVersion: v1\nkind: {kind}\n{path}: {value}{'}' * (path.count('{') - path.count('}'))}\n")
 
 
 def test_the_pods_of_these_kinds_serve() -> None:
@@ -435,3 +444,22 @@ def test_the_pods_of_these_kinds_serve() -> None:
     served = dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "LeaderWorkerSet"), both)
     runtimes = ("ServingRuntime", "ClusterServingRuntime", "InferenceService", "LLMInferenceService")
     assert found == {**served, **dict.fromkeys(runtimes, one), "Job": set()}
+
+
+def nim(cache: str, more: str = "") -> str:
+    head = "apiVersion: apps.nvidia.com/v1alpha1\nkind: NIMService\nmetadata: {name: n, namespace: a}\n"
+    return f"{head}spec: {{storage: {{nimCache: {{name: {cache}}}}}{more}}}\n"
+
+
+def test_nim_services() -> None:
+    cache = "apiVersion: apps.nvidia.com/v1alpha1\nkind: NIMCache\nmetadata: {name: c, namespace: a}\n"
+    rule = "nim-cache-missing"
+    assert said(nim("d"), cache) == {rule: "4:35"}
+    assert said(nim("c"), cache) == said(nim("d")) == said(nim("d"), cache.replace(" a}", " b}")) == {}
+    env = ", env: [{name: HF_TOKEN, value: hf_0123456789012345678901234}]"
+    assert said(nim("c", env), cache) == {"secret-as-plain-value": "4:70"}
+    texts = [nim("c", f", replicas: {many}, resources: {{limits: {{nvidia.com/gpu: 2}}}}") for many in ("3", "x")]
+    made = [next(iter(objects([parse(text.encode(), "m.yaml")]))) for text in (*texts, nim("c"))]
+    assert [pods_and_gpus(each) for each in made] == [(3, 6), None, None]
+    scaled = texts[0].replace("replicas: 3", "scale: {enabled: true}")
+    assert pods_and_gpus(next(iter(objects([parse(scaled.encode(), "m.yaml")])))) is None

@@ -10,6 +10,7 @@ from functools import cache
 from typing import NamedTuple
 
 from tritonrepo import repository
+from tritonrepo.deploy.endpoints import endpoints
 from tritonrepo.deploy.engines import Engine, engines
 from tritonrepo.deploy.needs import asked, outside, shared_memory, start
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Verdict, closest, counted, some
@@ -119,6 +120,7 @@ def _compared(each: Server, beside: Beside) -> Iterator[Diagnostic]:
     yield from _small(each, beside)
     yield from _late(each, beside)
     yield from _token(each, beside)
+    yield from _unset(each, beside, loads)
 
 
 def _loads(each: Server, beside: Beside) -> frozenset[str]:
@@ -235,3 +237,17 @@ def _token(each: Server, beside: Beside) -> Iterator[Diagnostic]:
         hint = "Add HF_TOKEN to env, by secretKeyRef, with a token of an account that accepted the model's terms."
         at = place(each.node, "env") if find(each.node, "env") else each.at
         yield Diagnostic("manifest-token-missing", Severity.WARNING, at, message, hint)
+
+
+def _unset(each: Server, beside: Beside, loads: frozenset[str]) -> Iterator[Diagnostic]:
+    if each.imports or each.pod.owner.kind in ELSEWHERE:
+        return
+    for called in endpoints(beside.found):
+        for name in called.variables if called.name in loads else ():
+            if each.variable(name) is None:
+                message = (
+                    f'model "{called.name}" reads {name}, with which it calls {called.host}, and {each} has no {name}'
+                )
+                hint = f"Add {name} to env, by secretKeyRef."
+                at = place(each.node, "env") if find(each.node, "env") else each.at
+                yield Diagnostic("manifest-variable-missing", Severity.WARNING, at, message, hint)

@@ -75,6 +75,8 @@ def pods_and_gpus(of: Object) -> tuple[int, int] | None:
 
     A group of a LeaderWorkerSet is a leader and `size - 1` workers, which may run something else than a server.
     """
+    if of.kind == "NIMService":
+        return _of_service(of)
     many, size = _count(of, "spec.replicas"), _count(of, "spec.leaderWorkerTemplate.size")
     found = [has[1] for each in servers(of) if (has := whole(each)) is not None]
     if of.kind == "DaemonSet" or many is None or size is None or not found:
@@ -82,6 +84,14 @@ def pods_and_gpus(of: Object) -> tuple[int, int] | None:
     if of.kind != "LeaderWorkerSet":
         return many, many * sum(found)
     return many * size, many * (found[0] + (size - 1) * found[-1])
+
+
+def _of_service(of: Object) -> tuple[int, int] | None:
+    """Return the same for a NIMService; without limits, the operator takes the GPUs that the model's profile needs."""
+    many, typed = _count(of, "spec.replicas"), mapping(of.node, "spec.resources.limits").get(WHOLE[0], "")
+    scaled = text(of.node, "spec.scale.enabled").lower() == "true"
+    known = typed.isascii() and typed.isdecimal() and len(typed) < 7  # noqa: PLR2004
+    return None if many is None or scaled or not known else (many, many * int(typed))
 
 
 def _count(of: Object, path: str) -> int | None:

@@ -28,7 +28,9 @@ DATA = ("data", "stringData")
 
 
 def env(of: Object) -> Iterator[Keys]:
-    """Yield the variables of all containers of an object."""
+    """Yield the variables of all containers of an object, and those of a NIMService."""
+    if of.kind == "NIMService":
+        yield from (each for each in items(of.node, "spec.env") if isinstance(each, Keys))
     for pod in pods(of):
         for container in pod.every:
             yield from (each for each in items(container, "env") if isinstance(each, Keys))

@@ -11,6 +11,7 @@ from tritonrepo.rules.manifests import (
     probes,
     references,
     resources,
+    routes,
     selectors,
     volumes,
 )
@@ -21,6 +22,7 @@ MODULES: tuple[ModuleType, ...] = (
     references,
     volumes,
     ports,
+    routes,
     environment,
     resources,
     probes,

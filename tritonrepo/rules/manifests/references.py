@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity, Span, closest
 from tritonrepo.manifests.lookup import Lookup
-from tritonrepo.manifests.objects import TEMPLATES, Manifests, Object, find, mapping, place, text
+from tritonrepo.manifests.objects import TEMPLATES, Manifests, Object, Pod, find, mapping, place, text
 from tritonrepo.manifests.pods import key_at, number
 from tritonrepo.manifests.schema import is_own
 from tritonrepo.manifests.selecting import has, is_beside, is_empty, likely, selects
@@ -27,6 +27,9 @@ TARGETS = {"HorizontalPodAutoscaler": "Deployment", "ScaledObject": "Deployment"
 """Autoscalers, and what they scale if they do not say its kind. Source: KEDA, apis/keda/v1alpha1, ScaleTarget."""
 
 
+WORKLOADS = ("Deployment", "StatefulSet")
+"""Kinds that each autoscaler can scale."""
+
 WITHOUT_PODS = (
     *("keda.sh/", "gateway.networking.k8s.io/", "cert-manager.io/", "networking.istio.io/", "security.istio.io/"),
     *("autoscaling.k8s.io/", "inference.networking.", "external-secrets.io/", "kustomize.config.k8s.io/"),
@@ -41,18 +44,19 @@ MOST = 100
 
 
 class Labelled(NamedTuple):
-    """Something that can be selected: labels, and the object that has them or makes what has them."""
+    """Something that can be selected: labels, the object that has them, or makes the pod that has them."""
 
     labels: Mapping[str, str]
     of: Object
+    pod: Pod | None = None
 
 
-def _candidates(of: Object, found: Manifests, namespace: str = "") -> Iterator[Labelled]:
+def candidates(of: Object, found: Manifests, namespace: str = "") -> Iterator[Labelled]:
     """Yield what may have the labels that an object selects; see `Manifests.labelled`."""
     if of.kind == "ServiceMonitor":
         yield from (Labelled(mapping(each.node, "metadata.labels"), each) for each in _services(of, found, namespace))
     else:
-        yield from (Labelled(pod.labels, pod.owner) for pod in likely(found, _wanted(of), namespace))
+        yield from (Labelled(pod.labels, pod.owner, pod) for pod in likely(found, _wanted(of), namespace))
 
 
 def _services(of: Object, found: Manifests, namespace: str) -> Sequence[Object]:
@@ -76,7 +80,8 @@ def _others(of: Object, found: Manifests) -> Iterator[Labelled]:
     yield from (each for each in every if is_beside(of, each.of))
 
 
-def _chosen(of: Object, labels: Mapping[str, str]) -> bool:
+def chosen(of: Object, labels: Mapping[str, str]) -> bool:
+    """Return whether an object selects what has these labels."""
     if of.kind == "Service":
         return has(labels, mapping(of.node, "spec.selector"))
     return selects(find(of.node, SELECTORS[of.kind]), labels)
@@ -92,10 +97,10 @@ def _says(of: Object) -> bool:
 def selects_nothing(of: Object, found: Manifests) -> Iterator[Finding]:
     """A selector should select something that the files define."""
     everywhere = find(of.node, "spec.namespaceSelector") is not None
-    if not found.whole or not _says(of) or _may_make_pods(found) or _selects(of, found, everywhere=everywhere):
+    if not found.whole or not _says(of) or may_make_pods(found) or _selects(of, found, everywhere=everywhere):
         return
     what, path = ("Service" if of.kind == "ServiceMonitor" else "pod"), SELECTORS[of.kind]
-    elsewhere = next((each.of for each in _candidates(of, found) if _chosen(of, each.labels)), None)
+    elsewhere = next((each.of for each in candidates(of, found) if chosen(of, each.labels)), None)
     if elsewhere is not None:
         other = elsewhere
         message = f"{of} selects no {what} in namespace {of.namespace}; {other} is in namespace {other.namespace}"
@@ -107,12 +112,13 @@ def selects_nothing(of: Object, found: Manifests) -> Iterator[Finding]:
 
 def _selects(of: Object, found: Manifests, *, everywhere: bool) -> bool:
     """Return whether an object selects something in its namespace, or anywhere."""
-    there = _candidates(of, found, "" if everywhere else of.namespace)
-    return any(_chosen(of, each.labels) and (everywhere or is_beside(of, each.of)) for each in there)
+    there = candidates(of, found, "" if everywhere else of.namespace)
+    return any(chosen(of, each.labels) and (everywhere or is_beside(of, each.of)) for each in there)
 
 
 @once
-def _may_make_pods(found: Manifests) -> bool:
+def may_make_pods(found: Manifests) -> bool:
+    """Return whether there may be pods that are not known, since a custom resource makes them."""
     return any(_makes_pods(*each) for each in found.kinds)
 
 
@@ -157,7 +163,11 @@ def scale_target_missing(of: Object, found: Manifests) -> Iterator[Finding]:
     if not found.whole or not name or not isinstance(node, Keys) or found.named(kind, name, of.namespace):
         return
     beside = list(islice((each for each in found.of(kind) if is_beside(of, each)), MOST))
-    if elsewhere := found.named(kind, name):
+    wrong = next((each for each in WORKLOADS if found.named(each, name, of.namespace)), "")
+    if wrong:
+        message = f"{of} scales {kind} {name}, which is a {wrong}"
+        yield Finding(key_at(node, "name"), message, hint=f"Set kind to {wrong}.")
+    elif elsewhere := found.named(kind, name):
         other = elsewhere[0]
         message = f"{of} is in namespace {of.namespace}, but {other} in namespace {other.namespace}"
         yield Finding(key_at(node, "name"), message, hint="Use the same namespace in both.")

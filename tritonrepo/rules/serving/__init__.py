@@ -8,6 +8,7 @@ from tritonrepo.rules.serving import (
     images,
     memory,
     network,
+    nim,
     probes,
     queries,
     secrets,
@@ -17,4 +18,4 @@ from tritonrepo.rules.serving import (
     vllm,
 )
 
-MODULES = (images, triton, vllm, probes, starting, gpus, memory, storage, secrets, network, queries, beside)
+MODULES = (images, triton, vllm, probes, starting, gpus, memory, storage, secrets, network, nim, queries, beside)

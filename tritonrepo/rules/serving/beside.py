@@ -73,3 +73,9 @@ def readiness_of_step(of: Object, among: Manifests) -> Iterator[Finding]:
 def token_missing(of: Object, among: Manifests) -> Iterator[Finding]:
     """A server should have a token of the Hub to load a gated model of the repository."""
     return _found(of, among, "manifest-token-missing")
+
+
+@manifest_rule("manifest-variable-missing", Severity.WARNING)
+def variable_missing(of: Object, among: Manifests) -> Iterator[Finding]:
+    """A server should have the variables that its models read to call their endpoints."""
+    return _found(of, among, "manifest-variable-missing")

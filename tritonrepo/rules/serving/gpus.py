@@ -11,6 +11,7 @@ from tritonrepo.manifests.servers import KINDS, Family, Server, servers
 from tritonrepo.rules.registry import Finding, manifest_rule
 
 ENGINES = ("vllm-python-py3", "trtllm-python-py3")
+COUNTED = (*KINDS, "NIMService")
 OTHER_DEVICES = ("cpu", "tpu", "xpu", "arm")
 
 
@@ -69,7 +70,7 @@ def _product(each: Server) -> str:
     return " × ".join(shown) or "no parallelism"
 
 
-@manifest_rule("gpus-in-all", Severity.INFO, *KINDS)
+@manifest_rule("gpus-in-all", Severity.INFO, *COUNTED)
 def gpus_in_all(of: Object, _: Manifests) -> Iterator[Finding]:
     """The pods of a workload need several times the GPUs of one."""
     found = pods_and_gpus(of)
@@ -80,12 +81,12 @@ def gpus_in_all(of: Object, _: Manifests) -> Iterator[Finding]:
         yield Finding(at, message, hint="Check this against what you pay for, as with --gpus.")
 
 
-@manifest_rule("gpus-more-than-paid", Severity.ERROR, *KINDS)
+@manifest_rule("gpus-more-than-paid", Severity.ERROR, *COUNTED)
 def gpus_more_than_paid(of: Object, among: Manifests) -> Iterator[Finding]:
     """The pods of all manifests cannot have more GPUs than there are."""
-    if among.gpus is None or of is not among.of(*KINDS)[0]:
+    if among.gpus is None or of is not among.of(*COUNTED)[0]:
         return  # once for all of them
-    serving = [(other, taken) for other in among.of(*KINDS) if (taken := (pods_and_gpus(other) or (0, 0))[1])]
+    serving = [(other, taken) for other in among.of(*COUNTED) if (taken := (pods_and_gpus(other) or (0, 0))[1])]
     total = sum(taken for _, taken in serving)
     if total > among.gpus:
         last, _ = serving[-1]
