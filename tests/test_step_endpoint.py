@@ -177,12 +177,19 @@ ROWS: dict[str, tuple[said.Script, str]] = {
         [refusal(503, "asleep", Retry_After="Wed, 21 Oct 2095 07:28:00 GMT")],
         "UNAVAILABLE: answered 503 Said: asleep",
     ),
+    "key in a long title": (
+        [reply(f"<title>{'x' * 390}{KEY}</title>".encode(), 403, said.HTML)],
+        f'INTERNAL: answered 403 Said: a page with the title "{"x" * 377}…',
+    ),
     "408": ([reply(b"", 408)], "UNAVAILABLE: answered 408 Said"),
     "502 of a proxy": (
-        [reply(b"<!DOCTYPE html><TITLE lang=en>h | 502:\nBad\x1b</TITLE>", 502, said.HTML)],
+        [reply(b"<!DOCTYPE html><TITLE lang=en>\nh | 502:\x1b\nBad </TITLE>", 502, said.HTML)],
         'UNAVAILABLE: answered 502 Said: a page with the title "h | 502: Bad"',
     ),
-    "504 of a proxy": ([reply(b" <h1>", 504, said.HTML)], "UNAVAILABLE: answered 504 Said: a page without a title"),
+    "504 of a proxy": (
+        [reply(b" <title> </title>", 504, said.HTML)],
+        "UNAVAILABLE: answered 504 Said: a page without a title",
+    ),
     "503": ([refusal(503, "full")], "UNAVAILABLE: answered 503 Said: full"),
     "wrong JSON": (stream(event("{'content': 1}")), "INTERNAL: sent an event that is not JSON: {'content': 1}"),
     "no object": (stream(event("7")), "INTERNAL: sent an event that is not a JSON object: 7"),

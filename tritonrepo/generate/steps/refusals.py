@@ -71,7 +71,8 @@ def said(body: bytes) -> str:
     text = body.decode("utf-8", "replace")
     if text.lstrip()[:1] == "<":
         title = TITLE.search(text)
-        return f'a page with the title "{shown(title[1])}"' if title else "a page without a title"
+        words = title[1].strip() if title else ""
+        return f'a page with the title "{words}"' if words else "a page without a title"
     try:
         return worded(json.loads(text)) or text
     except (ValueError, RecursionError):
