@@ -179,7 +179,7 @@ def validate_manifests(
     found, faults = Together(given, work.links, against=against), Faults()
     for path in (path for path in given if not found.has(path)):
         message = "the path names no Kubernetes manifest" if Path(path).exists() else "the path does not exist"
-        faults.add(*fatal("manifest-syntax", path, message, NO_MANIFEST).diagnostics)
+        faults.add(*fatal("validate-path", path, message, NO_MANIFEST).diagnostics)
     faults.stop()
     parts = [found.judged(path, work, declared, shown) for path in dict.fromkeys(given)]
     return Judgement(
