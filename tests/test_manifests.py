@@ -101,6 +101,20 @@ def test_a_kustomization_is_its_resources_as_far_as_they_are_in_reach(inside: Pa
         ]
 
 
+def test_a_patch_of_a_kustomization_is_not_checked_as_a_whole_object(inside: Path, told: Told) -> None:
+    (inside / "k").mkdir()
+    for name in ("a", "b", "c", "whole"):
+        (inside / "k" / f"{name}.yaml").write_text(DEPLOYMENT)
+    patches = "patches: [{path: ./a.yaml}, {patch: x}, 3]\npatchesStrategicMerge: [b.yaml, 'kind: X\\n']\n"
+    (inside / "k/kustomization.yaml").write_text(f"{patches}patchesJson6902: [{{path: c.yaml}}]\n")
+    for name in "abc":
+        code, document = told(f"k/{name}.yaml", "--select", MISSING)
+        assert (code, places(document)) == (0, [f"k/{name}.yaml:None kustomization-not-built"])
+    assert places(told("k/whole.yaml", "--select", MISSING)[1]) == [f"k/whole.yaml:4 {MISSING}"]
+    (inside / "k/kustomization.yaml").write_text("patches: [")
+    assert places(told("k/a.yaml", "--select", MISSING)[1]) == [f"k/a.yaml:4 {MISSING}"]
+
+
 SYNTAX = {
     "broken": (f"{POD}spec: [", "the file is not valid YAML"),
     "key twice": (f"{POD}kind: Pod\n", 'key "kind" is set twice'),

@@ -231,6 +231,9 @@ CASES = {
             "  - {name: MAX_TOKENS, value: '5'}"
         )
     ),
+    "keys that are too short to be any": Case(
+        workload("env: [{name: NGC_API_KEY, value: nvapi-NVKEY}, {name: HF_TOKEN, value: hf_xxx}]")
+    ),
     "a known key in an argument": Case(workload(f"args: [--key, sk-{'a1' * 12}]"), ("secret-as-plain-value:12",)),
     "a request without a limit": Case(
         workload("resources: {requests: {nvidia.com/gpu: 1}}"), ("gpu-request-differs:12",)

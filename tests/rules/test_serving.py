@@ -446,6 +446,14 @@ def test_the_pods_of_these_kinds_serve() -> None:
     assert found == {**served, **dict.fromkeys(runtimes, one), "Job": set()}
 
 
+def test_a_runtime_of_triton_may_serve_on_a_cpu() -> None:
+    small = "resources: {limits: {memory: 2Gi}}"
+    servers = {f'image: "{TRITON}:24.10-py3", args: [tritonserver]': False, f'image: "{VLLM}:v0.12.0"': True}
+    for server, found in servers.items():
+        text = "apiVersion: serving.kserve.io/v1alpha1\nkind: ServingRuntime\nmetadata: {name: r}\nspec:\n"
+        assert ("memory-limit-small" in said(f"{text}  containers: [{{name: c, {server}, {small}}}]\n")) is found
+
+
 def nim(cache: str, more: str = "") -> str:
     head = "apiVersion: apps.nvidia.com/v1alpha1\nkind: NIMService\nmetadata: {name: n, namespace: a}\n"
     return f"{head}spec: {{storage: {{nimCache: {{name: {cache}}}}}{more}}}\n"

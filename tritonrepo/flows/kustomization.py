@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop
 from tritonrepo.flows.anchors import directory, work_tree
-from tritonrepo.manifests.objects import find, items
+from tritonrepo.manifests.objects import find, items, text
 from tritonrepo.spec.nodes import MAX_BYTES, Keys, Scalar, documents
 from tritonrepo.stores.walk import is_in
 
@@ -41,6 +41,28 @@ def kustomization(path: str) -> Path | None:
     if given.name in NAMES:
         return given if given.is_file() else None
     return next((given / name for name in NAMES if (given / name).is_file()), None)
+
+
+def is_patch(path: str) -> Path | None:
+    """Return the kustomization beside a file that applies it as a patch, None if none does that can be read."""
+    above = kustomization(os.path.dirname(path) or ".")  # noqa: PTH120  which keeps `./`
+    if above is None or Path(path).name in NAMES:
+        return None
+    try:
+        found = documents(_bytes(above), str(above))
+    except (Stop, OSError):
+        return None
+    named = {os.path.normpath(above.parent / each) for node in found[:1] for each in _patches(node)}
+    return above if os.path.normpath(path) in named else None
+
+
+def _patches(node: Keys) -> Iterator[str]:
+    """Yield the files that a kustomization applies as patches; a name with line breaks is the patch itself."""
+    for key in ("patches", "patchesStrategicMerge", "patchesJson6902"):
+        for each in items(node, key):
+            name = each.text if isinstance(each, Scalar) else text(each, "path")
+            if name and "\n" not in name and "\0" not in name:
+                yield name
 
 
 def resources(path: Path) -> Resources:

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Diagnostic, Faults, Stop, fatal
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span, Stop, fatal
 from tritonrepo.flows import validate as repositories
 from tritonrepo.flows.anchors import anchor
-from tritonrepo.flows.kustomization import kustomization, resources
+from tritonrepo.flows.kustomization import UNBUILT, is_patch, kustomization, resources
 from tritonrepo.flows.manifest_stack import compared, looked
 from tritonrepo.flows.manifest_uris import misread
 from tritonrepo.flows.remarks import heard, remarks_in
@@ -208,6 +208,15 @@ def _part(path: str, links: Sequence[Path], given: Mapping[str, bytes]) -> _Part
     if not Path(path).is_file():
         return None
     with inside(Path(path), Path(path).parent, links).open("rb") as stream:
-        content = stream.read(MAX_BYTES + 1)
-    manifest = read(content, path)
-    return _Part((manifest,)) if manifest is not None else None
+        manifest = read(stream.read(MAX_BYTES + 1), path)
+    return _alone(manifest) if manifest is not None else None
+
+
+def _alone(manifest: Read) -> _Part:
+    """Return a file as what is checked, unless it is a patch."""
+    above = is_patch(manifest.path)
+    if above is None:
+        return _Part((manifest,))
+    message = f"the file is a patch of {above}, so its objects are not whole, and are not checked"
+    hint = f"Check the result: `kustomize build {above.parent} | tritonrepo validate -`."
+    return _Part((), (Diagnostic(UNBUILT, Severity.INFO, Span(manifest.path), message, hint),), whole=False)

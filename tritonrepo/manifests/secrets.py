@@ -21,8 +21,11 @@ KNOWN = re.compile(
 PATHS = ("/", ".", "$")
 """How a value begins that is the path of a file, or the name of another variable, not a secret itself."""
 
-PLACEHOLDER = re.compile(r"^<|^(?:your|changeme|change-me|replace|xxx|todo|example|dummy|placeholder)", re.IGNORECASE)
-"""What stands in examples in place of a secret."""
+PLACEHOLDER = re.compile(
+    r"^<|^(?:your|changeme|change-me|replace|xxx|todo|example|dummy|placeholder)|^(?:hf_|nvapi-)[\w-]{0,19}$",
+    re.IGNORECASE,
+)
+"""What stands in examples in place of a secret; keys that begin like the last ones are longer."""
 
 DATA = ("data", "stringData")
 

@@ -80,7 +80,8 @@ def memory_limit_small(of: Object, _: Manifests) -> Iterator[Finding]:
     for each in servers(of):
         typed = text(each.node, "resources.limits.memory")
         size = quantity(typed)
-        for_gpus = limits(each) or each.image.release[1] in ENGINES or of.kind.endswith("ServingRuntime")
+        runtime = of.kind.endswith("ServingRuntime") and each.family is not Family.TRITON  # which also serves on a CPU
+        for_gpus = limits(each) or each.image.release[1] in ENGINES or runtime
         if size is not None and 0 < size <= LEAST and for_gpus:
             message = f"a memory limit of {typed} is too low: CUDA and one model take more, and the container is killed"
             at = place(each.node, "resources.limits.memory")
