@@ -115,6 +115,10 @@ def test_gpus_that_certainly_do_not_hold_the_engine_are_refused(tmp_path: Path) 
     assert found.rule == "deploy-gpu-too-small"
     assert found.hint == "It fits with tensor_parallel_size 4 or GPUs such as A100-40GB."
     assert not (tmp_path / "out").exists()
+    for product in ("Tesla-T4", "Tesla-V100-SXM2-16GB"):
+        with pytest.raises(Stop, match="dtype is bfloat16, but"):
+            planned(tmp_path, product, max_model_len=512, dtype="bfloat16", quantization="awq")
+    assert said(planned(tmp_path, "Tesla-V100-SXM2-16GB", dtype="half")) == []
     with pytest.raises(Stop):  # adapters only take more memory
         planned(tmp_path, "NVIDIA-L4", enable_lora=True)
     doubted = planned(tmp_path, "NVIDIA-L4", load_format="tensorizer")

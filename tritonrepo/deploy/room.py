@@ -197,6 +197,15 @@ def remedies(found: Room) -> str:
     return f"It fits with {either(changes)}." if changes else "Use a smaller model, or one with quantized weights."
 
 
+def old(engine: Engine, product: str) -> str:
+    """Return that the user's GPUs cannot compute with the type of the model; "" if they can, or are not known."""
+    known = gpu(product) if product else None
+    if known is None or engine.arguments.get("dtype") != "bfloat16" or not known.below(BFLOAT16):
+        return ""
+    capability = f"{inline(product)} has compute capability {known.capability}"
+    return f"dtype is bfloat16, but {capability}, and bfloat16 needs {BFLOAT16}"
+
+
 def crowded(found: Room) -> str:
     """Return that far fewer sequences fit than max_num_seqs asks for; "" if they do, or if that is not known."""
     share, asked = found.share, found.engine.arguments.get("max_num_seqs")

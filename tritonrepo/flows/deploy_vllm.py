@@ -20,7 +20,7 @@ from tritonrepo.flows.deploy import apart
 from tritonrepo.flows.deployed import source
 from tritonrepo.flows.deployment import Deployment, plan_files
 from tritonrepo.flows.generating import Chosen, chosen, doubled, judged, misdirected, refused, service_name, unreachable
-from tritonrepo.flows.gpu_room import gpus_of, misfits
+from tritonrepo.flows.gpu_room import gpus_of, misfits, new_enough
 from tritonrepo.flows.stack import reading
 from tritonrepo.flows.validate import Aim, declared
 from tritonrepo.flows.workspace import Workspace
@@ -83,6 +83,7 @@ def plan_vllm(  # noqa: PLR0913  as many as the command has options
     _loadable(given)
     choices = wanted.choices
     room = gpus_of(given.one, servers.engine(given.one, image.version), found.target, choices)
+    new_enough(given, room)
     warnings = (*warnings, *misfits(given, room, certain=bool(choices.kube.product)))
     if not choices.again:
         again = shlex.join(["tritonrepo", "deploy", "vllm", found.where, "-o", str(out)])

@@ -53,6 +53,15 @@ def holds(source: Source, found: Sequence[tuple[Chosen, Room]]) -> tuple[str, tu
     return f"{more}{' '.join(said)}", tuple(lines)
 
 
+def new_enough(given: Chosen, found: Room) -> None:
+    """Raise Stop if the GPUs that the user names cannot compute with the type of the model.
+
+    In Triton, a rule says so, `vllm-bf16-old-gpu`.
+    """
+    if wrong := room.old(found.engine, found.gpu if found.named else ""):
+        raise refused(given, SMALL, wrong, "Set dtype to half, or use newer GPUs, such as L4.", "dtype")
+
+
 def misfits(given: Chosen, found: Room, *, certain: bool) -> Iterator[Diagnostic]:
     """Yield a warning if the GPUs do not surely hold the engine, or far fewer sequences than it is to run at a time.
 
