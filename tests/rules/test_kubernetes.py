@@ -231,6 +231,10 @@ CASES = {
             "  - {name: MAX_TOKENS, value: '5'}"
         )
     ),
+    "a list of one kind": Case(
+        "apiVersion: apps/v1\nkind: DeploymentList\nitems:\n  - metadata: {name: a}\n    spec: {template: {}}\n",
+        ("selector-missing:5",),
+    ),
     "keys that are too short to be any": Case(
         workload("env: [{name: NGC_API_KEY, value: nvapi-NVKEY}, {name: HF_TOKEN, value: hf_xxx}]")
     ),

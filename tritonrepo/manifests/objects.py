@@ -216,13 +216,29 @@ def _identity(of: Object) -> tuple[str, ...]:
 
 
 def objects(documents: Iterable[Keys]) -> Iterator[Object]:
-    """Yield the objects of documents, and those in a List."""
+    """Yield the objects of documents, and those in a List, or in a list of one kind, such as a DeploymentList."""
     for node in documents:
         found = Object(node)
-        if found.kind == "List":
-            yield from objects(each for each in items(node, "items") if isinstance(each, Keys))
+        inner = [_whole(each, found) for each in items(node, "items") if isinstance(each, Keys)]
+        if found.kind == "List" or (inner and found.kind.endswith("List")):
+            yield from objects(inner)
         else:
             yield found
+
+
+def _whole(item: Keys, of: Object) -> Keys:
+    """Return an item of a list of one kind with its apiVersion and kind, which it may leave to the list.
+
+    Source: Kubernetes, apimachinery, pkg/apis/meta/v1/unstructured/helpers.go, decodeToList.
+    """
+    if of.kind == "List" or text(item, "kind"):
+        return item
+    at = of.at
+    said = {
+        "apiVersion": (at, Scalar(at, of.api, "str")),
+        "kind": (at, Scalar(at, of.kind.removesuffix("List"), "str")),
+    }
+    return Keys(item.at, said | item.keys)
 
 
 def is_manifest(node: Node) -> bool:
