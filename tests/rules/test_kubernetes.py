@@ -231,6 +231,9 @@ CASES = {
             "  - {name: MAX_TOKENS, value: '5'}"
         )
     ),
+    "pods whose namespace is not known": Case(
+        workload() + service("{app: a}", "{port: 80, targetPort: x}", namespace="ml"), ("service-port-unresolved:16",)
+    ),
     "a list of one kind": Case(
         "apiVersion: apps/v1\nkind: DeploymentList\nitems:\n  - metadata: {name: a}\n    spec: {template: {}}\n",
         ("selector-missing:5",),

@@ -46,7 +46,7 @@ def kustomization(path: str) -> Path | None:
 def is_patch(path: str) -> Path | None:
     """Return the kustomization beside a file that applies it as a patch, None if none does that can be read."""
     above = kustomization(os.path.dirname(path) or ".")  # noqa: PTH120  which keeps `./`
-    if above is None or Path(path).name in NAMES:
+    if above is None:
         return None
     try:
         found = documents(_bytes(above), str(above))
