@@ -536,6 +536,7 @@ def test_the_same_is_written_twice_and_hand_edits_are_kept(capsys: pytest.Captur
 def test_a_store_at_an_address_of_this_machine_is_doubted(capsys: pytest.CaptureFixture[str]) -> None:
     one()
     rows = {"s3://http://localhost:9000/m/r": "localhost", "s3://https://127.0.0.1:9000/m/r": "127.0.0.1", S3: ""}
+    rows |= {"s3://http://127.8.0.1:9000/m/r": "127.8.0.1", "s3://http://0.0.0.0:9000/m/r": "0.0.0.0"}
     for uri, host in {**rows, "s3://localhost/r": ""}.items():
         assert k8s("models", "--uri", uri, "--dry-run") == 0
         said = capsys.readouterr().err

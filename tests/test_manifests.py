@@ -64,9 +64,13 @@ def test_stdin_has_manifests_with_a_path_or_without(
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(DEPLOYMENT.encode())))
         code, document = told("-", *more, "--select", MISSING)
         assert (code, places(document)) == (1, [f"{name}:4 {MISSING}"])
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"name: x\n")))
-    assert run(["validate", "-"]) == 2
-    assert "- requires --stdin-path" in capsys.readouterr().err
+    for content, message in {
+        b"name: x\n": "stdin does not hold a Kubernetes manifest; for a config.pbtxt, add --stdin-path with its path",
+        b" \n": "stdin is empty: the command that should write manifests to it may have failed",
+    }.items():
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        assert run(["validate", "-"]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_comments_settings_and_baselines_hide_findings(inside: Path, told: Told) -> None:
@@ -128,6 +132,7 @@ SYNTAX = {
         "the file expands to more than",
     ),
     "nested": (f"{POD}a: {'[' * 99}{']' * 99}\n", "the file is nested deeper than 60 levels"),
+    "UTF-16": (POD, "the manifest is not valid UTF-8 at byte 0"),
     "NUL": (f"{POD}a: \0\n", "the text contains U+0000, which YAML does not allow"),
     "large": (f"{POD}a: {'x' * (4 << 20)}\n", "the manifest has more than 4,194,304 bytes"),
 }
@@ -138,7 +143,7 @@ def test_what_is_wrong_with_the_text_is_an_error_and_keeps_no_other_file_from_be
 ) -> None:
     (inside / "good.yaml").write_text(DEPLOYMENT)
     for name, (text, message) in SYNTAX.items():
-        (inside / "a.yaml").write_text(text)
+        (inside / "a.yaml").write_text(text, "utf-16" if name == "UTF-16" else "utf-8")
         code, document = told("a.yaml", "good.yaml", "--select", MISSING)
         first, second = document["diagnostics"]
         assert (code, first["rule"], second["path"]) == (1, "manifest-syntax", "good.yaml"), name

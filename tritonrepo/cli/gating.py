@@ -122,7 +122,7 @@ def gating(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def _guarded(options: GatewayOptions, *, unlocked: bool) -> None:
-    from tritonrepo.gateway.hosts import loopback
+    from tritonrepo.server.hosts import loopback
 
     if unlocked and options.keys is not None:
         raise click.UsageError("--no-api-key and --api-key-env cannot be combined")

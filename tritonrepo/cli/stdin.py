@@ -64,7 +64,10 @@ class Stdin:
     def judged(self, _path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
         """Check the config that stdin has, for `-` as path."""
         if self.place is None:
-            raise click.UsageError(f"{STDIN} requires {OPTION}, the path that the config has or will have")
+            if not self.text.strip():
+                raise click.UsageError("stdin is empty: the command that should write manifests to it may have failed")
+            message = f"stdin does not hold a Kubernetes manifest; for a config.pbtxt, add {OPTION} with its path"
+            raise click.UsageError(message)
         return unsaved(self.text, self.place, work, aim, shown)
 
 

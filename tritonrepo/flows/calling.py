@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from tritonrepo.deploy.endpoints import endpoints
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.repository import Repository
-
-HERE = {"localhost", "127.0.0.1", "::1"}
-"""Hosts that mean the container itself."""
+from tritonrepo.server.hosts import itself
 
 OURS = ("", "-headless")
 """What the names of Triton's own Services end with."""
@@ -23,7 +21,7 @@ def calling(found: Repository, where: str, service: str = "", namespace: str = "
     for called in endpoints(found):
         at = Span(f"{where.rstrip('/')}/{called.name}")
         host, _, rest = called.host.partition(".")
-        if called.host in HERE:
+        if itself(called.host):
             message = f'in a container, {called.host} is the container itself, where "{called.name}" finds no endpoint'
             hint = "Set url of the endpoint to the address by which other machines reach it."
             yield Diagnostic("deploy-address", Severity.WARNING, at, message, hint)

@@ -15,11 +15,12 @@ from tritonrepo.deploy.engines import Engine, engines
 from tritonrepo.deploy.needs import asked, outside, shared_memory, start
 from tritonrepo.deploy.service import CACHE, MODELS, SCRATCH, Control, Gpus, Mount, Ports, Reads, Runs, Service
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, closest, fatal
-from tritonrepo.flows.calling import HERE, calling
+from tritonrepo.flows.calling import calling
 from tritonrepo.flows.deployed import Source
 from tritonrepo.generate.dockerfile import Image, combined
 from tritonrepo.releases import NVIDIA, RELEASES
 from tritonrepo.rules import judge
+from tritonrepo.server.hosts import itself
 from tritonrepo.tree import meet, within
 
 HEADER = "# Written by tritonrepo deploy docker, as tritonrepo image prints it."
@@ -219,7 +220,7 @@ def refused(source: Source, product: str = "") -> Iterator[Diagnostic]:
 def unreachable(uri: str, inside: str) -> Iterator[Diagnostic]:
     """Yield a warning if a store is at an address that means what the server is in: a container or a pod."""
     host = urlsplit(uri.partition("://")[2]).hostname if uri.count("://") > 1 else None
-    if host in HERE:
+    if host is not None and itself(host):
         message = f"in a {inside}, {host} is the {inside} itself, so the server cannot reach this store"
         hint = "Use the address by which other machines reach the store."
         yield Diagnostic("deploy-address", Severity.WARNING, Span(uri), message, hint)

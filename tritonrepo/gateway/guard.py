@@ -12,9 +12,9 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tritonrepo.gateway.hosts import LOCAL
 from tritonrepo.gateway.problem import Problem
 from tritonrepo.gateway.telling import REQUEST_ID, Out, request_id
+from tritonrepo.server.hosts import LOCAL
 
 OPEN = frozenset({"/health", "/ready", "/metrics"})
 """What probes and Prometheus ask without a key."""

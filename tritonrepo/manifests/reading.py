@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import NamedTuple
 
@@ -36,6 +37,8 @@ class Read(NamedTuple):
 
 def read(content: bytes, path: str) -> Read | None:
     """Return a text as a manifest; None if it is not meant to be one: its first object has no apiVersion."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return resource(content, path) if b"apiVersion" in content.replace(b"\0", b"") else None
     if b"apiVersion" not in content and not (b"kind" in content and b"metadata" in content):
         return None
     found = resource(content, path)
