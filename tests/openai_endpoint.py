@@ -121,7 +121,9 @@ def talk(asked: Asked) -> Script:
     spoken = words(asked.text)[: body["max_tokens"]]
     reason = "stop" if len(spoken) < body["max_tokens"] else "length"
     if body.get("stream"):
-        return stream(*spoken, end=(event(delta(reason)), event(DONE), LAST))
+        counts = {"prompt_tokens": len(asked.text.split(" ")), "completion_tokens": len(spoken)}
+        usage = [event({"choices": [], "usage": counts})] if body.get("stream_options") else []
+        return stream(*spoken, end=(event(delta(reason)), *usage, event(DONE), LAST))
     message = {"role": "assistant", "content": " ".join(asked.text.split(" ")[: body["max_tokens"]])}
     choice = {"index": 0, "message": message, "finish_reason": reason}
     return [reply(json.dumps({"id": "1", "object": "chat.completion", "choices": [choice]}).encode())]

@@ -123,10 +123,11 @@ def tensors(**given: str | list[str] | bool) -> list[triton.InferInput]:
     return found
 
 
-def asked(server: Server, model: str, given: list[triton.InferInput]) -> tuple[list[str], str]:
-    """Return the pieces of a streamed answer, and its error."""
+def asked(server: Server, model: str, given: list[triton.InferInput], output: str = "") -> tuple[list[str], str]:
+    """Return the pieces of a streamed answer, or the values of another output, and the error."""
     arrived: queue.SimpleQueue[tuple[triton.InferResult | None, Exception | None]] = queue.SimpleQueue()
-    pieces, output = list[str](), "answer" if model in {"rag", "talk"} else "text_output"
+    pieces = list[str]()
+    output = output or ("answer" if model in {"rag", "talk"} else "text_output")
     with triton.InferenceServerClient(server.grpc) as client:
         client.start_stream(lambda result, error: arrived.put((result, error)))
         client.async_stream_infer(model, given, enable_empty_final_response=True)
@@ -135,7 +136,9 @@ def asked(server: Server, model: str, given: list[triton.InferInput]) -> tuple[l
             if result is None:
                 return pieces, str(error)
             array = result.as_numpy(output)
-            pieces += [] if array is None else [each.decode() for each in array]
+            pieces += (
+                [] if array is None else [str(each) if array.dtype == np.uint32 else each.decode() for each in array]
+            )
             if result.get_response().parameters["triton_final_response"].bool_param:
                 return pieces, ""
 
@@ -179,6 +182,10 @@ def test_pipelines_of_both_forms_stream_from_it_with_one_template(served: Served
         assert user.startswith("[1] ")
         assert user.endswith('Question: a < |user|> "b"\nc')
         assert asked(served.server, model, tensors(**given)) == ([user], "")
+        for streams in (True, False) if model == "talk" else ():
+            wanted = tensors(stream=streams, return_num_output_tokens=True, **given)
+            assert asked(served.server, model, wanted, "num_output_tokens") == ([str(len(user.split(" ")))], "")
+            assert asked(served.server, model, wanted, "num_input_tokens") == ([], "")
     with urllib.request.urlopen(
         urllib.request.Request(
             f"{served.server.http}/v2/models/llm/generate", b'{"text_input": "a b", "exclude_input_in_output": true}'

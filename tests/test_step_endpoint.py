@@ -37,6 +37,7 @@ SETTINGS: dict[str, Any] = {
     "retries": 2,
     "connections": 8,
     "check": "auto",
+    "usage": True,
     "limit": "max_tokens",
     "extra": {},
     "sampling": {"max_tokens": 50},
@@ -479,9 +480,69 @@ def test_parameters_that_the_stack_does_not_name_are_refused() -> None:
             chat_request.sampling(given, {"max_tokens": 5}, ())
         assert message in str(error.value), given
     assert chat_request.sampling("", {"max_tokens": 5}, ()) == {"max_tokens": 5}
-    settings = {"model": "m", "extra": {}, "limit": "max_completion_tokens"}
-    sent = json.loads(chat_request.body(settings, [], {"max_tokens": 5, "seed": 1}))
+    settings = {"model": "m", "extra": {}, "usage": True, "limit": "max_completion_tokens"}
+    sent = json.loads(chat_request.body(settings, [], {"max_tokens": 5, "seed": 1}, counted=False))
     assert sent == {"model": "m", "messages": [], "stream": True, "seed": 1, "max_completion_tokens": 5}
+
+
+WANTED = {"return_finish_reason": True, "return_num_input_tokens": True, "return_num_output_tokens": True}
+COUNTED = {"finish_reason": "length", "num_input_tokens": 3, "num_output_tokens": 2}
+
+
+def outputs(sent: pb_utils.InferenceRequest) -> list[dict[str, object]]:
+    """Return the outputs of all responses."""
+    assert sent.sender.ended.wait(30)
+    given = (response for response, _ in sent.sender.sent if response is not None)
+    return [
+        {
+            tensor.name(): value.decode() if isinstance(value := tensor.as_numpy()[0], bytes) else value
+            for tensor in each
+        }
+        for each in (response.output_tensors() for response in given)
+    ]
+
+
+def test_tokens_are_counted_and_the_end_is_explained_to_who_asks(tmp_path: Path) -> None:
+    short: dict[str, str | bool] = {"sampling_parameters": '{"max_tokens": 2}', "exclude_input_in_output": True}
+    with endpoint() as here, model(tmp_path, here) as step:
+        assert outputs(asked(step, "a b c", **short, **WANTED)) == [{"text_output": "a b ", **COUNTED}]
+        pieces: list[dict[str, object]] = [{"text_output": "a "}, {"text_output": "b "}]
+        assert outputs(asked(step, "a b c", stream=True, **short, **WANTED)) == [
+            *pieces,
+            {"text_output": "", **COUNTED},
+        ]
+        assert outputs(asked(step, "a b c", **short, return_finish_reason=True)) == [
+            {"text_output": "a b ", "finish_reason": "length"}
+        ]
+        assert outputs(asked(step, "a b c", stream=True, **short)) == pieces
+        asking = [body.get("stream_options") for body in here.bodies()]
+    assert asking == [{"include_usage": True}, {"include_usage": True}, None, None]
+    with endpoint() as here, model(tmp_path, here, usage=False) as step:
+        told = outputs(asked(step, "a", **short, **WANTED))
+        assert (told, "stream_options" in here.bodies()[0]) == ([{"text_output": "a", "finish_reason": "stop"}], False)
+
+
+def test_numbers_of_tokens_are_those_that_are_numbers() -> None:
+    rows: dict[str, tuple[object, dict[str, int]]] = {
+        "both": (
+            {"prompt_tokens": 0, "completion_tokens": 4294967295},
+            {"num_input_tokens": 0, "num_output_tokens": 4294967295},
+        ),
+        "one": ({"prompt_tokens": 7}, {"num_input_tokens": 7}),
+        "odd": ({"prompt_tokens": True, "completion_tokens": "3"}, {}),
+        "too large": ({"prompt_tokens": 4294967296, "completion_tokens": -1}, {}),
+        "none": (None, {}),
+        "a list": ([1], {}),
+    }
+    for name, (usage, expected) in rows.items():
+        reading = Reading()
+        reading.read(json.dumps({"choices": [], "usage": usage}))
+        assert reading.told() == expected, name
+    grows = Reading()
+    for number in (1, 2):
+        grows.read(json.dumps({"choices": [], "usage": {"completion_tokens": number}}))
+    grows.read(json.dumps({"choices": [], "usage": None}))
+    assert grows.told() == {"num_output_tokens": 2}
 
 
 def test_a_reading_never_fails_otherwise_whatever_an_endpoint_says() -> None:

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.generate import config
+from tritonrepo.generate.bls import RETURN, TOLD
 from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file, step
 from tritonrepo.generate.own import own
@@ -43,7 +44,7 @@ BODY = {
     "chat_template_kwargs": "chat_template_kwargs",
     "messages": "",
     "stream": "",
-    "stream_options": "",
+    "stream_options": "endpoint.usage",
     "n": "",
     "tools": "",
     "tool_choice": "",
@@ -123,6 +124,12 @@ class Endpoint:
         "or the model is missing; `always` also fails if the endpoint is not up; `never` does not ask",
         "auto",
         example="always",
+    )
+    usage: bool = key(
+        "whether the endpoint is asked for the numbers of tokens, by `stream_options`, for a client that wants them; "
+        "`false` for one that refuses this field",
+        default=True,
+        example="false",
     )
     limit: Literal["max_tokens", "max_completion_tokens"] = key(
         "name under which the limit of the answer is sent", "max_tokens", example="max_completion_tokens"
@@ -236,6 +243,7 @@ def settings(endpoint: Endpoint, sampling: Mapping[str, Any], variables: Mapping
         "retries": endpoint.retries,
         "connections": endpoint.connections,
         "check": endpoint.check,
+        "usage": endpoint.usage,
         "limit": endpoint.limit,
         "extra": {**endpoint.extra, **({"chat_template_kwargs": dict(variables)} if variables else {})},
         "sampling": {"max_tokens": MAX_TOKENS, **sampling},
@@ -250,7 +258,8 @@ def add(name: str, model: Any, draft: Draft) -> None:  # noqa: ANN401  the part'
         **{f"{module}.py": step(module) for module in modules},
         "settings.json": json_file(settings(model.endpoint, model.sampling, model.chat_template_kwargs)),
     }
-    takes = (Port("text_input", "STRING", (1,)), *prompting.CONTROLS)
+    asked = (Port(f"{RETURN}{name}", "BOOL", (1,), optional=True) for name in TOLD)
+    takes = (Port("text_input", "STRING", (1,)), *prompting.CONTROLS, *asked)
     fields: Config = model.config
     draft.configure(
         name,
@@ -259,7 +268,7 @@ def add(name: str, model: Any, draft: Draft) -> None:  # noqa: ANN401  the part'
             "python",
             draft.number(name, content),
             0,
-            Ports(takes, (Port("text_output", "STRING", (-1,)),)),
+            Ports(takes, (Port("text_output", "STRING", (-1,)), *TOLD.values())),
             instance_group=config.on_cpu(),
             model_transaction_policy={"decoupled": True},
         ),

@@ -236,7 +236,7 @@ def _endpoint(asked: Mapping[str, Any]) -> dict[str, Any] | None:
     if not (isinstance(times, dict) and isinstance(extra, dict) and isinstance(headers, dict) and "url" in asked):
         return None
     key = asked.get("api_key")
-    names = ("url", "model", "retries", "connections", "check", "limit")
+    names = ("url", "model", "retries", "connections", "check", "usage", "limit")
     said = {
         **{name: asked.get(name) for name in names},
         "api_key": {"env": key} if key else None,

@@ -23,6 +23,10 @@ CUT = {
 }
 """Reasons to finish with which the text is not an answer."""
 
+COUNTS = {"prompt_tokens": "num_input_tokens", "completion_tokens": "num_output_tokens"}
+"""What an endpoint counts, and the outputs of the vLLM backend with the same."""
+
+LARGEST = 1 << 32
 LONGEST = 1 << 24
 """Maximum characters of an answer: a limit only for an endpoint that does not keep to max_tokens."""
 
@@ -35,6 +39,7 @@ class Reading:
         self.secrets = tuple(secrets)
         self.begun, self.finished, self.done, self.thinks = False, False, False, False
         self.length, self.at = 0, 0.0
+        self.reason, self.counts = "", dict[str, int]()
 
     def read(self, data: str) -> str:
         """Return the text that an event adds; raise Fault if it says that something failed, or is none."""
@@ -52,6 +57,7 @@ class Reading:
         choices = event.get("choices")
         if not isinstance(choices, list):
             raise broken(f"sent an event that is no piece of a chat completion: {self.shown(data)}")
+        self.count(event.get("usage"))
         text = "".join(self.piece(each) for each in choices if isinstance(each, dict) and not each.get("index"))
         self.length += len(text)
         if self.length > LONGEST:
@@ -69,7 +75,21 @@ class Reading:
         if isinstance(reason, str) and reason in CUT:
             raise broken(f"did not finish: {CUT[reason]}")
         self.finished = self.finished or reason is not None
+        self.reason = reason if isinstance(reason, str) else self.reason
         return "".join(text for text in found if isinstance(text, str))
+
+    def count(self, usage: object) -> None:
+        """Keep the numbers of tokens, which an endpoint says at the end, or of all so far with each piece."""
+        said = usage if isinstance(usage, dict) else {}
+        for name in COUNTS:
+            number = said.get(name)
+            if type(number) is int and 0 <= number < LARGEST:
+                self.counts[name] = number
+
+    def told(self) -> dict[str, str | int]:
+        """Return why the answer ended, and its tokens, by the names of the outputs; only what the endpoint said."""
+        reason = {"finish_reason": self.reason} if self.reason else {}
+        return reason | {output: self.counts[name] for name, output in COUNTS.items() if name in self.counts}
 
     def failed(self, error: object) -> Fault:
         """Return the fault of an error in the stream; its own code is an HTTP status, if it has one."""

@@ -84,9 +84,14 @@ def harmless(name: str, value: object) -> bool:
     return value is None or name == "ignore_eos" or (name == "n" and value == 1)
 
 
-def body(settings: Mapping[str, Any], said: list[Message], chosen: Mapping[str, Any]) -> bytes:
-    """Return the JSON of a request; the limit of the answer is always in it, under the name that the stack chose."""
+def body(settings: Mapping[str, Any], said: list[Message], chosen: Mapping[str, Any], *, counted: bool) -> bytes:
+    """Return the JSON of a request; the limit of the answer is always in it, under the name that the stack chose.
+
+    `counted`: whether the endpoint is to say how many tokens prompt and answer have, if the stack lets it be asked.
+    """
     kept = {name: value for name, value in chosen.items() if name != "max_tokens"}
     limit = {settings["limit"]: chosen["max_tokens"]}
-    whole = {"model": settings["model"], "messages": said, "stream": True, **settings["extra"], **kept, **limit}
+    head = {"model": settings["model"], "messages": said, "stream": True}
+    usage = {"stream_options": {"include_usage": True}} if counted and settings["usage"] else {}
+    whole = {**head, **usage, **settings["extra"], **kept, **limit}
     return json.dumps(whole, ensure_ascii=False).encode("utf-8", "replace")

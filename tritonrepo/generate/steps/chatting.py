@@ -80,8 +80,11 @@ class Endpoint:
         head = "\r\n".join([f"{method} {self.path}{path} HTTP/1.1", *lines, "", ""])
         return head.encode("latin-1") + content
 
-    async def answer(self, body: bytes) -> AsyncGenerator[str, None]:
-        """Yield the pieces of an answer; raise Fault with the address before its message."""
+    async def answer(self, body: bytes, told: dict[str, Any]) -> AsyncGenerator[str, None]:
+        """Yield the pieces of an answer; raise Fault with the address before its message.
+
+        `told` gets what the endpoint says of the whole answer, before its end: Reading.told.
+        """
         clock = asyncio.get_running_loop().time
         limits = Limits(self.times, clock())
         request = self.request("POST", "/chat/completions", body)
@@ -97,6 +100,7 @@ class Endpoint:
                     raise self.named(fault) from None
                 await asyncio.sleep(wait_s)
             else:
+                told.update(reading.told())
                 return
 
     async def once(self, request: bytes, reading: Reading, limits: Limits) -> AsyncGenerator[str, None]:

@@ -1,5 +1,7 @@
 """text_input [1] STRING, stream [1] BOOL, … -> text_output [1] STRING, one piece of the answer per response.
 
+Inputs return_NAME [1] BOOL ask for finish_reason STRING, num_input_tokens and num_output_tokens UINT32, [1] each, which
+come with the last response, as far as the endpoint says them.
 The answer comes from an endpoint with OpenAI's API, as settings.json describes it. The inputs are those of the vLLM
 backend: `text_input` is a list of messages as JSON, which the prompt step writes, or what the user says. The endpoint
 applies the chat template of its model. Requests are in flight together, in one event loop of one thread.
@@ -17,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
 
 # the server imports model.py as a module of its version directory: python_backend, src/pb_stub.cc, StubSetup
 from . import chat_request  # noqa: TID252
@@ -27,6 +30,9 @@ WATCH_S = 0.2
 """How often the server is asked whether the clients still wait."""
 
 CLOSING_S = 5
+COUNTED = ("num_input_tokens", "num_output_tokens")
+TOLD = ("finish_reason", *COUNTED)
+"""What the vLLM backend says of an answer if it is asked. Source: vllm_backend, src/model.py, auto_complete_config."""
 
 
 class TritonPythonModel:
@@ -84,7 +90,8 @@ class TritonPythonModel:
         if given is None:  # as the vLLM backend reads them, among parameters of others
             given = chat_request.picked(asked.parameters, self.named)
         chosen = chat_request.sampling(given, defaults, self.named)
-        return chat_request.body(self.settings, chat_request.messages(asked.prompt), chosen)
+        counted = not asked.wanted.isdisjoint(COUNTED)
+        return chat_request.body(self.settings, chat_request.messages(asked.prompt), chosen, counted=counted)
 
     def begin(self, asked: Asked, body: bytes) -> None:
         """Begin to answer a request."""
@@ -95,7 +102,8 @@ class TritonPythonModel:
     async def serve(self, asked: Asked, body: bytes) -> None:
         """Send the responses to one request; an error is the last one, and only of this request."""
         try:
-            await asked.send(self.endpoint.answer(body))
+            told = dict[str, Any]()
+            await asked.send(self.endpoint.answer(body, told), told)
         except asyncio.CancelledError:
             asked.fail("the request was cancelled", pb_utils.TritonError.CANCELLED)
         except Fault as fault:
@@ -150,20 +158,22 @@ class Asked:
         self.prepends = not self.streams if exclude is None else not exclude
         if self.prepends and self.streams:
             raise ValueError("exclude_input_in_output cannot be false in a request with stream")
+        self.wanted = frozenset(name for name in TOLD if first(request, f"return_{name}"))
         given_sampling = first(request, "sampling_parameters")
         self.sampling = None if given_sampling is None else text(given_sampling)
         self.parameters = request.parameters()
 
-    async def send(self, pieces: AsyncGenerator[str, None]) -> None:
-        """Send each piece of an answer, or all at the end if the request does not stream."""
-        kept = [self.prompt] if self.prepends else []
+    async def send(self, pieces: AsyncGenerator[str, None], told: dict[str, Any]) -> None:
+        """Send each piece of an answer, or all at the end if the request does not stream, and what is told of it."""
+        kept = [self.prompt] if self.prepends else []  # nothing if the request streams
         async with aclosing(pieces):
             async for piece in pieces:
                 if self.streams:
                     self.sender.send(response(piece))
                 else:
                     kept.append(piece)
-        self.finish(None if self.streams else response("".join(kept)))
+        more = {name: told[name] for name in TOLD if name in self.wanted and name in told}
+        self.finish(None if self.streams and not more else response("".join(kept), more))
 
     def fail(self, message: str, code: int) -> None:
         """End the request with an error."""
@@ -199,7 +209,14 @@ def text(value: bytes | None) -> str:
     return bytes(value or b"").decode("utf-8", "replace")
 
 
-def response(piece: str) -> pb_utils.InferenceResponse:
-    """Return a response with this text."""
-    array = np.array([piece.encode("utf-8", "replace")], dtype=object)
-    return pb_utils.InferenceResponse([pb_utils.Tensor("text_output", array)])
+def response(piece: str, more: dict[str, Any] | None = None) -> pb_utils.InferenceResponse:
+    """Return a response with this text, and more outputs: texts, or numbers of tokens."""
+    values = {"text_output": piece, **(more or {})}
+    return pb_utils.InferenceResponse([pb_utils.Tensor(name, of_value(value)) for name, value in values.items()])
+
+
+def of_value(value: str | int) -> NDArray[Any]:
+    """Return a tensor [1] with a text or a number of tokens."""
+    if isinstance(value, str):
+        return np.array([value.encode("utf-8", "replace")], dtype=object)
+    return np.array([value], np.uint32)
