@@ -68,7 +68,7 @@ def test_what_validate_warns_of_a_build_warns_of_too(capsys: pytest.CaptureFixtu
         assert build(text, *options) == 0
         (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith(" ")]
         assert line.startswith(f"tritonrepo.yaml:3:{text.splitlines()[2].index('[4]') + 1}: warning: ")
-        assert re.search(r", in the generated e/config\.pbtxt:9:\d+ \[queue-delay-huge\]$", line)
+        assert re.search(r", in the generated e/config\.pbtxt:10:\d+ \[queue-delay-huge\]$", line)
 
 
 @pytest.mark.usefixtures("built")
