@@ -99,7 +99,7 @@ def main() -> int:
         for form in forms(Path(directory)):
             number += 1
             found += [f"{form.name}: {fault}" for fault in judged(form, lines)]
-        for pair in pairs(Path(directory)):
+        for pair in pairs(Path(directory) / "pairs"):
             number += 1
             found += [f"{pair}: {fault}" for fault in disagreed(pair)]
     if sys.argv[1:]:
