@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from tests.pages import server
 from tests.servers.packages import kustomize
 from tritonrepo import repository
+from tritonrepo.deploy.endpoints import endpoints
 from tritonrepo.deploy.kube import around, pods, scaling
 from tritonrepo.deploy.kube.layers import Layers, by_kind, tree
 from tritonrepo.deploy.kube.signals import signals
@@ -198,6 +200,21 @@ def test_names_and_sizes_are_those_of_kubernetes() -> None:
     }
     assert {text: named(text, "triton") for text in given} == given
     assert [quantity(size) for size in (GIB, 3 * MIB, 1)] == ["1Gi", "3Mi", "1Mi"]
+
+
+def test_an_endpoint_has_the_port_of_its_url_or_of_its_scheme() -> None:
+    urls = {"http://a.b/v1": 80, "https://a.b/v1": 443, "http://a.b:8000/v1": 8000, "https://[::1]:1/v1": 1}
+    said: dict[str, object] = {"model": "m", "api_key": None, "headers": {}, "timeouts": {}}
+    files = {
+        f"m{number}/{path}": of_bytes(text.encode())
+        for number, url in enumerate(urls)
+        for path, text in {
+            "config.pbtxt": 'backend: "python"',
+            "1/model.py": "",
+            "1/settings.json": json.dumps({"url": url, **said}),
+        }.items()
+    }
+    assert [each.port for each in endpoints(repository.read(files, server("")))] == [*urls.values()]
 
 
 def test_replicas_are_counted_by_what_may_wait_for_the_largest_model() -> None:

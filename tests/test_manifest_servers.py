@@ -70,6 +70,7 @@ def test_the_server_of_a_container_is_found_by_command_and_image() -> None:
         "image: own, command: [bash, start.sh]": "",
         f'image: "{NIM}"': "NIM  -",
         "image: mirror:5000/nim/meta/llama, env: [{name: NIM_MODEL_PROFILE, value: x}]": "NIM  -",
+        "image: mirror:5000/nim/meta/llama, env: [{name: NGC_API_KEY, value: x}]": "NIM  -",
         "image: mirror:5000/nim/compiler": "",
         "image: lmcache/vllm-router": "",
         "image: [vllm], args: {a: b}": "",
