@@ -14,7 +14,7 @@ import yaml
 from tests.pages import server
 from tests.servers.packages import kustomize
 from tritonrepo import repository
-from tritonrepo.deploy.endpoints import endpoints
+from tritonrepo.deploy.endpoints import endpoints, near, service
 from tritonrepo.deploy.kube import around, pods, scaling
 from tritonrepo.deploy.kube.layers import Layers, by_kind, tree
 from tritonrepo.deploy.kube.signals import signals
@@ -215,6 +215,12 @@ def test_an_endpoint_has_the_port_of_its_url_or_of_its_scheme() -> None:
         }.items()
     }
     assert [each.port for each in endpoints(repository.read(files, server("")))] == [*urls.values()]
+
+
+def test_a_host_of_this_machine_is_near_and_no_service() -> None:
+    names = {"llm": "llm", "llm.ns": "llm", "localhost": "", "127.0.0.1": "", "::1": "", "api.example.com": ""}
+    assert {host: service(host) for host in names} == names
+    assert [host for host in names if not near(host)] == ["api.example.com"]
 
 
 def test_replicas_are_counted_by_what_may_wait_for_the_largest_model() -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from tritonrepo.repository import Model, Repository
 from tritonrepo.rules.backends.arguments import LARGEST_JSON
+from tritonrepo.server.hosts import loopback
 
 SETTINGS = "settings.json"
 OURS = {"url", "model", "api_key", "headers", "timeouts"}
@@ -36,7 +37,7 @@ def service(host: str) -> str:
     """Return the name of the Service that a host of a cluster is, "" for any other host."""
     first, _, rest = host.partition(".")
     inside = not rest or rest.endswith((".svc", ".svc.cluster.local")) or rest.count(".") == 0
-    return first if inside and first.isascii() and not first.replace("-", "").isdigit() and host not in HERE else ""
+    return first if inside and first.isascii() and not first.replace("-", "").isdigit() and not loopback(host) else ""
 
 
 def near(host: str) -> bool:
@@ -44,10 +45,7 @@ def near(host: str) -> bool:
     try:
         return ip_address(host).is_private
     except ValueError:
-        return bool(service(host)) or host in HERE
-
-
-HERE = {"localhost"}
+        return bool(service(host)) or loopback(host)
 
 
 def endpoints(found: Repository) -> tuple[Called, ...]:

@@ -9,16 +9,13 @@ from tritonrepo.diagnostics import either
 from tritonrepo.llm import LanguageModel
 from tritonrepo.llm.advice import options
 from tritonrepo.llm.fitting import FEW, Fits, Held, fits, held, many
-from tritonrepo.llm.gpus import Gpu, Range, gpu, gpus
+from tritonrepo.llm.gpus import BFLOAT16, Gpu, Range, gpu, gpus
 from tritonrepo.llm.memory import Share
 from tritonrepo.plain import inline
 from tritonrepo.tree import amount
 
 OFFERED = ("T4", "L4", "A100-40GB", "L40S", "A100-80GB", "H100", "H200")
 """GPUs of servers in clouds, the smallest first: one of them is named where the user names none."""
-
-BFLOAT16 = "8.0"
-"""The compute capability that bfloat16 needs, the type of most models. Source: vllm, worker.py, of 0.5.5."""
 
 HALF = ("half", "float16")
 

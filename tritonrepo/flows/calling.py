@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.deploy.endpoints import endpoints
+from tritonrepo.deploy.kube.around import headless
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.repository import Repository
 from tritonrepo.server.hosts import itself
-
-OURS = ("", "-headless")
-"""What the names of Triton's own Services end with."""
 
 
 def calling(found: Repository, where: str, service: str = "", namespace: str = "") -> Iterator[Diagnostic]:
@@ -25,7 +23,7 @@ def calling(found: Repository, where: str, service: str = "", namespace: str = "
             message = f'in a container, {called.host} is the container itself, where "{called.name}" finds no endpoint'
             hint = "Set url of the endpoint to the address by which other machines reach it."
             yield Diagnostic("deploy-address", Severity.WARNING, at, message, hint)
-        elif service and host in {f"{service}{end}" for end in OURS} and rest.partition(".")[0] in {"", namespace}:
+        elif service and host in {service, headless(service)} and rest.partition(".")[0] in {"", namespace}:
             message = f'"{called.name}" calls the endpoint {called.host}, which is the name of Triton\'s own Service'
             hint = "Rename the stack or the Service of the endpoint."
             yield Diagnostic("deploy-endpoint", Severity.WARNING, at, message, hint)

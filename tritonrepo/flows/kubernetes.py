@@ -101,7 +101,7 @@ def plan_k8s(  # noqa: PLR0913  as many as the command has options
     serving = _serving(found, place, out, options)._replace(holds=holds(found, rooms))
     tight = [said for given, room in rooms for said in misfits(given, room, certain=bool(product))]
     reached = calling(found.found, found.where, serving.name, options.wanted.namespace)
-    doubts = (*tight, *_outside(found, options.wanted), *_local(place), *reached, *_blind(serving))
+    doubts = (*tight, *_outside(found, options.wanted), *unreachable(place.models, "pod"), *reached, *_blind(serving))
     about = (*found.warnings, *refused(found, product), *doubts)
     files = kserve.files(serving) if options.kserve else manifests.files(serving)
     return plan_files(serving.name, files, out, about, overwrite=overwrite)
@@ -214,8 +214,3 @@ def _blind(serving: Serving) -> Iterator[Diagnostic]:
         message = f'requests for "{name}" wait in vLLM, whose queue the metrics of Triton do not show'
         hint = "The autoscaler sees only the other models. Serve the generator by a vLLM of its own to scale it."
         yield Diagnostic("deploy-autoscale", Severity.WARNING, Span(f"{serving.service.name}/{name}"), message, hint)
-
-
-def _local(place: Place) -> Iterator[Diagnostic]:
-    """Return a warning if the store is at an address that means the pod itself."""
-    return unreachable(place.models, "pod")

@@ -74,7 +74,7 @@ def add(draft: Draft, name: str, ensemble: Ensemble, pipeline: Pipeline, outputs
 def _told(draft: Draft, pipeline: Pipeline, calls: list[Call]) -> tuple[Pipeline, list[Call], list[Port]]:
     """Return a pipeline with the inputs that ask the last model why its answer ends, and for tokens; and its outputs.
 
-    An early release's vLLM backend has none of them, and neither has an endpoint.
+    An early release's vLLM backend has none of them, and neither has the last model of another kind.
     """
     last = calls[-1]
     takes, gives = (_axes(draft.configs[last.model], kind) for kind in ("input", "output"))

@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 
 from tritonrepo.packaged import facts
 
+BFLOAT16 = "8.0"
+"""The compute capability that bfloat16 needs, the type of most models. Source: vllm, worker.py, of 0.5.5."""
+
 GIB = 1 << 30
 UNITS = {"gib": GIB, "mib": 1 << 20, "gb": 10**9, "mb": 10**6}
 SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(gib|mib|gb|mb)", re.IGNORECASE)

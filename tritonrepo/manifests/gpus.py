@@ -88,12 +88,14 @@ def pods_and_gpus(of: Object) -> tuple[int, int] | None:
 
 def _of_service(of: Object) -> tuple[int, int] | None:
     """Return the same for a NIMService; without limits, the operator takes the GPUs that the model's profile needs."""
-    many, typed = _count(of, "spec.replicas"), mapping(of.node, "spec.resources.limits").get(WHOLE[0], "")
+    many, gpus = _count(of, "spec.replicas"), _number(mapping(of.node, "spec.resources.limits").get(WHOLE[0], ""))
     scaled = text(of.node, "spec.scale.enabled").lower() == "true"
-    known = typed.isascii() and typed.isdecimal() and len(typed) < 7  # noqa: PLR2004
-    return None if many is None or scaled or not known else (many, many * int(typed))
+    return None if many is None or gpus is None or scaled else (many, many * gpus)
 
 
 def _count(of: Object, path: str) -> int | None:
-    typed = text(of.node, path) or "1"
+    return _number(text(of.node, path) or "1")
+
+
+def _number(typed: str) -> int | None:
     return int(typed) if typed.isascii() and typed.isdecimal() and len(typed) < 7 else None  # noqa: PLR2004

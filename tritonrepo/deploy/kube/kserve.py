@@ -52,9 +52,13 @@ def files(serving: Serving) -> Tree:
 
 def _workload(serving: Serving) -> Workload:
     """Return the server, which finds the models on its disk; what copies them there needs disk and the bucket too."""
-    inside = replace(serving.service, reads=Reads(PLACE, "", ()))
-    made = workload(serving._replace(service=inside, claimed=""))
+    made = workload(_inside(serving)._replace(claimed=""))
     return replace(made, needs=made.needs._replace(disk=needs(serving).disk), reaches=tuple(reaches(serving)))
+
+
+def _inside(serving: Serving) -> Serving:
+    """Return the server as it finds the models, where KServe has copied them."""
+    return serving._replace(service=replace(serving.service, reads=Reads(PLACE, "", ())))
 
 
 def runtime(made: Workload) -> dict[str, object]:
@@ -142,8 +146,7 @@ def _account(serving: Serving) -> dict[str, object]:
 
 def _example(serving: Serving) -> Objects:
     """Return the Secrets to create: the keys of the bucket as KServe wants them, and what the server itself needs."""
-    inside = replace(serving.service, reads=Reads(PLACE, "", ()))
-    own = manifests.example(serving._replace(service=inside))
+    own = manifests.example(_inside(serving))
     return [*own, _bucket(serving)] if _keyed(serving) else own
 
 

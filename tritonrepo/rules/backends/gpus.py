@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, Span
+from tritonrepo.llm.gpus import BFLOAT16
 from tritonrepo.releases import RELEASES
 from tritonrepo.repository import Repository
 from tritonrepo.repository.model import Model
@@ -15,7 +16,6 @@ from tritonrepo.rules.stages import Stage
 VLLM = "7.0"
 """Source: vllm, docs/getting_started/installation, requirements; images with CUDA 13 need more: see too_old."""
 
-BFLOAT16 = "8.0"
 CPU = "KIND_CPU"
 WITHOUT_GPU = frozenset({"python", "identity", "square", "repeat", "openvino"})
 """Backends that run no library of CUDA by themselves."""

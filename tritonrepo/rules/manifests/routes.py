@@ -10,7 +10,7 @@ from tritonrepo.diagnostics import Severity, closest, either
 from tritonrepo.manifests.objects import Manifests, Object, find, items, text
 from tritonrepo.manifests.pods import key_at, listed, port_names
 from tritonrepo.manifests.selecting import is_beside, is_empty
-from tritonrepo.rules.manifests.references import Labelled, candidates, chosen, may_make_pods
+from tritonrepo.rules.manifests.references import MOST, Labelled, candidates, chosen, may_make_pods
 from tritonrepo.rules.registry import Finding, manifest_rule
 from tritonrepo.spec.nodes import Items, Keys, Scalar
 
@@ -19,7 +19,6 @@ MONITORS = {"ServiceMonitor": "spec.endpoints", "PodMonitor": "spec.podMetricsEn
 
 ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
 GATEWAY = "gateway.networking.k8s.io/"
-MOST = 100
 
 
 class Backend(NamedTuple):
