@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from tritonrepo.smoke import crowd, generated
 from tritonrepo.smoke.asking import Asking, Lost, streams_over_http
 from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Outcome, Protocol, Reply, Result
 from tritonrepo.smoke.connection import Connection
+from tritonrepo.smoke.pace import LOOKS, still
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.run import run
 from tritonrepo.smoke.served import Declared
@@ -406,19 +408,29 @@ def test_http_streams_carry_lists_of_one_dimension(inputs: list[Tensor], *, carr
 
 
 class Joining:
-    """A server that answers only once all requests of a wave have arrived, and says how many shared a batch."""
+    """A server that answers only once all requests of a wave have arrived, and says how many shared a batch.
 
-    def __init__(self, count: int, shared: Sequence[int | None], answer: Callable[[float], float]) -> None:
-        self.together, self.shared, self.answer = threading.Barrier(count, timeout=60), [*shared], answer
-        self.looks = 0
+    `shared`: how many have before the first wave, and after each. `late`: in how many looks after a wave the requests
+    are counted, and their executions are not yet.
+    """
+
+    def __init__(
+        self, count: int, shared: Sequence[int | None], answer: Callable[[float], float], late: int = 0
+    ) -> None:
+        self.together, self.shared, self.answer = threading.Barrier(count, self._waved, timeout=60), [*shared], answer
+        self.late, self.waves, self.looks = late, 0, late
+
+    def _waved(self) -> None:
+        self.waves, self.looks = self.waves + 1, 0
 
     def __call__(self, asked: Asked) -> Said:
         if asked.path.endswith("/stats"):
-            counted = self.shared[min(self.looks, len(self.shared) - 1)]
-            self.looks += 1
+            counted = self.shared[min(self.waves, len(self.shared) - 1)]
             if counted is None:
                 return plain({})
-            whole = {"execution_count": 10, "inference_stats": {"success": {"count": 10 + counted}}}
+            self.looks += 1
+            ahead = max(self.late - self.looks + 1, 0)
+            whole = {"execution_count": 10, "inference_stats": {"success": {"count": 10 + counted + ahead}}}
             return plain({"model_stats": [whole]})
         self.together.wait()
         (value,) = arrays(asked)["A"].tolist()
@@ -442,8 +454,18 @@ def test_each_of_many_gets_its_own_answer() -> None:
 
 
 def test_they_are_sent_again_until_some_share_a_batch() -> None:
-    result, sent = at_once(Joining(3, [5, 5, 5, 5, 5, 6], lambda value: value), THREE, batched=True)
+    result, sent = at_once(Joining(3, [5, 5, 5, 6], lambda value: value), THREE, batched=True)
     assert (result.outcome, sent) == (Outcome.PASSED, 9)
+
+
+def test_requests_whose_executions_are_not_counted_yet_have_not_shared_one() -> None:
+    result, sent = at_once(Joining(3, [5], lambda value: value, late=3), THREE, batched=True)
+    assert (result.outcome, sent) == (Outcome.NOT_CHECKED, 15)
+
+
+def test_counts_that_never_stand_still_are_looked_at_only_so_often() -> None:
+    looks = count()
+    assert still(looks.__next__) == LOOKS
 
 
 UNSHARED: dict[str, tuple[int | None, str]] = {

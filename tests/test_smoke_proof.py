@@ -44,8 +44,9 @@ ALONE = 5
 class Serving:
     """A server that answers, and counts as it is told.
 
-    `sharing`: how many of the requests share an execution. `gpus`: the label of each part of the executions, "" for
-    none. `memory`: what each GPU uses before and after; `busy` alike. `failing`: failures by reason that nobody sees.
+    `sharing`: how many of the requests share an execution. `late`: the first look misses the last execution.
+    `gpus`: the label of each part of the executions, "" for none. `memory`: what each GPU uses before and after;
+    `busy` alike. `failing`: failures by reason that nobody sees.
     """
 
     groups: Sequence[Mapping[str, Any]] = CPU
@@ -58,6 +59,7 @@ class Serving:
     counts_metrics: bool = True
     restarted: bool = False
     joins: bool = True
+    late: bool = False
     cached: bool = False
     status: int = 200
     asked: int = 0
@@ -96,7 +98,9 @@ class Serving:
 
     def _stats(self) -> dict[str, Any]:
         before = 0 if self.restarted and self.asked else 7
-        requests, executions = self.asked + before, self.executions + before
+        behind = bool(self.asked and self.late)
+        self.late = self.late and not behind
+        requests, executions = self.asked + before, self.executions + before - behind
         failed = sum(self.failing.values()) if self.asked else 0
         spent = {"count": requests, "ns": requests * 2_000_000}
         return {
@@ -208,6 +212,11 @@ def test_a_batch_is_proven_by_equal_requests_at_once() -> None:
     shared = f"{serving.asked} requests in {serving.executions} executions, batches of 4"
     assert (found["batching"].outcome, found["batching"].seen) == ("passed", shared)
     assert EQUAL < serving.asked < 2 * EQUAL
+
+
+def test_an_execution_that_is_counted_late_proves_no_batch() -> None:
+    found = results(Serving(late=True))
+    assert found["batching"].outcome == "not checked"
 
 
 def test_that_no_batch_was_formed_is_told() -> None:

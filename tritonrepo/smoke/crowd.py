@@ -11,16 +11,20 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Stop
 from tritonrepo.smoke.asking import SINGLE, Asking, unasked
 from tritonrepo.smoke.case import Answered, Case, Check, Crowd, Flaw, Protocol, Result
-from tritonrepo.smoke.pace import together
+from tritonrepo.smoke.pace import still, together
 
 WAVES = 5
 """How often the requests are sent until some have shared a batch: a fast model may answer each before the next."""
 
 
 class _Wave(NamedTuple):
-    """The responses to one wave, and how many requests shared a batch; None if the server does not count that."""
+    """The responses to one wave, and how many requests have shared a batch since the server began, and in it.
+
+    None if the server does not count that.
+    """
 
     answers: Sequence[Answered]
+    shared: int | None
     joined: int | None
 
 
@@ -42,12 +46,12 @@ def run(asking: Asking, crowd: Crowd) -> Iterator[Result]:
 
 
 def _asked(asking: Asking, crowd: Crowd, whole: Case, protocol: Protocol) -> Result:
-    began = time.monotonic()
-    wave = _wave(asking, crowd.cases, protocol)
+    began, first = time.monotonic(), crowd.cases[0]
+    wave = _wave(asking, crowd.cases, protocol, _shared(asking, first))
     for _ in range(WAVES - 1 if crowd.batched else 0):
         if wave.joined or any(answered.flaws for answered in wave.answers):
             break
-        wave = _wave(asking, crowd.cases, protocol)
+        wave = _wave(asking, crowd.cases, protocol, wave.shared)
     ms = round((time.monotonic() - began) * 1000)
     if asking.recorder is not None:
         asking.recorder.crowd(crowd, protocol, wave.answers)
@@ -64,17 +68,16 @@ def _asked(asking: Asking, crowd: Crowd, whole: Case, protocol: Protocol) -> Res
     return Result(request.model, request.version, Check.AT_ONCE, whole.what, str(protocol), ms, (), unchecked)
 
 
-def _wave(asking: Asking, cases: Sequence[Case], protocol: Protocol) -> _Wave:
-    before = _shared(asking, cases[0])
+def _wave(asking: Asking, cases: Sequence[Case], protocol: Protocol, before: int | None) -> _Wave:
     answers = together([partial(asking.answer, case, protocol) for case in cases])
     after = _shared(asking, cases[0])
-    return _Wave(answers, None if before is None or after is None else after - before)
+    return _Wave(answers, after, None if before is None or after is None else after - before)
 
 
 def _shared(asking: Asking, case: Case) -> int | None:
     """Return how many more requests than executions this version has had so far; None if that is unknown."""
     try:
-        return asking.connection.http.shared(case.request.model, case.request.version)
+        return still(partial(asking.connection.http.shared, case.request.model, case.request.version))
     except Stop:
         return None
 

@@ -15,6 +15,9 @@ from typing import NamedTuple, TypeVar
 
 from tritonrepo.smoke.case import Outcome, Result
 
+LOOKS, PAUSE_S = 10, 0.02
+"""How often, and how many seconds apart, is looked at counts until they stand still."""
+
 T = TypeVar("T")
 Work = Callable[[], Iterable[Result]]
 
@@ -68,6 +71,21 @@ def together(work: Sequence[Callable[[], T]]) -> list[T]:
             raise one
         found[number] = one
     return [found[number] for number in range(len(work))]
+
+
+def still(look: Callable[[], T]) -> T:
+    """Return what two looks in a row have seen; where others' requests go on, what was seen last.
+
+    A backend counts requests one by one, and then their batch, after it has sent the responses (python_backend:
+    ~PbMetricReporter in src/pb_metric_reporter.cc): in between, requests seem to have shared an execution.
+    """
+    seen = look()
+    for _ in range(LOOKS):
+        time.sleep(PAUSE_S)
+        before, seen = seen, look()
+        if seen == before:
+            break
+    return seen
 
 
 Came = queue.SimpleQueue[Result | BaseException | None]

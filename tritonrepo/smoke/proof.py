@@ -18,6 +18,7 @@ from tritonrepo.server.statistics import Counted
 from tritonrepo.smoke import crowd, hardware
 from tritonrepo.smoke.asking import Asking
 from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Outcome, Result, found
+from tritonrepo.smoke.pace import still
 from tritonrepo.smoke.served import Served
 
 EQUAL = 8
@@ -43,7 +44,7 @@ class Moment(NamedTuple):
 def moment(client: Client) -> Moment:
     """Return what the server has counted so far; raise Stop if its metrics were asked for and cannot be read."""
     try:
-        counted = client.statistics()
+        counted = still(client.statistics)
     except Stop:
         counted = None
     return Moment(counted, *scraped(client.endpoint))
