@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import tritonrepo
+from tests.counts import counts, executions
 from tests.graphs import GRAPHS, add_graph
 from tests.processes import killed
 from tritonrepo.gateway.gate import GatewayOptions
@@ -370,17 +371,19 @@ def test_a_bad_request_fails_alone_in_its_batch(strict: Server) -> None:
 
     answers: queue.Queue[tuple[int, Any, Any]] = queue.Queue()
     rows = [0, 1, 99, 2, 3]
+    before = counts(strict.grpc, "lookup")
     with InferenceServerClient(strict.grpc) as client:
         for row in rows:
             inputs = grpc_inputs({"x": np.array([[row]], np.int64)})
             client.async_infer("lookup", inputs, lambda result, error, row=row: answers.put((row, result, error)))
         found = {row: (result, error) for row, result, error in (answers.get(timeout=30) for _ in rows)}
-        statistics = client.get_inference_statistics("lookup").model_stats[0]
     assert {row: result.as_numpy("y").ravel().tolist() for row, (result, error) in found.items() if not error} == {
         row: [2 * row, 2 * row + 1] for row in (0, 1, 2, 3)
     }
     assert "onnx runtime error 2: " in found[99][1].message()
-    assert statistics.execution_count < len(rows), "the requests were never batched: nothing was tested"
+    assert executions(strict.grpc, "lookup", before, len(rows)) < len(rows), (
+        "the requests were never batched: nothing was tested"
+    )
 
 
 def test_an_empty_configuration_is_completed(completing: Server) -> None:

@@ -23,6 +23,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from tests import reference
 from tests.conftest import EXAMPLE
+from tests.counts import counts, executions
 from tritonrepo.cli import run
 from tritonrepo.export.weights import safetensors
 from tritonrepo.gateway.serving import gateway
@@ -300,18 +301,10 @@ def test_one_bad_request_fails_alone(rag_server: Server) -> None:
 
 
 def test_requests_for_texts_of_any_length_share_a_batch(rag_server: Server) -> None:
-    def counts() -> tuple[int, int]:
-        with triton.InferenceServerClient(rag_server.grpc) as client:
-            stats = client.get_inference_statistics("embedder_model", as_json=True)["model_stats"][0]
-        return int(stats.get("inference_count", 0)), int(stats.get("execution_count", 0))  # JSON leaves a 0 out
-
-    before = counts()
+    before = counts(rag_server.grpc, "embedder_model")
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(lambda text: embed(rag_server, [text]), TEXTS[:64]))
-    after = counts()
-    rows, executions = after[0] - before[0], after[1] - before[1]
-    assert rows == 64
-    assert executions < rows
+    assert executions(rag_server.grpc, "embedder_model", before, 64) < 64
 
 
 def without_what_the_server_adds(served: ModelConfig, written: ModelConfig) -> ModelConfig:

@@ -17,6 +17,7 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from tests.conftest import SMOLLM2
+from tests.counts import counts, executions
 from tests.processes import killed
 from tests.test_own_stacks import weights
 from tests.test_rerankers import CLOSE, REFERENCES, TEXTS, expected
@@ -88,12 +89,6 @@ def ranked(
     return {name: result.as_numpy(name)[0].tolist() for name in ("passages", "ids", "scores", "metadata")}
 
 
-def executions(server: Server, model: str) -> int:
-    with triton.InferenceServerClient(server.grpc) as client:
-        (stats,) = client.get_inference_statistics(model, as_json=True)["model_stats"]
-    return int(stats.get("execution_count", 0))
-
-
 @pytest.mark.parametrize(("model", "top_k", "count"), [("bert", 8, 300), ("nli", 4, 40), ("modern", 3, 40)])
 def test_order_and_scores_are_those_of_the_reference(server: Server, model: str, top_k: int, count: int) -> None:
     said = expected(SOURCES[model])
@@ -116,18 +111,18 @@ PASSAGES = [f"ba ko ri {number}".encode() for number in range(20)]
 
 
 def test_20_passages_of_a_query_are_one_execution(server: Server) -> None:
-    before = executions(server, "bert_model")
+    before = counts(server.grpc, "bert_model")
     ranked(server, "bert", b"tu ne", PASSAGES)
-    assert executions(server, "bert_model") - before == 1
+    assert executions(server.grpc, "bert_model", before, len(PASSAGES)) == 1
 
 
 def test_queries_at_once_share_executions_though_their_lists_have_different_lengths(server: Server) -> None:
     def wave() -> bool:
-        before = executions(server, "bert")
+        before = counts(server.grpc, "bert")
         with ThreadPoolExecutor(8) as pool:
             found = list(pool.map(lambda n: ranked(server, "bert", b"sol %d" % n, PASSAGES[: 20 - n]), range(8)))
         assert [len(answer["ids"]) for answer in found] == [8] * 8
-        return executions(server, "bert") - before < 8
+        return executions(server.grpc, "bert", before, 8) < 8
 
     assert any(wave() for _ in range(5))  # on a busy machine, those of one wave may not meet
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tritonclient.utils import InferenceServerException
 
+from tests.counts import counts, executions
 from tests.processes import killed
 from tritonrepo.parts import prompting
 from tritonrepo.server.launch import Launch
@@ -197,14 +198,9 @@ def searched(server: Server, query: NDArray[np.float32], row: int) -> triton.Inf
     return infer(server, "retriever", "embedding", query[None], **more)
 
 
-def executions(server: Server, model: str) -> int:
-    with triton.InferenceServerClient(server.grpc) as client:
-        return int(client.get_inference_statistics(model, as_json=True)["model_stats"][0].get("execution_count", 0))
-
-
 def test_concurrent_searches_find_what_a_plain_sort_finds_equal_scores_in_the_indexs_order(server: Server) -> None:
     queries = np.random.default_rng(1).integers(-9, 9, (48, 2)).astype(np.float32)
-    before = executions(server, "retriever")
+    before = counts(server.grpc, "retriever")
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(lambda row: searched(server, queries[row], row), range(len(queries))))
     for query, result in zip(queries, found, strict=True):
@@ -215,7 +211,7 @@ def test_concurrent_searches_find_what_a_plain_sort_finds_equal_scores_in_the_in
         assert result.as_numpy("scores").tolist() == [[scores[row] for row in rows]]
         known = [f'{{"title": "Nº {row}"}}' if row % 2 else "{}" for row in rows]
         assert result.as_numpy("metadata").tolist() == [[each.encode() for each in known]]
-    assert executions(server, "retriever") - before < len(queries)
+    assert executions(server.grpc, "retriever", before, len(queries)) < len(queries)
 
 
 def told(server: Server, model: str, name: str, value: str) -> str:
@@ -229,13 +225,13 @@ def told(server: Server, model: str, name: str, value: str) -> str:
 
 @pytest.mark.parametrize(("model", "name"), [("embedder", "text"), ("search", "query")])
 def test_a_text_that_cannot_be_embedded_fails_alone_in_its_batch(server: Server, model: str, name: str) -> None:
-    before = executions(server, "embedder")
+    before = counts(server.grpc, "embedder")
     texts = ["bad" if number == 5 else "east north " * number for number in range(1, 17)]
     with ThreadPoolExecutor(16) as pool:
         errors = list(pool.map(lambda value: told(server, model, name, value), texts))
     assert [bool(error) for error in errors] == [value == "bad" for value in texts]
     assert "out of data bounds" in errors[4]
-    assert executions(server, "embedder") - before < len(texts)
+    assert executions(server.grpc, "embedder", before, len(texts)) < len(texts)
 
 
 def test_vectors_are_those_of_each_text_whatever_shares_its_batch(server: Server) -> None:
@@ -256,10 +252,10 @@ def test_requests_with_and_without_a_kind_of_text_share_a_batch_and_a_wrong_kind
         found: list[list[float]] = rows.tolist()
         return found
 
-    before = executions(server, "embedder")
+    before = counts(server.grpc, "embedder")
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(embedded, range(16)))
-    assert executions(server, "embedder") - before < 16
+    assert executions(server.grpc, "embedder", before, 16) < 16
     for number, rows in enumerate(found):
         if number % 4 == 3:
             assert 'input_type must be "query" or "passage", not "document"' in rows
@@ -289,7 +285,7 @@ def names(node: ast.stmt) -> Iterator[str]:
 def test_concurrent_searches_by_text_each_get_their_own_answer(server: Server) -> None:
     """A text is the sum of its words' vectors: the search of "east east north" is that of (2, 1)."""
     vectors = [(east, north) for east in range(5) for north in range(5) if east + north]
-    before = executions(server, "retriever")
+    before = counts(server.grpc, "retriever")
     with ThreadPoolExecutor(24) as pool:
         found = list(
             pool.map(lambda v: infer(server, "search", "query", text("east " * v[0] + "north " * v[1])), vectors)
@@ -298,7 +294,7 @@ def test_concurrent_searches_by_text_each_get_their_own_answer(server: Server) -
         scores = (INDEX @ np.array(vector, np.float32)).tolist()
         rows = sorted(range(len(INDEX)), key=lambda row, scores=scores: (-scores[row], row))[:TOP_K]  # type: ignore[misc]
         assert result.as_numpy("ids").tolist() == [[str(row).encode() for row in rows]]
-    assert executions(server, "retriever") - before < len(vectors)
+    assert executions(server.grpc, "retriever", before, len(vectors)) < len(vectors)
 
 
 def prompted(server: Server, query: str, passages: list[str], sampling: str = "") -> str:
