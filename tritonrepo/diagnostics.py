@@ -183,6 +183,11 @@ def fatal(rule: str, at: Span | str, message: str, hint: str = "") -> Stop:
     return Stop([Diagnostic(rule, Severity.FATAL, at if isinstance(at, Span) else Span(at), message, hint)])
 
 
+def uninstalled(extra: str, needs: str, error: Exception) -> Stop:
+    """Return the Stop for a package that cannot be imported: what needs it, and the extra that installs it."""
+    return fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[{extra}]'` ({error}).")
+
+
 def failure(rule: str, at: Span | str, message: str, hint: str = "") -> Stop:
     """Return the Stop for something that was attempted or checked and has a problem (exit code 1)."""
     return Stop([Diagnostic(rule, Severity.ERROR, at if isinstance(at, Span) else Span(at), message, hint)])

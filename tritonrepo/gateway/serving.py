@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tritonrepo.diagnostics import closest, fatal
+from tritonrepo.diagnostics import closest, fatal, uninstalled
 from tritonrepo.flows.stack import load
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.gateway.gate import Gate, GatewayOptions
@@ -99,8 +99,7 @@ def needed() -> None:
         import starlette
         import uvicorn
     except ImportError as error:
-        hint = f"Run `pip install 'tritonrepo[gateway]'`. The import failed: {error}."
-        raise fatal("extra-missing", "tritonrepo", "the gateway needs starlette and uvicorn", hint) from None
+        raise uninstalled("gateway", "the gateway needs starlette and uvicorn", error) from None
     del starlette, uvicorn
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tritonrepo.diagnostics import fatal
+from tritonrepo.diagnostics import uninstalled
 from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.indexing.passages import passages
 from tritonrepo.spec.part import Encoding
@@ -25,7 +25,7 @@ def load(files: EncoderFiles) -> Encoding:
         from tokenizers import Tokenizer
     except ImportError as error:
         needs = "building a search index needs onnxruntime and tokenizers"
-        raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
+        raise uninstalled("onnx", needs, error) from None
     text = files.tokenizer.content().decode()
     whole, cut = Tokenizer.from_str(text), Tokenizer.from_str(text)
     whole.no_truncation()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tritonrepo.diagnostics import Stop, fatal
+from tritonrepo.diagnostics import Stop, uninstalled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,8 +50,7 @@ class Request:
 
 def missing_extra(error: ImportError | RuntimeError) -> Stop:
     """Return the Stop for a missing tritonclient."""
-    hint = f"Run `pip install 'tritonrepo[server]'`. The import failed: {error}."
-    return fatal("extra-missing", "tritonrepo", "sending requests to a server needs tritonclient", hint)
+    return uninstalled("server", "sending requests to a server needs tritonclient", error)
 
 
 def numpy_type(datatype: str) -> Any:  # noqa: ANN401  tritonclient has no types

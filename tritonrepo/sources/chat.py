@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.diagnostics import Span, fatal, uninstalled
 from tritonrepo.generate.inputs import ChatFiles
 from tritonrepo.sources.cache import Cache
 from tritonrepo.tree import File
@@ -85,7 +85,7 @@ def _tree(cache: Cache, key: str, what: str, make: Callable[[Path], None]) -> di
         return cache.tree(key, what, make)
     except ImportError as error:
         needs = "reading a GGUF file needs numpy, onnx and gguf"
-        raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
+        raise uninstalled("onnx", needs, error) from None
 
 
 def _name(files: dict[str, File]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.diagnostics import Span, fatal, uninstalled
 from tritonrepo.generate.inputs import ChatFiles
 from tritonrepo.sources import context, formats
 from tritonrepo.sources.cache import Cache
@@ -102,7 +102,7 @@ def tokenizer_files(files: Mapping[str, File], cache: Cache, at: Span, *, by_cla
         made = cache.tree(f"{READER} {digest(used)}", "reading the model's tokenizer", make)
     except ImportError as error:
         needs = "reading a model's tokenizer needs tokenizers"
-        raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
+        raise uninstalled("onnx", needs, error) from None
     said = _Said(**json.loads(made["chat.json"].content()))
     breakable(said.special_tokens, "the source", at)
     adds_bos = _adds_bos(said, at, by_class=by_class)

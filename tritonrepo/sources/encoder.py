@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tritonrepo.diagnostics import Faults, Span, Stop, fatal
+from tritonrepo.diagnostics import Faults, Span, Stop, fatal, uninstalled
 from tritonrepo.export.family import Encoder
 from tritonrepo.export.fields import is_count
 from tritonrepo.generate.inputs import EncoderFiles
@@ -90,7 +90,7 @@ def encoder(model: Wish, files: dict[str, File], cache: Cache) -> EncoderFiles:
         raise _placed(stop, at) from None
     except ImportError as error:
         needs = "exporting an embedder needs numpy, onnx, safetensors and tokenizers"
-        raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
+        raise uninstalled("onnx", needs, error) from None
     traits = tokenizer.Traits(**json.loads(made["tokenizer-facts.json"].content()))
     limit = _max_tokens(model, found, said, traits)
     return EncoderFiles(made["model.onnx"], said.files["tokenizer.json"], width, limit)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span, Stop, fatal
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span, Stop, fatal, uninstalled
 from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.onnxfile import BrokenError, Header, header
 from tritonrepo.sources import limits, modules
@@ -119,7 +119,7 @@ def _tried(graph: File, signed: Signature, at: Span) -> int:
         import onnxruntime
     except ImportError as error:
         needs = "an embedder's own ONNX file needs numpy, onnx, onnxruntime and tokenizers"
-        raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
+        raise uninstalled("onnx", needs, error) from None
     kinds = {"INT32": np.int32, "INT64": np.int64}
     feed = {name: np.full((2, 3), int(name == "attention_mask"), kinds[kind]) for name, kind in signed.inputs.items()}
     options = onnxruntime.SessionOptions()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tritonrepo.diagnostics import fatal
+from tritonrepo.diagnostics import fatal, uninstalled
 from tritonrepo.sources import patience
 from tritonrepo.sources.patience import Again, persistent
 from tritonrepo.sources.transfer import AGENT, Broken, Refused
@@ -126,8 +126,7 @@ def _quiet() -> Iterator[None]:
         from huggingface_hub import constants
         from huggingface_hub.utils import logging as said
     except ImportError as error:
-        message = f"hf:// sources need huggingface_hub: {error}"
-        raise fatal("extra-missing", "tritonrepo", message, "Run `pip install 'tritonrepo[hub]'`.") from None
+        raise uninstalled("hub", "hf:// sources need huggingface_hub", error) from None
     level, telemetry = said.get_verbosity(), constants.HF_HUB_DISABLE_TELEMETRY
     said.set_verbosity(logging.CRITICAL)
     constants.HF_HUB_DISABLE_TELEMETRY = True

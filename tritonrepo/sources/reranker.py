@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tritonrepo.diagnostics import Diagnostic, Faults, Span, Stop, fatal
+from tritonrepo.diagnostics import Diagnostic, Faults, Span, Stop, fatal, uninstalled
 from tritonrepo.export import encoder as encoders
 from tritonrepo.export import rankers
 from tritonrepo.export.family import Encoder
@@ -80,7 +80,7 @@ def reranker(model: Wish, files: Mapping[str, File], cache: Cache) -> RerankerFi
         raise _placed(stop, at) from None
     except ImportError as error:
         needs = "exporting a reranker needs numpy, onnx, safetensors and tokenizers"
-        raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
+        raise uninstalled("onnx", needs, error) from None
     inputs = (IDS, MASK, *((TYPES,) if model.kind == CROSS and family.types > 1 else ()))
     special = int(json.loads(made["tokenizer-facts.json"].content())["special"])
     limit = max_tokens(model, said, family.positions, special)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.diagnostics import Span, fatal, uninstalled
 from tritonrepo.generate.inputs import ChatFiles
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.chat import RULE, decoder
@@ -66,7 +66,7 @@ def _of_files(files: Mapping[str, File], cache: Cache, at: Span, *, by_class: bo
         made = cache.tree(order, "exporting the local model to ONNX in 8 bits", make)
     except ImportError as error:
         needs = "reading a local model needs numpy, onnx and tokenizers"
-        raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
+        raise uninstalled("onnx", needs, error) from None
     return cache.directory("decoder", made)
 
 

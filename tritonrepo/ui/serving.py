@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tritonrepo.diagnostics import fatal
+from tritonrepo.diagnostics import uninstalled
 from tritonrepo.flows.graph import drawable
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.endpoint import Endpoint
@@ -73,8 +73,7 @@ def needed() -> None:
         import starlette
         import uvicorn
     except ImportError as error:
-        hint = f"Run `pip install 'tritonrepo[ui]'`. The import failed: {error}."
-        raise fatal("extra-missing", "tritonrepo", "the page needs starlette and uvicorn", hint) from None
+        raise uninstalled("ui", "the page needs starlette and uvicorn", error) from None
     del starlette, uvicorn
 
 
