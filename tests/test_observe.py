@@ -127,3 +127,18 @@ def test_a_scrape_config_has_the_addresses_that_were_read() -> None:
         assert static["labels"] == {"namespace": "prod"}
         found[urls] = (job.get("scheme"), job["metrics_path"], static["targets"])
     assert found == rows
+
+
+def test_targets_of_one_job_that_are_read_in_several_ways_say_how(tmp_path: Path) -> None:
+    urls = ("https://a:1/m", "http://b/m", "https://c:1/m")
+    (tmp_path / "scrape.yaml").write_text(text([scraping.config([server(System.TRITON)._replace(urls=urls)])]), "utf-8")
+    (job,) = yaml.safe_load((tmp_path / "scrape.yaml").read_text("utf-8"))["scrape_configs"]
+    assert not {"scheme", "metrics_path"} & job.keys()
+    assert job["static_configs"] == [
+        {
+            "targets": targets,
+            "labels": {"__scheme__": scheme, "__metrics_path__": "/m", "namespace": "prod"},
+        }
+        for scheme, targets in (("https", ["a:1", "c:1"]), ("http", ["b"]))
+    ]
+    assert "SUCCESS" in promtool("check", "config", "scrape.yaml", cwd=tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from tritonrepo.deploy.manifests import noted
@@ -23,19 +23,36 @@ def config(servers: Iterable[Server]) -> Document:
 
 def _job(server: Server) -> Document:
     urls = [urlsplit(url) for url in server.urls or server.called]
-    schemes = {url.scheme for url in urls}
-    targets = [url.netloc for url in urls] or [f"localhost:{server.kind.number}"]
-    labels = {key: value for key, value in server.metrics.where.items() if key != "job"}
+    ways: dict[tuple[str, str], list[str]] = {}
+    for url in urls:
+        ways.setdefault((url.scheme, url.path), []).append(url.netloc)
+    ways = ways or {("http", server.kind.path): [f"localhost:{server.kind.number}"]}
+    (scheme, path), *others = ways
     why = "Where the metrics were read." if server.urls else "Replace it with the addresses of your servers."
     why = "What generators call. " + why if urls and not server.urls else why
-    static = {"targets": noted(targets, why), "labels": noted(labels, "The rules ask for them.") if labels else None}
+    labels = {key: value for key, value in server.metrics.where.items() if key != "job"}
     return {
         "job_name": noted(server.job, f"{server.kind.says}. The rules ask for this name."),
-        "scheme": "https" if schemes == {"https"} else None,
-        "metrics_path": next((url.path for url in urls), server.kind.path),
+        "scheme": scheme if scheme != "http" and not others else None,
+        "metrics_path": path if not others else None,
         "scrape_interval": INTERVAL,
-        "static_configs": [static],
+        "static_configs": [
+            {"targets": noted(targets, why), "labels": _labels(labels, way if others else None)}
+            for way, targets in ways.items()
+        ],
     }
+
+
+def _labels(labels: Mapping[str, str], way: tuple[str, str] | None) -> object:
+    """Return the labels of targets, with scheme and path if those of one job differ.
+
+    Source: Prometheus, scrape/target.go, PopulateLabels: the job's are used where targets have no such labels.
+    """
+    asked = noted(dict(labels), "The rules ask for them.") if labels else None
+    if way is None:
+        return asked
+    scheme, path = way
+    return noted({"__scheme__": scheme, "__metrics_path__": path, **labels}, "How Prometheus reads these targets.")
 
 
 def monitor(server: Server, stack: str, namespace: str) -> Document:
