@@ -87,8 +87,8 @@ CASES = {
         f"{L4} --release 26.08", "vllm-max-model-len-kv", model=L8, max_model_len=8192, kv_cache_memory_bytes=1 << 29
     ),
     "another number of blocks": one(L4, model=L8, num_gpu_blocks_override=10000),
-    "adapters": one(L4, model=L8, enable_lora=True),
-    "adapters of weights that do not fit": one(L4, model=L70, enable_lora=True),
+    "adapters": one(L4, "vllm-max-model-len-kv", model=L8, enable_lora=True),
+    "adapters of weights that do not fit": one(L4, "vllm-weights-too-large", model=L70, enable_lora=True),
     "a length that another sampler leaves room for": one(L4, model=L8, max_model_len=41000),
     "not on a GPU": one(L4, model=L8, device="cpu"),
     "a seed asks for 64": one(TWO, "vllm-max-num-seqs-kv", **SEED, max_num_seqs=64),

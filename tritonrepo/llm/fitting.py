@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -50,10 +50,15 @@ class Held(NamedTuple):
     @property
     def refused(self) -> bool:
         """Whether the engine certainly does not start: not even at the most favourable end of every range."""
-        if self.share is None or self.settings is None or not {*self.doubts} <= MORE:
+        if self.share is None or self.settings is None or not grows(self.doubts):
             return False
         checks = behaviour("checks_length", self.settings.vllm)
         return most_tokens(self.share) < (needed(self.share) if checks else BLOCK)
+
+
+def grows(doubts: Iterable[str]) -> bool:
+    """Return whether an engine can only take more memory than estimated, so that what does not fit never does."""
+    return {*doubts} <= MORE
 
 
 def held(model: LanguageModel | None, value: Mapping[str, Any], vllm: str, memory: int) -> Held:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Severity, either
 from tritonrepo.llm.advice import options
-from tritonrepo.llm.fitting import FEW, MARGIN, many, most_tokens
+from tritonrepo.llm.fitting import FEW, MARGIN, grows, many, most_tokens
 from tritonrepo.llm.gpus import GIB, Range, behaviour
 from tritonrepo.llm.memory import BLOCK, Share
 from tritonrepo.repository import Model, Repository
@@ -36,7 +36,7 @@ gpu_mem_limit is not set.
 def weights_too_large(model: Model) -> Iterator[Finding]:
     """The weights of a vLLM model must fit into the memory that vLLM may take."""
     for engine, found in _known(model):
-        if not engine.doubts and _too_large(engine, found):
+        if grows(engine.doubts) and _too_large(engine, found):
             needs, has = found.weights.low, engine.total.high
             most = amount(round(found.requested.high if engine.utilization else has))
             yield Finding(
@@ -53,7 +53,7 @@ def max_model_len(model: Model) -> Iterator[Finding]:
     for engine, found in _known(model):
         length = found.max_model_len
         needed = length if behaviour("checks_length", str(model.target.release.vllm)) else BLOCK
-        if engine.doubts or _too_large(engine, found) or not length or most_tokens(found) >= needed:
+        if not grows(engine.doubts) or _too_large(engine, found) or not length or most_tokens(found) >= needed:
             continue
         least, longest = int(found.tokens.low), max(0, int(most_tokens(found))) // BLOCK * BLOCK
         needs = amount(round(length * found.per_token))
