@@ -271,7 +271,9 @@ def test_an_endpoint_is_reached_with_the_key_of_the_secret(capsys: pytest.Captur
     assert [each["ports"] for each in egress[1:]] == [[{"port": 8000}]]
     assert run(["deploy", "docker", "models", "-o", "compose"]) == 0
     assert "deploy-address" in capsys.readouterr().err
-    assert "\nLLM_KEY=\n" in text(".env.example", "compose")
+    key, _, rest = text(".env.example", "compose").partition("LLM_KEY=\n")
+    assert all(f"{name} sends it to the endpoint" in key.replace("\n# ", " ") for name in ("m0", "m4", "m5"))
+    assert rest == "\n# m0 sends it to the endpoint that it calls: llm.serving.\nTEAM=\n"
     assert 'LLM_KEY: ""' not in text("compose.yaml", "compose")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -59,13 +59,15 @@ def endpoints(found: Repository) -> tuple[Called, ...]:
     )
 
 
-def purposes(found: Repository) -> dict[str, str]:
-    """Return what the variables are for that hold keys of endpoints."""
-    return {
-        name: f"{called.name} sends it to the endpoint that it calls: {called.host}."
-        for called in endpoints(found)
-        for name in called.variables
-    }
+def variables(found: Repository, named: Iterable[str]) -> dict[str, str]:
+    """Return the variables that models read and what for: those with keys of endpoints, and those that are named."""
+    senders: dict[str, list[str]] = {}
+    for called in endpoints(found):
+        for name in called.variables:
+            why = f"{called.name} sends it to the endpoint that it calls: {called.host}."
+            senders.setdefault(name, []).append(why)
+    keys = {name: " ".join(sentences) for name, sentences in senders.items()}
+    return keys | {name: "Read by a model." for name in named if name not in keys}
 
 
 def _called(model: Model, path: str) -> Iterator[Called]:

@@ -82,9 +82,8 @@ def _variables(service: Service) -> Iterator[Variable]:
     if service.reads.scheme:
         yield Variable(MOUNTS[service.reads.scheme], SCRATCH, "Where models from the bucket are copied to.")
         yield from KEYS[service.reads.scheme]
-    yield from (
-        Variable(name, why="Read by a model.", asked="Read by a model.", needed=True) for name in service.variables
-    )
+    for name, why in service.variables.items():
+        yield Variable(name, why=why, asked=why, needed=True)
 
 
 def example(service: Service) -> str:

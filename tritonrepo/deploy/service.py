@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -73,7 +74,7 @@ class Runs(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A server to deploy. `variables` are the names that its models read in the environment, besides those of a Hub.
+    """A server to deploy. `variables` are those that its models read, besides that of the Hub, and what for.
 
     `complete`: the configs are complete, so that the server need not complete any. `asked` are the models that show
     whether it serves. `again` is the command that writes the files again.
@@ -93,7 +94,7 @@ class Service:
     memory: Sum
     start: Sum
     again: str
-    variables: tuple[str, ...] = ()
+    variables: Mapping[str, str]
 
     @property
     def measured(self) -> tuple[str, ...]:

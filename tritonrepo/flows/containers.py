@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from tritonrepo.deploy.endpoints import endpoints
+from tritonrepo.deploy.endpoints import variables
 from tritonrepo.deploy.engines import Engine, engines
 from tritonrepo.deploy.needs import asked, outside, shared_memory, start
 from tritonrepo.deploy.service import CACHE, MODELS, SCRATCH, Control, Gpus, Mount, Ports, Reads, Runs, Service
@@ -78,7 +78,7 @@ def service(source: Source, out: Path, wanted: DeployOptions) -> tuple[Service, 
         memory=shared_memory(source.found, found),
         start=start(source.found, found, bucket=bool(source.uri)),
         again=wanted.again or shlex.join(["tritonrepo", "deploy", "docker", source.where, "-o", str(out)]),
-        variables=(*wanted.variables, *(name for each in endpoints(source.found) for name in each.variables)),
+        variables=variables(source.found, wanted.variables),
     )
     reached = (*unreachable(source.uri, "container"), *calling(source.found, source.where))
     return made, (*source.warnings, *refused(source), *warnings, *reached)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tritonrepo.deploy.endpoints import endpoints
+from tritonrepo.deploy.endpoints import variables
 from tritonrepo.deploy.engines import engines
 from tritonrepo.deploy.environment import MOUNTS
 from tritonrepo.deploy.kube import kserve, manifests
@@ -174,7 +174,7 @@ def _serving(found: Source, place: Place, out: Path, options: KubeOptions) -> Se
         memory=shared_memory(found.found, running),
         start=start(found.found, running, bucket=place.scheme in MOUNTS and not options.kserve),
         again=again,
-        variables=tuple(name for each in endpoints(found.found) for name in each.variables),
+        variables=variables(found.found, wanted.variables),
     )
     return Serving(service, found.found, place.claimed, wanted, options.gateway)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tritonrepo.deploy.endpoints import purposes
 from tritonrepo.deploy.environment import AWS
 from tritonrepo.deploy.kube import sizes
 from tritonrepo.deploy.kube.around import budget, deployment, kept, monitor, network, services
@@ -76,8 +75,7 @@ def _keys(serving: Serving) -> Iterator[tuple[str, object]]:
     if service.hub:
         names = ", ".join(service.hub)
         yield "HF_TOKEN", noted("", f"Optional: token of the Hugging Face Hub. Loaded from there: {names}.")
-    sent = purposes(serving.found)
-    for name in dict.fromkeys((*service.variables, *wanted.variables)):
-        yield name, noted("", sent.get(name, "Read by a model."))
+    for name, why in service.variables.items():
+        yield name, noted("", why)
     if serving.gateway:
         yield KEYS, noted("", "API keys that clients of the gateway send, with spaces between them.")

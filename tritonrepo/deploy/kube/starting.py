@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tritonrepo.deploy.endpoints import purposes
 from tritonrepo.deploy.environment import KEYS, MOUNTS
 from tritonrepo.deploy.kube.serving import Serving
 from tritonrepo.deploy.kube.workload import Ending
@@ -60,11 +59,9 @@ def environment(serving: Serving) -> Iterator[object]:
         if name not in seen:
             seen.add(name)
             yield value
-    sent = purposes(serving.found)
-    for name in (*service.variables, *serving.wanted.variables):
+    for name, why in service.variables.items():
         if name not in seen:
-            seen.add(name)
-            yield noted(secret(name, serving.secret), sent.get(name, "Read by a model."))
+            yield noted(secret(name, serving.secret), why)
 
 
 def _variables(serving: Serving) -> Iterator[tuple[str, object]]:
