@@ -258,9 +258,9 @@ def test_warnings_fail_in_junit_only_if_they_fail_the_command() -> None:
 
 def test_what_is_wrong_with_a_repository_is_a_case_of_its_own() -> None:
     whole = replace(FAULT, model="", at=Span("models"))
-    assert suites(DOCUMENTS["junit"](checked(whole))) == {"models": {"(repository)": ["Failure"], "m": []}}
+    assert suites(DOCUMENTS["junit"](checked(whole))) == {"models": {"(whole)": ["Failure"], "m": []}}
     empty = Checked((), (), parts=(Part("models", (), (), lambda _: []),))
-    assert suites(DOCUMENTS["junit"](empty)) == {"models": {"(repository)": []}}
+    assert suites(DOCUMENTS["junit"](empty)) == {"models": {"(whole)": []}}
 
 
 def test_the_exit_code_is_in_sarif() -> None:

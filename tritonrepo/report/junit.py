@@ -15,7 +15,7 @@ from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.plain import printable
 from tritonrepo.report.checked import Checked, Part
 
-WHOLE = "(repository)"
+WHOLE = "(whole)"
 """The case of what is wrong with no single model."""
 
 
