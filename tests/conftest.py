@@ -57,6 +57,7 @@ for variable in [name for name in os.environ if OWN.match(name)]:
     del os.environ[variable]
 os.environ |= CREDENTIALS
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # several processes test at the same time, and threads that wait use a core
+os.environ["GRPC_VERBOSITY"] = "NONE"  # as the project sets it, before a test imports gRPC without it
 os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # the port "discard": nobody listens, so no test asks the real Hub
 os.environ["STORAGE_EMULATOR_HOST"] = "http://127.0.0.1:9"
 

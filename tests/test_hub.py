@@ -824,7 +824,9 @@ def test_a_missing_library_is_told_with_the_command_that_installs_it(
     hub: Hub, own: Cache, stack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(Stop, match=r"hf:// sources need huggingface_hub: .*\n  Run `pip install 'tritonrepo\[hub\]'`"):
+    with pytest.raises(
+        Stop, match=r"hf:// sources need huggingface_hub \[.*\]\n  Run `pip install 'tritonrepo\[hub\]'`"
+    ):
         got(own)
     assert revision(stack, "hf://o/m") == (None, {})
     assert hub.here.asked == []
