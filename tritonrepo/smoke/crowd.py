@@ -46,12 +46,12 @@ def run(asking: Asking, crowd: Crowd) -> Iterator[Result]:
 
 
 def _asked(asking: Asking, crowd: Crowd, whole: Case, protocol: Protocol) -> Result:
-    began, first = time.monotonic(), crowd.cases[0]
-    wave = _wave(asking, crowd.cases, protocol, _shared(asking, first))
+    began = time.monotonic()
+    wave = _wave(asking, crowd, protocol, _shared(asking, crowd))
     for _ in range(WAVES - 1 if crowd.batched else 0):
         if wave.joined or any(answered.flaws for answered in wave.answers):
             break
-        wave = _wave(asking, crowd.cases, protocol, wave.shared)
+        wave = _wave(asking, crowd, protocol, wave.shared)
     ms = round((time.monotonic() - began) * 1000)
     if asking.recorder is not None:
         asking.recorder.crowd(crowd, protocol, wave.answers)
@@ -68,16 +68,17 @@ def _asked(asking: Asking, crowd: Crowd, whole: Case, protocol: Protocol) -> Res
     return Result(request.model, request.version, Check.AT_ONCE, whole.what, str(protocol), ms, (), unchecked)
 
 
-def _wave(asking: Asking, cases: Sequence[Case], protocol: Protocol, before: int | None) -> _Wave:
-    answers = together([partial(asking.answer, case, protocol) for case in cases])
-    after = _shared(asking, cases[0])
+def _wave(asking: Asking, crowd: Crowd, protocol: Protocol, before: int | None) -> _Wave:
+    answers = together([partial(asking.answer, case, protocol) for case in crowd.cases])
+    after = _shared(asking, crowd)
     return _Wave(answers, after, None if before is None or after is None else after - before)
 
 
-def _shared(asking: Asking, case: Case) -> int | None:
-    """Return how many more requests than executions this version has had so far; None if that is unknown."""
+def _shared(asking: Asking, crowd: Crowd) -> int | None:
+    """Return how many more requests than executions this version has had so far; None if unknown, or of no interest."""
+    request = crowd.cases[0].request
     try:
-        return still(partial(asking.connection.http.shared, case.request.model, case.request.version))
+        return still(partial(asking.connection.http.shared, request.model, request.version)) if crowd.batched else None
     except Stop:
         return None
 
