@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 COMMANDS = {
     "adopt": "Write the stack file of an existing model repository.",
     "ask": "Ask a pipeline of a running server, and stream its answer.",
+    "bench": "Measure a served model, and judge whether figures can be true.",
     "build": "Build the model repository that a stack file declares.",
     "completion": "Print the script that completes command lines in a shell.",
+    "cost": "Compute what serving costs, from stated prices and figures.",
     "deploy": "Write the files that run a repository on a GPU server.",
     "diff": "Print what differs between a repository and what is published.",
     "doctor": "Check what commands need on this machine.",
@@ -38,6 +40,7 @@ COMMANDS = {
     "index": "Build the search index of a retriever from its documents.",
     "init": "Create a stack that builds and runs as it is.",
     "lock": "Pin sources and version numbers without building.",
+    "plan": "Compute the replicas, GPUs and cost that a peak load needs.",
     "prune": "Remove what neither a config nor a recent revision needs.",
     "pull": "Download what was pushed into a directory.",
     "push": "Upload a model repository to a bucket that servers read.",

@@ -1,0 +1,1 @@
+"""What serving costs, from prices and figures that somebody states, with a source for each."""
