@@ -30,11 +30,15 @@ def as_data(value: Any) -> Any:  # noqa: ANN401  any of the values of this packa
 def results(text: str, path: str) -> tuple[Result, ...]:
     """Return the results in a document of `bench`; raise Stop if it is not one."""
     try:
-        listed = json.loads(text)[KEY]
+        listed = json.loads(text, parse_constant=_refused)[KEY]
         return tuple(_of(Result, each) for each in listed)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         message = f"this is not a result of `tritonrepo bench`: {error!r}"
         raise fatal("bench-result", Span(path), message, "Use a file that `--output` has written.") from None
+
+
+def _refused(name: str) -> None:
+    raise ValueError(f"{name} is not a figure")
 
 
 def _of(kind: Any, data: Any) -> Any:  # noqa: ANN401, C901, PLR0911  types as values
