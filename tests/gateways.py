@@ -58,6 +58,9 @@ class Scripted(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
     def ServerReady(self, _: Untyped, __: Untyped) -> Untyped:  # noqa: N802
         return service_pb2.ServerReadyResponse(ready=self.ready)
 
+    def ServerLive(self, _: Untyped, __: Untyped) -> Untyped:  # noqa: N802
+        return service_pb2.ServerLiveResponse(live=True)
+
     def ModelReady(self, request: Untyped, _: Untyped) -> Untyped:  # noqa: N802
         return service_pb2.ModelReadyResponse(ready=request.name in self.models and request.name not in self.away)
 
@@ -68,7 +71,9 @@ class Scripted(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
             models=[{"name": name, "version": "1", "state": state} for name, state in states.items()]
         )
 
-    def ModelConfig(self, request: Untyped, _: Untyped) -> Untyped:  # noqa: N802
+    def ModelConfig(self, request: Untyped, context: Untyped) -> Untyped:  # noqa: N802
+        if request.name not in self.models or request.name in self.away:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{request.name}' is not found")
         told = self.models[request.name][0]
         tensors = {
             kind: [
@@ -83,7 +88,13 @@ class Scripted(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
             ]
             for kind in ("input", "output")
         }
-        made = model_config_pb2.ModelConfig(name=request.name, max_batch_size=told.get("max_batch_size", 0), **tensors)
+        policy = told.get("model_transaction_policy")
+        made = model_config_pb2.ModelConfig(
+            name=request.name,
+            max_batch_size=told.get("max_batch_size", 0),
+            model_transaction_policy=policy,
+            **tensors,
+        )
         return service_pb2.ModelConfigResponse(config=made)
 
     def ModelInfer(self, request: Untyped, context: Untyped) -> Untyped:  # noqa: N802

@@ -17,8 +17,8 @@ from tests.test_json import NOWHERE, checked
 from tests.test_plain import EVIL
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
-from tritonrepo.flows.questions import AskOptions, Question, of_config, value
 from tritonrepo.plain import escaped
+from tritonrepo.server.questions import AskOptions, Question, of_config, value
 
 Config = Mapping[str, Any]
 

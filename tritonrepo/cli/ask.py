@@ -14,8 +14,8 @@ from tritonrepo.cli.interrupts import interruptible
 from tritonrepo.cli.output import concluded
 from tritonrepo.cli.values import WAIT
 from tritonrepo.flows.asking import Answer, ask
-from tritonrepo.flows.questions import AskOptions, value
 from tritonrepo.report import asked as report
+from tritonrepo.server.questions import AskOptions, value
 
 EPILOG = f"""\b
 Examples:

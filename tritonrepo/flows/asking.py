@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import failure, fatal
-from tritonrepo.flows.questions import ANSWER, AS_SERVED, FOUND, AskOptions, Question, question_to
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
+from tritonrepo.server.questions import ANSWER, AS_SERVED, FOUND, AskOptions, Question, question_to
 from tritonrepo.server.tensors import Request, of_values
 from tritonrepo.spec.forms import BLS, SOURCES, form, outputs
 from tritonrepo.spec.stack import Ensemble, Stack

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tritonrepo.flows.questions import tensors
 from tritonrepo.report.graph import Pipeline, Port, Step, Tensor
 from tritonrepo.server.client import Client
+from tritonrepo.server.questions import tensors
 
 Pipelines = Mapping[str, Pipeline]
 

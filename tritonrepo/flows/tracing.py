@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tritonrepo.diagnostics import failure
 from tritonrepo.flows.asking import plain
-from tritonrepo.flows.questions import Question, axes_of, batches, tensors
 from tritonrepo.report.graph import Pipeline, Port, Step
 from tritonrepo.server.client import Client
+from tritonrepo.server.questions import Question, axes_of, batches, tensors
 from tritonrepo.server.tensors import Request, Tensor, of_values
 
 if TYPE_CHECKING:

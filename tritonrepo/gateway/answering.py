@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from tritonrepo.gateway.citing import Source, sources
 from tritonrepo.gateway.gate import Gate
-from tritonrepo.gateway.offers import Kind, Offer
 from tritonrepo.gateway.problem import wrong
 from tritonrepo.gateway.talking import Turn
 from tritonrepo.server.calls import Context
+from tritonrepo.server.offering import Kind, Offer
 from tritonrepo.server.tensors import Request, Tensor, of_values
 
 COUNTED = ("return_finish_reason", "return_num_input_tokens", "return_num_output_tokens")

@@ -19,12 +19,12 @@ from tritonrepo.gateway.chat import chat, complete
 from tritonrepo.gateway.embedding import embed
 from tritonrepo.gateway.gate import Gate, GatewayOptions
 from tritonrepo.gateway.guard import Guard
-from tritonrepo.gateway.offers import Offer
 from tritonrepo.gateway.posting import Post
 from tritonrepo.gateway.problem import BAD, LONGEST, Problem, unknown_model
 from tritonrepo.gateway.ranking import rerank
 from tritonrepo.server.calls import Calls
 from tritonrepo.server.hosts import loopback
+from tritonrepo.server.offering import Offer
 
 POSTS = {
     "/v1/chat/completions": ("chat", chat),

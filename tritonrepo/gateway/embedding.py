@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 from tritonrepo.gateway.answering import count, read
 from tritonrepo.gateway.fields import Fields, Number, sendable, shown
 from tritonrepo.gateway.gate import Gate
-from tritonrepo.gateway.offers import Offer, vector
 from tritonrepo.gateway.problem import Problem, wrong
 from tritonrepo.gateway.telling import Asked, Out, dumped
 from tritonrepo.gateway.together import together
 from tritonrepo.server.calls import BROKEN, CallError, Context
+from tritonrepo.server.offering import Offer, vector
 from tritonrepo.server.tensors import Request, of_values
 
 KNOWN = frozenset(

@@ -14,11 +14,11 @@ from tritonrepo.gateway.answering import count, read
 from tritonrepo.gateway.citing import number
 from tritonrepo.gateway.fields import Fields, Number, sendable, shown
 from tritonrepo.gateway.gate import Gate
-from tritonrepo.gateway.offers import Offer
 from tritonrepo.gateway.problem import wrong
 from tritonrepo.gateway.telling import Asked, Out
 from tritonrepo.gateway.together import together
 from tritonrepo.server.calls import BROKEN, CallError, Context
+from tritonrepo.server.offering import Offer
 from tritonrepo.server.tensors import Request, of_values
 
 KNOWN = frozenset({"model", "query", "documents", "top_n", "return_documents"})

@@ -10,11 +10,11 @@ from typing import Any
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows import graph, served
 from tritonrepo.flows.asking import said
-from tritonrepo.flows.questions import READY, of_config, question_to
 from tritonrepo.flows.tracing import trace
 from tritonrepo.report.graph import Pipeline
 from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.endpoint import Endpoint
+from tritonrepo.server.questions import READY, of_config, question_to
 from tritonrepo.ui import shown
 from tritonrepo.ui.shown import Data
 

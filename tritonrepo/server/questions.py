@@ -63,10 +63,10 @@ AS_SERVED = AskOptions()
 
 def question_to(client: Client, model: str, wanted: AskOptions = AS_SERVED) -> Question:
     """Return how a served model is asked; raise Stop if the server does not serve it, or if it takes no text."""
-    return of_config(client.url, model, _config(client, model), wanted)
+    return of_config(client.url, model, served(client, model), wanted)
 
 
-def _config(client: Client, model: str) -> dict[str, Any]:
+def served(client: Client, model: str) -> dict[str, Any]:
     """Return the served config of a model; raise Stop with the server's reason if it is not served."""
     states = client.index()
     own = [state for state in states if state.name == model]
