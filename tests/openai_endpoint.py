@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -47,8 +48,9 @@ class Asked(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What the last message says."""
-        return str(self.body["messages"][-1]["content"])
+        """What the last message says, in one piece or in parts."""
+        content = self.body["messages"][-1]["content"]
+        return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
 Script = Sequence[bytes | Act]
@@ -135,11 +137,11 @@ def listed(*models: str) -> bytes:
 
 
 @contextmanager
-def endpoint(answer: Answer = talk) -> Iterator[Endpoint]:
-    """Run an endpoint."""
+def endpoint(answer: Answer = talk, tls: ssl.SSLContext | None = None) -> Iterator[Endpoint]:
+    """Run an endpoint, with TLS if there is a context for it."""
     here, loop = Endpoint(answer=answer), asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(lambda r, w: _connected(here, r, w), "127.0.0.1", 0))
-    here.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    server = loop.run_until_complete(asyncio.start_server(lambda r, w: _connected(here, r, w), "127.0.0.1", 0, ssl=tls))
+    here.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
@@ -153,6 +155,8 @@ def endpoint(answer: Answer = talk) -> Iterator[Endpoint]:
 
 async def _closed(server: asyncio.Server) -> None:
     server.close()
+    for _ in range(3):  # what is being accepted is a connection by then
+        await asyncio.sleep(0)
     own = asyncio.current_task()
     tasks = [task for task in asyncio.all_tasks() if task is not own]
     for task in tasks:
@@ -164,14 +168,15 @@ async def _connected(here: Endpoint, reader: asyncio.StreamReader, writer: async
     here.connections += 1
     with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
         while True:
-            asked = await _read(reader)
+            asked = await read(reader)
             here.asked.append(asked)
             if not await _act(here, here.answer(asked), reader, writer):
                 break
     writer.close()
 
 
-async def _read(reader: asyncio.StreamReader) -> Asked:
+async def read(reader: asyncio.StreamReader) -> Asked:
+    """Return the next request of a connection."""
     lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     method, path, _ = lines[0].split(" ")
     head = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}

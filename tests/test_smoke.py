@@ -22,8 +22,12 @@ from tests.conftest import EXAMPLE
 from tests.load import lean
 from tests.processes import killed
 from tests.terminating import terminated
+from tests.test_bench_triton import records
 from tests.test_endpoint import Certificates
 from tests.test_json import checked
+from tritonrepo.bench.load import Prompt
+from tritonrepo.bench.record import Record as Asked
+from tritonrepo.bench.record import Source
 from tritonrepo.cli import run
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
@@ -530,3 +534,22 @@ def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setitem(__import__("sys").modules, "tritonclient.grpc", None)
     assert run(["smoke", "http://127.0.0.1:1"]) == 2
     assert "pip install 'tritonrepo[server]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["grpc://{grpc}/{model}", "{http}/v2/models/{model}/generate_stream"])
+def test_a_load_asks_the_server_as_its_clients_would(rag_server: Server, form: str) -> None:
+    def ask(model: str, *prompts: Prompt) -> list[Asked]:
+        return records(form.format(grpc=rag_server.grpc, http=rag_server.http, model=model), *prompts, timeout_s=120)
+
+    question = Prompt("How do I roll a model back?", answer_tokens=6)
+    for record in (*ask("rag", question), *ask("generator", question)):
+        assert (record.error, record.answer_tokens, record.source) == ("", 6, Source.SERVER)
+        assert (sum(piece.tokens or 0 for piece in record.pieces), record.finish) == (6, "length")
+        assert record.prompt_tokens
+        assert record.streamed
+        assert record.sent_s < record.pieces[0].at_s <= record.pieces[-1].at_s <= record.ended_s
+    (embedded,) = ask("embedder", question)
+    assert (embedded.error, embedded.streamed, len(embedded.pieces)) == ("", False, 1)
+    assert embedded.prompt_tokens
+    (found,) = ask("search", question)
+    assert (found.error, len(found.pieces)) == ("", 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -29,6 +29,9 @@ OPTIONS = [
     # a name with several addresses is several servers, such as a headless Service: by default, one would get all calls
     ("grpc.lb_policy_name", "round_robin"),
 ]
+
+OWN = ("grpc.use_local_subchannel_pool", 1)
+"""What keeps a channel from using the connection of another one."""
 
 STATUS = ("triton_grpc_error", "true")
 """Metadata that lets a stream end with the status of its error, which it would otherwise send without one."""
@@ -60,9 +63,12 @@ QUIET = Context()
 
 
 class Calls:
-    """A connection to a server, within one event loop; it connects again by itself."""
+    """A connection to a server, within one event loop; it connects again by itself.
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    `own`: it is not shared with others to the same address, as gRPC does otherwise.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, own: bool = False) -> None:
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it logs on stderr is in the errors as well
         try:
             import grpc.aio
@@ -72,6 +78,7 @@ class Calls:
         self.endpoint, self.address = endpoint, endpoint.grpc_address()
         self._grpc, self._types, self._stubs = grpc, service_pb2, service_pb2_grpc
         self._credentials = self._secured() if endpoint.grpc_secure() else None
+        self._options = [*OPTIONS, *((OWN,) if own else ())]
         self._channel: Any = None
         self._stub: Any = None
 
@@ -84,9 +91,9 @@ class Calls:
     async def __aenter__(self) -> Self:
         made = self._grpc.aio
         if self._credentials is None:
-            self._channel = made.insecure_channel(self.address, OPTIONS)
+            self._channel = made.insecure_channel(self.address, self._options)
         else:
-            self._channel = made.secure_channel(self.address, self._credentials, OPTIONS)
+            self._channel = made.secure_channel(self.address, self._credentials, self._options)
         self._stub = self._stubs.GRPCInferenceServiceStub(self._channel)
         return self
 
@@ -103,6 +110,13 @@ class Calls:
         """Yield a model's responses up to its final flag; raise CallError. Closing it cancels the request."""
         made = message(request)
         made.id = about.id
+        async with aclosing(self.messages(made, about)) as responses:
+            async for response in responses:
+                if outputs := self._outputs(response):
+                    yield outputs
+
+    async def messages(self, made: Any, about: Context) -> AsyncGenerator[Any]:  # noqa: ANN401  tritonclient has no types
+        """Yield the responses to a message as they arrive, unread, with the one that has the final flag."""
         call = self._stub.ModelStreamInfer(
             _once(made), timeout=about.timeout_s, metadata=[*self._metadata(about), STATUS]
         )
@@ -115,8 +129,7 @@ class Calls:
                 size += response.ByteSize()
                 if size > LARGEST:
                     raise CallError(BROKEN, f"the stream is larger than {LARGEST >> 20} MiB")
-                if outputs := self._outputs(response):
-                    yield outputs
+                yield response
                 if response.parameters["triton_final_response"].bool_param:
                     await _ended(call)
                     return
@@ -125,6 +138,10 @@ class Calls:
         finally:
             call.cancel()
         raise CallError(BROKEN, "the server ended the stream without its final flag")
+
+    async def message(self, made: Any, about: Context) -> Any:  # noqa: ANN401  tritonclient has no types
+        """Return the single response to a message, unread."""
+        return await self._asked(self._stub.ModelInfer, made, about)
 
     async def index(self) -> list[ModelState]:
         """Return every model of the server's repositories, one entry per version."""
@@ -135,6 +152,12 @@ class Calls:
         """Return the config that a model is served with, as ModelConfig."""
         asked = self._types.ModelConfigRequest(name=model)
         return (await self._asked(self._stub.ModelConfig, asked, SHORT)).config
+
+    async def config_json(self, model: str) -> dict[str, Any]:
+        """Return the config that a model is served with, in the JSON form that HTTP has; large integers are texts."""
+        from google.protobuf.json_format import MessageToDict
+
+        return MessageToDict(await self.config(model), preserving_proto_field_name=True)
 
     async def ready(self, model: str = "") -> bool:
         """Return whether the server, or a model, says that it is ready; False as well if nothing answers."""

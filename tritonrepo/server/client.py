@@ -28,7 +28,7 @@ from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.reaching import Cause, Port, cause
 from tritonrepo.server.tensors import Request, Tensor, packed
 from tritonrepo.server.unpacking import LARGEST, shortened, unpacked
-from tritonrepo.server.wire import events, shut_after
+from tritonrepo.server.wire import events, parsed, shut_after
 
 JSON = {"Content-Type": "application/json"}
 
@@ -72,11 +72,15 @@ class Client:
         """Return whether the server says it is ready, which proves nothing about models (a dead stub stays ready)."""
         return self._status("/v2/health/ready")
 
-    def peek(self, path: str) -> tuple[str, str]:
+    def peek(self, path: str, most: int = SEEN) -> tuple[str, str]:
         """Return which software says it answers, and the beginning of what it says at a path; empty unless it is OK."""
         with self._asked("GET", path) as response:
-            text = response.read(SEEN) if response.status == 200 else b""  # noqa: PLR2004  HTTP's OK
+            text = response.read(most) if response.status == 200 else b""  # noqa: PLR2004  HTTP's OK
             return response.getheader("Server") or "", text.decode("utf-8", "replace")
+
+    def told(self, path: str) -> dict[str, Any]:
+        """Return the JSON object that a service of any kind has at a path; empty if it has none."""
+        return parsed(self.peek(path, LARGEST >> 4)[1])
 
     def server_version(self) -> str:
         """Return the version of the server in its own words, such as 2.51.0."""

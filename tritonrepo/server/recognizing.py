@@ -6,12 +6,10 @@ API, list models, whose `owned_by` is "vllm" on a vLLM server (vllm, entrypoints
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from tritonrepo.diagnostics import Stop, some
 from tritonrepo.plain import inline
 from tritonrepo.server.client import Client
+from tritonrepo.server.wire import parsed
 
 OURS = "model_repository"
 """The extension that every Triton server has (docs/protocol/extension_model_repository.md)."""
@@ -26,10 +24,10 @@ def recognized(client: Client) -> str:
     """Return what a service is, as in "the metrics port of a Triton server"; empty if it is not known."""
     if "\nnv_" in f"\n{_said(client, '/metrics')}":
         return "the metrics port of a Triton server"
-    about = _parsed(_said(client, "/v2"))
+    about = parsed(_said(client, "/v2"))
     if about and OURS not in str(about.get("extensions")):
         return f'a server of the KServe protocol that is not Triton: "{_short(about.get("name"))}"'
-    models = _parsed(_said(client, "/v1/models")).get("data")
+    models = parsed(_said(client, "/v1/models")).get("data")
     if isinstance(models, list) and models and all(isinstance(model, dict) for model in models):
         names = some([_short(model.get("id")) for model in models], MOST)
         owner = "vllm" if "vllm" in {model.get("owned_by") for model in models} else ""
@@ -50,14 +48,6 @@ def _name(client: Client) -> str:
         return _short(client.peek("/")[0])
     except Stop:
         return ""
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _short(text: object) -> str:

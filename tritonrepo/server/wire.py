@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 ASIDE = (b":", b"event:", b"id:", b"retry:")
 """How lines of an event stream begin that are no data; a proxy sends comments to keep a connection open."""
@@ -59,3 +61,12 @@ def events(pieces: Iterable[bytes]) -> Iterator[bytes]:
                 other.append(line)
     if last := b"".join([*other, *held]).strip():
         yield last.removeprefix(b"data:")
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Return the JSON object that a text is; empty if it is not one."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,67 @@
+"""The events of a stream, as pieces of its body arrive.
+
+Source: the HTML standard, 9.2.6 (interpreting an event stream). Unlike there, an event that the end of the body cuts
+before its blank line is kept: some servers send no blank line after the last one.
+"""
+
+from __future__ import annotations
+
+from tritonrepo.server.responding import WireError
+
+LONGEST = 16 << 20
+"""Maximum size of an event in bytes."""
+
+ERROR = b"error"
+"""The type of an event that says that something failed."""
+
+
+class Events:
+    """Reads events; `error` is the data of the one that says by its type that something failed, and ends them."""
+
+    def __init__(self) -> None:
+        self.error: bytes | None = None
+        self._held = b""
+        self._data: list[bytes] = []
+        self._size = 0
+        self._kind = b""
+        self._begun = False
+
+    def feed(self, content: bytes) -> list[bytes]:
+        """Return the data of the events that this completes; raise WireError if an event is too large."""
+        if not self._begun:
+            self._begun = True
+            content = content.removeprefix(b"\xef\xbb\xbf")
+        *lines, self._held = (self._held + content if self._held else content).split(b"\n")
+        if len(self._held) + self._size > LONGEST:
+            raise WireError(f"an event is larger than {LONGEST >> 20} MiB")
+        found: list[bytes] = []
+        for line in lines:
+            self._line(line.removesuffix(b"\r"), found)
+        return found
+
+    def end(self) -> list[bytes]:
+        """Return the data of an event that lacks its blank line."""
+        found: list[bytes] = []
+        self._line(self._held.removesuffix(b"\r"), found)
+        self._line(b"", found)
+        self._held = b""
+        return found
+
+    def _line(self, line: bytes, found: list[bytes]) -> None:
+        if line.startswith(b"data:"):
+            value = line[6:] if line.startswith(b"data: ") else line[5:]
+            self._data.append(value)
+            self._size += len(value)
+        elif not line:
+            if self._data:
+                self._take(self._data[0] if len(self._data) == 1 else b"\n".join(self._data), found)
+                self._data, self._size = [], 0
+            self._kind = b""
+        elif line.startswith(b"event:"):
+            self._kind = line[6:].strip()
+
+    def _take(self, data: bytes, found: list[bytes]) -> None:
+        if self._kind == ERROR and self.error is None:
+            self.error = data
+        elif self.error is None:
+            found.append(data)
