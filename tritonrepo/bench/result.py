@@ -49,7 +49,10 @@ class Hardware(NamedTuple):
 class Step(NamedTuple):
     """A part of the time of a request, as the server counts it: the model, requests, mean milliseconds, mean batch.
 
-    `batch` is None if the model does not batch, or if the server does not count it.
+    `batch` is None if the model does not batch, or if the server does not count it. `whole_ms` is the mean time from
+    the arrival of a request to its last response. `within` is the model that calls it, "" for the model that the load
+    is sent to; what a model counts has the times of those that it calls in it. `streams`: it is decoupled, and the
+    server's times of such a model need not include its answer.
     """
 
     model: str
@@ -61,14 +64,18 @@ class Step(NamedTuple):
     infer_ms: float
     output_ms: float
     batch: float | None
+    whole_ms: float | None = None
+    within: str = ""
+    streams: bool = False
 
 
 class Observed(NamedTuple):
     """What the server says of the same time.
 
     `counts` and `gauges`: meaning in the catalogue of metrics → what a counter grew by, or a gauge's largest value.
-    `histograms`: meaning → mean and p50 in milliseconds, p50 interpolated within its bucket. `gpus`: GPU → meaning →
-    mean value. `missing` says why something is not there.
+    `histograms`: meaning → mean and p50 in milliseconds, p50 interpolated within its bucket, whose `bounds` are known
+    as well: the true p50 is between them, the upper one None in the last bucket. `gpus`: GPU → meaning → mean value.
+    `missing` says why something is not there, `notes` what must be known of what is.
     """
 
     server: str = ""
@@ -79,6 +86,8 @@ class Observed(NamedTuple):
     histograms: Mapping[str, tuple[float, float | None]] = {}
     gpus: Mapping[str, Mapping[str, float]] = {}
     missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    bounds: Mapping[str, tuple[float, float | None]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,8 @@ class Result:
     """One load on one target.
 
     `began` is in ISO 8601, UTC. `repeats` are the figures of each repeat, and `figures` those of all requests
-    together. `client_bound` says that the client itself was too slow for what it measures.
+    together. `client_bound` says that the client itself was too slow for what it measures. `ended_early` says why the
+    run ended before its load was over, "" if it did not.
     """
 
     target: str
@@ -103,3 +113,4 @@ class Result:
     observed: Observed
     client_bound: bool
     judgements: tuple[Judgement, ...] = ()
+    ended_early: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import socket
 from collections.abc import Mapping, Sequence
@@ -111,3 +112,18 @@ def _exists(path: Path) -> bool:
     with suppress(OSError, ValueError):
         return path.exists()
     return False
+
+
+def processor(proc: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the name of this machine's processors; "" if unknown."""
+    with suppress(OSError, ValueError):
+        lines = proc.read_text("utf-8", "replace").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Processor"))]
+        if names:
+            return names[0]
+    return platform.processor()
+
+
+def busy() -> float | None:
+    """Return how many processes ran or waited for a processor in the last minute, on average; None if unknown."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

@@ -63,18 +63,34 @@ def _added(found: Mapping[Labels, float], name: Name, by: tuple[str, ...]) -> di
 
 def scrape(server: Endpoint) -> Scrape:
     """Return what the server's metrics say now; raise Stop if there are none, or none that the catalogue knows."""
+    client = reader(server)
+    return read(client, content(client))
+
+
+def reader(server: Endpoint) -> Client:
+    """Return the client of a server's metrics; raise Stop if their URL is not valid."""
     url = server.metrics_url()
-    client = Client(replace(server, url=url, headers=_headers(server, url), whole_s=server.whole_s or server.timeout_s))
+    headers = _headers(server, url)
+    return Client(replace(server, url=url, headers=headers, whole_s=server.whole_s or server.timeout_s))
+
+
+def content(client: Client) -> bytes:
+    """Return the text of the metrics; raise Stop if there is none."""
     status, body = client.content(MOST_BYTES)
     if status != 200:  # noqa: PLR2004  HTTP's OK
-        raise failure("server-metrics", url, f"the response has HTTP status {status}", PORT)
+        raise failure("server-metrics", client.url, f"the response has HTTP status {status}", PORT)
     if len(body) > MOST_BYTES:
-        raise failure("server-metrics", url, f"the metrics are larger than {MOST_BYTES >> 20} MiB", PORT)
-    found = parsed(body.decode("utf-8", "replace"), url)
+        raise failure("server-metrics", client.url, f"the metrics are larger than {MOST_BYTES >> 20} MiB", PORT)
+    return body
+
+
+def read(client: Client, body: bytes) -> Scrape:
+    """Return the series in a text of metrics; raise Stop if the catalogue knows none of them."""
+    found = parsed(body.decode("utf-8", "replace"), client.url)
     if not found:
-        shown = server.without_secrets(body[:60].decode("utf-8", "replace").strip()) or "nothing"
-        raise failure("server-metrics", url, f"the response has no metrics of a model server: {shown}", PORT)
-    return Scrape(url, found)
+        shown = client.endpoint.without_secrets(body[:60].decode("utf-8", "replace").strip()) or "nothing"
+        raise failure("server-metrics", client.url, f"the response has no metrics of a model server: {shown}", PORT)
+    return Scrape(client.url, found)
 
 
 PORT = "Name the metrics with `--metrics URL`: Triton's port is 8002, and the path /metrics."

@@ -98,6 +98,11 @@ class Rpc:
         """Return what the server has counted for a version, in the form of HTTP's response, with numbers as strings."""
         return self._told(self._client.get_inference_statistics, model, version)
 
+    def config(self, model: str) -> dict[str, Any]:
+        """Return the config that a model is served with, in the form of HTTP's response, long numbers as strings."""
+        found = self._told(self._client.get_model_config, model)["config"]
+        return found if isinstance(found, dict) else {}
+
     def _told(self, ask: Callable[..., Any], *what: str) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = ask(*what, headers=self._headers, as_json=True, client_timeout=self.whole_s)
