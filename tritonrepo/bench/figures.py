@@ -72,9 +72,10 @@ class Figures:
     `sent` = `succeeded` + the sum of `errors` (reason → requests), and only requests that succeeded are in the
     distributions. `duration_s` is from the first request to the end of the last response; rates are over it, and
     those that begin with `steady_` over the window `steady_s` (its start and end, in seconds), in which the load was
-    whole: neither starting nor running out. `in_flight` and `decoding` are means over that window: of requests, and of
-    requests whose first token had arrived. `single` answers of one token have no TPOT. `lag_ms` is how late the
-    client's own loop was.
+    whole: neither starting nor running out; of several repeats, from the first one's start to the last one's end.
+    `in_flight` and `decoding` are means over that window, or over all of the run without one: of requests, and of
+    requests between their first token and their last. `single` answers of one token have no TPOT. `lag_ms` is how late
+    the client's own loop was.
     """
 
     sent: int

@@ -51,8 +51,9 @@ class Load:
 
     `concurrency` is the number in flight of a closed loop; otherwise the most in flight, None for no limit. `rate` is
     in requests per second, `rate_from` that at the start of a ramp. The run ends after `requests` or `duration_s`,
-    whichever comes first; one of them is not None. `warmup` requests are sent before and not measured. All of it is
-    done `repeats` times.
+    whichever comes first; one of them is not None. It is repeated `repeats` times. `warmup` requests are sent before
+    the first of them and not measured, or as many as can be sent in `warmup_s` seconds, or, if `until_stable`, until
+    latency changes little.
     """
 
     shape: Shape = Shape.CLOSED
@@ -64,3 +65,5 @@ class Load:
     warmup: int = 0
     repeats: int = 1
     seed: int = 0
+    warmup_s: float | None = None
+    until_stable: bool = False

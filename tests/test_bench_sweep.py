@@ -1,0 +1,113 @@
+"""A sweep over concurrency: the knee, the SLO, and where to operate, by the closed forms of a server with places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.jumping import constant, ran
+from tritonrepo.bench.figures import Slo
+from tritonrepo.bench.load import Load
+from tritonrepo.bench.measures import figures
+from tritonrepo.bench.sweeping import Step, doubled, keeps, limits, point, saturated
+
+
+def served(concurrency: int, places: int = 8, slo: Slo | None = None) -> Step:
+    """Return a step on a server that serves 8 requests at once, each for 200 ms: the others wait."""
+    load = Load(concurrency=concurrency, requests=10 * concurrency)
+    records = ran(load, constant(0.1, 0.01, 11), at_once=places)[0].records
+    return Step(concurrency, figures(records, (), slo))
+
+
+def steps(concurrencies: Sequence[int], slo: Slo | None = None) -> list[Step]:
+    """Return several steps."""
+    return [served(each, slo=slo) for each in concurrencies]
+
+
+@pytest.mark.parametrize(
+    ("concurrencies", "knee"),
+    [
+        ([1, 2, 4, 8, 16, 32], 8),
+        ([1, 3, 9, 27], 9),
+        ([6, 7, 8, 9, 10], 8),
+        ([8, 16], 8),
+        ([1, 2, 4], None),
+        ([1], None),
+    ],
+)
+def test_the_knee_is_where_all_places_are_taken(concurrencies: list[int], knee: int | None) -> None:
+    found = point(steps(concurrencies), None)
+    assert (found.knee.concurrency if found.knee else None) == knee
+    assert found.recommended == found.knee
+    assert found.kept is None
+
+
+def test_a_sweep_goes_on_until_more_brings_nothing() -> None:
+    done = steps([1, 2, 4, 8, 16])
+    assert [saturated(done[: at + 1]) for at in range(5)] == [False, False, False, False, True]
+    assert not saturated([])
+
+
+def test_the_gain_is_that_of_a_doubling_whatever_the_step() -> None:
+    """From 8 to 9 a server with places for 9 gains an eighth, which is as much as is possible."""
+    assert not saturated([served(8, 9), served(9, 9)])
+    assert saturated([served(8, 8), served(9, 8)])
+
+
+def test_noise_without_more_waiting_is_no_knee() -> None:
+    before = served(4, 100)
+    slower = replace(before.figures, output_tokens_per_s=(before.figures.output_tokens_per_s or 0) * 0.98)
+    assert not saturated([before, Step(8, slower)])
+
+
+def test_a_step_whose_requests_fail_is_the_end() -> None:
+    failed = replace(served(16).figures, succeeded=150, errors={"busy": 10})
+    done = [*steps([4, 8]), Step(16, failed)]
+    assert saturated(done)
+    found = point(done, Slo({"latency": 10_000}))
+    assert found.knee is not None
+    assert found.kept is not None
+    assert (found.knee.concurrency, found.kept.concurrency) == (8, 8)
+
+
+def test_the_slo_decides_up_to_where() -> None:
+    """With 16 in flight, each request waits for one other: 400 ms; with 32, for three others."""
+    slo = Slo({"latency": 450, "itl": 11})
+    found = point(steps([1, 2, 4, 8, 16, 32], slo), slo)
+    assert found.knee is not None
+    assert found.kept is not None
+    assert found.recommended is not None
+    assert (found.knee.concurrency, found.kept.concurrency) == (8, 16)
+    assert found.recommended.figures.goodput is not None
+    assert found.recommended.figures.goodput.tokens_per_s == pytest.approx(8 * 11 / 0.2, rel=0.05)
+
+
+def test_an_slo_that_nothing_keeps() -> None:
+    slo = Slo({"ttft": 50})
+    done = steps([1, 2], slo)
+    found = point(done, slo)
+    assert (found.kept, found.recommended) == (None, None)
+    assert [limit.kept for limit in limits(done[0], slo, "p95")] == [False]
+    assert limits(done[0], slo, "p50")[0].found_ms == pytest.approx(100)
+
+
+def test_a_percentile_that_is_not_known_keeps_nothing() -> None:
+    step = served(4)  # 40 values are too few for a 99th percentile
+    assert keeps(step, Slo({"ttft": 500}), "p95")
+    assert not keeps(step, Slo({"ttft": 500}), "p99")
+
+
+def test_without_tokens_items_are_compared() -> None:
+    vectors = [
+        Step(each.concurrency, replace(each.figures, output_tokens_per_s=None)) for each in steps([1, 2, 4, 8, 16])
+    ]
+    found = point(vectors, None)
+    assert found.knee is not None
+    assert found.knee.concurrency == 8
+
+
+@pytest.mark.parametrize(("most", "want"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (256, [1 << n for n in range(9)])])
+def test_the_usual_concurrencies_double(most: int, want: list[int]) -> None:
+    assert doubled(most) == want
