@@ -32,6 +32,9 @@ POSSIBLE = {*NEEDED, "vllm_builds", "server_wheel", "server_wheel_sha256", "abse
 DATES = {"since", "until"}
 TENSOR = {"kind", "name", "data_type", "dims", "since"}
 GPU = {"name", "capability", "source"}
+BANDWIDTH = {"gb_per_s", "sheet"}
+"""The bandwidth of a GPU's memory, and the data sheet that states it; of several kinds, the highest."""
+
 METRIC = {"says", "kind", "unit", "per", "names"}
 KINDS = {"counter", "gauge", "histogram", "summary"}
 TABLES = {"onnxruntime": {"ir_version", "opsets", "source"}, "vllm_memory": {"since", "says", "source"}}
@@ -73,7 +76,8 @@ def _faults(source: dict[str, Any]) -> Iterator[str]:
         found = (*_odd(tensor, TENSOR, {"optional"}), *_no_release(tensor))
         yield from (f"{tensor.get('name')}: {fault}" for fault in found)
     for gpu in source["gpus"]:
-        yield from (f"{gpu.get('name')}: {fault}" for fault in _odd(gpu, GPU, {"sold", "gib", "linked"}))
+        needed = GPU | BANDWIDTH if BANDWIDTH & gpu.keys() else GPU
+        yield from (f"{gpu.get('name')}: {fault}" for fault in _odd(gpu, needed, {"sold", "gib", "linked"}))
     tables = ((name, facts, needed) for table, needed in TABLES.items() for name, facts in source[table].items())
     for name, facts, needed in tables:
         yield from (f"{name}: {fault}" for fault in _odd(facts, needed, set()))

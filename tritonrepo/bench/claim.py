@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -17,6 +18,13 @@ class Claim:
     `input_tokens` and `output_tokens` are means of a request. `weights_bytes` are read once for each step of a decode,
     over all GPUs of a replica, and `bandwidth` is that of their memory together, in bytes per second. `unstated`
     are the conditions that the table does not say and without which its figures cannot be repeated.
+
+    `spreads`: ttft, itl, tpot, latency, input_tokens or output_tokens → what the table says of the distribution:
+    `min`, `p50`, `p99`, `max`, `mean`, `std` and so on. `gaps` says that the ITL are gaps between messages, taken
+    together over all requests, as vLLM's and SGLang's; else they are times per token of each request. `fixed_length`:
+    every answer has as many tokens. `asked_` lengths are those that the load asked for: answers can end earlier.
+    `rounded`: field → half of the last digit that is written. `cells`: field → the place of its cell. `remarks` are
+    what the reader did not understand, with its place.
     """
 
     name: str
@@ -59,6 +67,22 @@ class Claim:
     server_prompt_tokens: float | None = None
     server_cached_tokens: float | None = None
     unstated: tuple[str, ...] = ()
+    spreads: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    gaps: bool = False
+    fixed_length: bool = False
+    rounded: Mapping[str, float] = field(default_factory=dict)
+    cells: Mapping[str, Span] = field(default_factory=dict)
+    remarks: tuple[tuple[Span, str], ...] = ()
+    offered_per_s: float | None = None
+    window_s: float | None = None
+    steady_requests_per_s: float | None = None
+    goodput_per_s: float | None = None
+    output_tokens_total: float | None = None
+    input_tokens_total: float | None = None
+    tokens_from: str = ""
+    server_ttft_mean: float | None = None
+    asked_input_tokens: float | None = None
+    asked_output_tokens: float | None = None
 
 
 class State(StrEnum):

@@ -1,4 +1,4 @@
-"""GPUs: their compute capability, the memory that drivers report, and what vLLM does with it; data/gpus.json."""
+"""GPUs: capability, the memory that drivers report, its bandwidth, and what vLLM does with it; data/gpus.json."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class Gpu(NamedTuple):
     """A GPU: its compute capability, the number of GB in its name, and the bytes that its driver reports.
 
     These are the lowest and the highest that were seen; 0 and None if its memory is not known. `linked` means that
-    several of them can have NVLink.
+    several of them can have NVLink. `bandwidth` is that of its memory in bytes per second by its data sheet, of several
+    kinds the highest; None if it is not known.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Gpu(NamedTuple):
     sold: int = 0
     reported: Range | None = None
     linked: bool = False
+    bandwidth: float | None = None
 
     @property
     def memory(self) -> int | None:
@@ -78,13 +80,14 @@ def gpus() -> Mapping[str, Gpu]:
 
 def _gpu(facts: Mapping[str, Any]) -> Gpu:
     seen = Range(*facts["gib"]).times(GIB) if "gib" in facts else None
-    return Gpu(facts["name"], facts["capability"], facts.get("sold", 0), seen, "linked" in facts)
+    bandwidth = facts["gb_per_s"] * 1e9 if "gb_per_s" in facts else None
+    return Gpu(facts["name"], facts["capability"], facts.get("sold", 0), seen, "linked" in facts, bandwidth)
 
 
 def gpu(name: str) -> Gpu | None:
     """Return the GPU of a name such as `A100-80GB` or `NVIDIA GeForce RTX 4090`; None if it is not known.
 
-    Its memory is left out if the name says another one, or does not say which of several it is.
+    Its memory and bandwidth are left out if the name says another one, or does not say which of several it is.
     """
     known = {"".join(_words(each.name)): each for each in gpus().values()}
     words = _words(name[:99])
@@ -94,7 +97,7 @@ def gpu(name: str) -> Gpu | None:
     told = [match[1] for word in words if (match := KIND.fullmatch(word))]
     if found is None or told == [str(found.sold)]:
         return found
-    return found._replace(sold=0, reported=None)
+    return found._replace(sold=0, reported=None, bandwidth=None)
 
 
 def _words(name: str) -> list[str]:

@@ -1,0 +1,95 @@
+"""Grids of cells as runs: one a row, one a column, or one whose columns are the points of distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from tritonrepo.bench.tables.cells import Cell
+from tritonrepo.bench.tables.headings import NAME, meaning, point_of, within
+from tritonrepo.diagnostics import Span
+
+Grid = Sequence[Sequence[Cell]]
+"""Rows of cells; the first has the headings."""
+
+POINTS = 2
+"""So many headings that are points of distributions make a table of one run."""
+
+
+class Entry(NamedTuple):
+    """A cell with its heading, and the point of a distribution that its column is, if any."""
+
+    heading: Cell
+    point: str
+    cell: Cell
+
+
+class Run(NamedTuple):
+    """What a table says of one run; `name` is "" if nothing names it."""
+
+    name: str
+    at: Span
+    entries: tuple[Entry, ...]
+
+
+def runs(grids: Iterable[Grid]) -> Iterator[Run]:
+    """Yield the runs of tables; of a tool that writes distributions and then single values, both are one run."""
+    open_: Run | None = None
+    for grid in grids:
+        if len(grid) < 2 or not grid[0]:  # noqa: PLR2004  headings and a row
+            continue
+        if open_ is not None and len(grid[0]) == 2:  # noqa: PLR2004  a name and its value
+            values = tuple(Entry(row[0], "", row[1]) for row in grid[1:] if len(row) > 1)
+            open_ = open_._replace(entries=(*open_.entries, *values))
+            continue
+        if open_ is not None:
+            yield open_
+            open_ = None
+        points = [point_of(cell.text) for cell in grid[0]]
+        if sum(map(bool, points)) >= POINTS:
+            open_ = _of_points(grid, points)
+        else:
+            yield from _of_columns(grid) if _metrics_are_rows(grid) else _of_rows(grid)
+    if open_ is not None:
+        yield open_
+
+
+def _of_points(grid: Grid, points: Sequence[str]) -> Run:
+    cells = ((row[0], point, cell) for row in grid[1:] if row for point, cell in zip(points[1:], row[1:], strict=False))
+    return Run("", grid[0][0].at, tuple(Entry(*each) for each in cells if each[1]))
+
+
+def _metrics_are_rows(grid: Grid) -> bool:
+    """Return whether the first column has more headings than the first row."""
+    above = sum(_is_heading(cell) for cell in grid[0][1:])
+    return sum(_is_heading(row[0]) for row in grid[1:] if row) > above
+
+
+def _is_heading(cell: Cell) -> bool:
+    found = meaning(cell.text, "mean")
+    return not isinstance(found, str) and found.field != NAME
+
+
+def _of_rows(grid: Grid) -> Iterator[Run]:
+    heads = grid[0]
+    names = [column for column, head in enumerate(heads) if _is_name(head)]
+    for row in grid[1:]:
+        entries = tuple(Entry(head, "", cell) for head, cell in zip(heads, row, strict=False))
+        named = [row[column].text.strip() for column in names if column < len(row) and row[column].text.strip()]
+        if any(cell.text.strip() for cell in row):
+            yield Run(" ".join(named), row[0].at, entries)
+
+
+def _is_name(cell: Cell) -> bool:
+    found = meaning(cell.text)
+    return not cell.text.strip() or (not isinstance(found, str) and found.field == NAME)
+
+
+def _of_columns(grid: Grid) -> Iterator[Run]:
+    for column, head in enumerate(grid[0][1:], 1):
+        point = within(head.text)
+        rows = [row for row in grid[1:] if len(row) > column]
+        name = head.text.strip()
+        yield Run(
+            "" if name.lower() == "value" else name, head.at, tuple(Entry(row[0], point, row[column]) for row in rows)
+        )
