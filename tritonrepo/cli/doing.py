@@ -53,14 +53,14 @@ class Status:
             return ", ".join(self._counted(self._count))
         if self._group is None:
             left_s = self._until - self._now()
-            return f"{_clock(left_s)} left, {self._title}" if left_s > 0 else self._title
+            return f"{clock(left_s)} left, {self._title}" if left_s > 0 else self._title
         phase, actions, size = self._group
         parts = [f"{phase}: {self._done:,} of {actions:,}"]
         if size:
             parts.append(f"{amount(self._size)} of {amount(size)}")
             rate = self._rate() if self._size < size else 0
             if rate >= 1:
-                parts += [f"{amount(int(rate))}/s", f"{_clock((size - self._size) / rate)} left"]
+                parts += [f"{amount(int(rate))}/s", f"{clock((size - self._size) / rate)} left"]
         return ", ".join(parts)
 
     def _counted(self, count: Counted) -> Iterator[str]:
@@ -72,7 +72,7 @@ class Status:
         if rate >= 1 and not noun:
             yield f"{amount(int(rate))}/s"
         if rate > 0 and total:
-            yield f"{_clock((total - done) / rate)} left"
+            yield f"{clock((total - done) / rate)} left"
 
     def _rate(self) -> float:
         """Return how many bytes, or other things that are counted, were done a second in the last seconds."""
@@ -83,7 +83,7 @@ class Status:
         return (self._size - before) / (now - since) if now > since else 0
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """Return a time as minutes and seconds, 0:05, or with hours."""
     minutes, rest = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)

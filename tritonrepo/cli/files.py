@@ -27,6 +27,19 @@ class Written(Named):
         return path
 
 
+class Folder(Named):
+    """Path of a file to write, or of a directory that exists, in which a file is written."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:  # noqa: ANN401  click's signature
+        """Return the path; raise a usage error if no file can be written there."""
+        path = Path(super().convert(value, param, ctx))
+        if reason := _unusable(path / "file" if path.is_dir() else path):
+            self.fail(f'"{path}" cannot be written: {reason}.', param, ctx)
+        return path
+
+
 WRITTEN = Written(path_type=Path)
 
 

@@ -1,0 +1,119 @@
+"""Files that the results of a load are written to, each as a whole or not at all, after the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tritonrepo.cli.files import WRITTEN, Folder, write
+from tritonrepo.cli.output import talk
+
+if TYPE_CHECKING:
+    from tritonrepo.bench.record import Record
+    from tritonrepo.bench.result import Result
+    from tritonrepo.diagnostics import Diagnostic
+    from tritonrepo.report.bench.against_load import Mark
+
+
+OPTIONS: tuple[Callable[..., Any], ...] = (
+    click.option(
+        "--output",
+        type=WRITTEN,
+        metavar="FILE",
+        help="Also write the results to FILE as JSON, for `bench compare`, `cost` and `plan`.",
+    ),
+    click.option(
+        "--records", type=WRITTEN, metavar="FILE", help="Also write each request to FILE, as a line of JSON each."
+    ),
+    click.option("--html", type=WRITTEN, metavar="FILE", help="Also write the results to FILE as a page with plots."),
+    click.option(
+        "--markdown", type=WRITTEN, metavar="FILE", help="Also write the results to FILE as a table to publish."
+    ),
+    click.option(
+        "--aiperf",
+        type=Folder(path_type=Path),
+        metavar="FILE|DIR",
+        help="Also write what aiperf exports, to FILE or to profile_export_aiperf.json in DIR.",
+    ),
+    click.option("--vllm", type=WRITTEN, metavar="FILE", help="Also write what vLLM's `bench serve` saves, to FILE."),
+)
+"""The options; `written` takes their values."""
+
+NAMES = ("output", "records", "html", "markdown", "aiperf", "vllm")
+
+
+def checked(given: Mapping[str, Any]) -> None:
+    """Raise a usage error if two files are the same: one would replace the other."""
+    from tritonrepo.report.bench.foreign import AIPERF  # imported here to keep `--help` quick
+
+    places: dict[Path, str] = {}
+    for name in NAMES:
+        path = given[name]
+        if path is None:
+            continue
+        path = _export(path, AIPERF) if name == "aiperf" else path
+        place = path.resolve()
+        if place in places:
+            raise click.UsageError(f"--{places[place]} and --{name} name the same file: {path}")
+        places[place] = name
+
+
+def written(
+    given: Mapping[str, Any],
+    done: Sequence[tuple[Result, Sequence[Record]]],
+    found: Sequence[Diagnostic] = (),
+    marks: Sequence[Mark] = (),
+) -> None:
+    """Write the files that the options name; none without a result. Raise Stop for one that cannot be written.
+
+    Args:
+        given: The values of the options by name.
+        done: The results, each with its records.
+        found: Diagnostics of the results, for the JSON.
+        marks: Levels that are marked in the plots of the page.
+    """
+    if not done:
+        return
+    for path, text in _texts(given, done, found, marks):
+        write(path, text)
+        talk(f"written: {path}")
+
+
+def _texts(
+    given: Mapping[str, Any],
+    done: Sequence[tuple[Result, Sequence[Record]]],
+    found: Sequence[Diagnostic],
+    marks: Sequence[Mark],
+) -> Iterator[tuple[Path, str]]:
+    """Yield the path and the text of each file."""
+    from tritonrepo.report.bench import data, foreign, markdown, page, records  # imported here to keep `--help` quick
+
+    results, every = [result for result, _ in done], [records for _, records in done]
+    if given["output"] is not None:
+        yield given["output"], f"{data.document(results, found)}\n"
+    if given["records"] is not None:
+        lines = (line for number, (result, each) in enumerate(done) for line in records.lines(result, each, number))
+        yield given["records"], "".join(f"{line}\n" for line in lines)
+    if given["html"] is not None:
+        yield given["html"], page.page(results, every, marks=marks)
+    if given["markdown"] is not None:
+        yield given["markdown"], markdown.markdown(results)
+    if given["aiperf"] is not None:
+        paths = numbered(_export(given["aiperf"], foreign.AIPERF), len(done))
+        yield from ((path, foreign.aiperf(*each)) for path, each in zip(paths, done, strict=True))
+    if given["vllm"] is not None:
+        yield given["vllm"], "".join(f"{foreign.vllm(*each)}\n" for each in done)
+
+
+def _export(path: Path, name: str) -> Path:
+    return path / name if path.is_dir() else path
+
+
+def numbered(path: Path, number: int) -> list[Path]:
+    """Return a path for each of several files: the path itself for one, else with numbers before its ending."""
+    if number == 1:
+        return [path]
+    return [path.with_name(f"{path.stem}-{n}{path.suffix}") for n in range(1, number + 1)]

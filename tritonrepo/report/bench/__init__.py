@@ -1,0 +1,1 @@
+"""What `bench` measured, as a table, as a page, as JSON, and in the forms of other tools."""
