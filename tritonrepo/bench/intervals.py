@@ -1,0 +1,155 @@
+"""How far apart two samples are, with the interval in which the truth is 19 times out of 20.
+
+Repeats of a run are independent of each other; the requests of one run are not, since those that are in flight together
+share batches and queues. Of one run, blocks of requests that follow each other are therefore drawn, not single ones
+(moving blocks: H. Künsch, The Jackknife and the Bootstrap for General Stationary Observations, 1989), and what differs
+from run to run is in none of these intervals.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from tritonrepo.bench.figures import percentile
+
+MOST, FEWEST, VALUES = 1000, 200, 3_000_000
+"""Samples that are drawn: as many as have so many values in all, within these bounds."""
+
+LEVEL = 0.95
+"""How often the truth is in an interval."""
+
+T = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
+    *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+)
+"""Quantile 0.975 of Student's distribution with 1, 2, … 30 degrees of freedom."""
+
+LEAST = 5
+"""Blocks that a series must have: fewer say nothing of how much they differ."""
+
+Z = 1.959964
+"""That of the normal distribution."""
+
+
+class Interval(NamedTuple):
+    """A difference as a share of the first value, 0.1 for 10 % more, between a low and a high end."""
+
+    low: float
+    high: float
+
+
+def of_repeats(before: Sequence[float], after: Sequence[float]) -> Interval | None:
+    """Return the interval of the ratio of two means, from the value of each repeat; None if one is not above 0.
+
+    Welch's interval of the difference of the logarithms, whose number of degrees of freedom is rounded down: drawing
+    again from a handful of repeats gives intervals that are too narrow.
+    """
+    if min(len(before), len(after)) < 2 or min([*before, *after]) <= 0:  # noqa: PLR2004  one has no variance
+        return None
+    logs = [[math.log(value) for value in values] for values in (before, after)]
+    errors = [statistics.variance(values) / len(values) for values in logs]
+    whole = sum(errors)
+    middle = statistics.fmean(logs[1]) - statistics.fmean(logs[0])
+    if whole <= 0:
+        return Interval(math.expm1(middle), math.expm1(middle))
+    freedom = whole**2 / sum(e**2 / (len(values) - 1) for e, values in zip(errors, logs, strict=True))
+    half = quantile(freedom) * math.sqrt(whole)
+    return Interval(math.expm1(middle - half), math.expm1(middle + half))
+
+
+def quantile(freedom: float) -> float:
+    """Return quantile 0.975 of Student's distribution; between the tabulated ones, the wider."""
+    whole = max(1, math.floor(freedom))
+    return T[whole - 1] if whole <= len(T) else Z + 2.42 / whole
+
+
+def of_percentile(before: Sequence[float], after: Sequence[float], at: float, seed: str) -> Interval | None:
+    """Return the interval of the ratio of a percentile of two series of one run each; None if one is too short.
+
+    Args:
+        before: Values in the order in which their requests were sent.
+        after: Those that are compared with them.
+        at: The percentile as a share, 0.5 for the median.
+        seed: What is drawn follows from it.
+    """
+    return _interval(before, after, _percentiles(at), seed)
+
+
+def of_means(before: Sequence[float], after: Sequence[float], seed: str) -> Interval | None:
+    """Return the interval of the ratio of the means of two series of one run each, such as rates in parts of its time.
+
+    The arguments are those of `of_percentile`.
+    """
+    return _interval(before, after, lambda sample: math.fsum(sample) / len(sample), seed)
+
+
+def _percentiles(at: float) -> Callable[[list[float]], float]:
+    """Return what gives a percentile of a list: with NumPy the same value, sooner."""
+    try:
+        import numpy as np
+    except ImportError:
+        return lambda sample: percentile(sorted(sample), at)
+
+    def found(sample: list[float]) -> float:
+        place = (len(sample) - 1) * at
+        below = math.floor(place)
+        above = min(below + 1, len(sample) - 1)
+        ordered = np.partition(np.asarray(sample), (below, above))
+        low, high = float(ordered[below]), float(ordered[above])
+        return low + (high - low) * (place - below)
+
+    return found
+
+
+def _interval(
+    before: Sequence[float], after: Sequence[float], statistic: Callable[[list[float]], float], seed: str
+) -> Interval | None:
+    drawn = [_drawn(values, statistic, f"{seed} {n}") for n, values in enumerate((before, after))]
+    if not all(drawn) or min(map(min, drawn)) <= 0:
+        return None
+    ratios = sorted(b / a - 1 for a, b in zip(*drawn, strict=False))  # the longer series has fewer samples
+    edge = (1 - LEVEL) / 2
+    return Interval(percentile(ratios, edge), percentile(ratios, 1 - edge))
+
+
+def block(number: int) -> int:
+    """Return how many values that follow each other are drawn together: the cube root of their number."""
+    return max(1, round(math.cbrt(number)))
+
+
+def _drawn(values: Sequence[float], statistic: Callable[[list[float]], float], seed: str) -> list[float]:
+    """Return the statistic of samples that are drawn from a series; none of a series that is too short."""
+    size = block(len(values))
+    number, starts = math.ceil(len(values) / size), len(values) - size + 1
+    if number < LEAST:
+        return []
+    seeded, found = random.Random(seed), []  # noqa: S311  samples, no secret
+    for _ in range(min(MOST, max(FEWEST, VALUES // len(values)))):
+        sample: list[float] = []
+        for _ in range(number):
+            start = int(seeded.random() * starts)
+            sample += values[start : start + size]
+        found.append(statistic(sample[: len(values)]))
+    return found
+
+
+def of_shares(before: tuple[int, int], after: tuple[int, int]) -> Interval:
+    """Return the interval of the difference of two shares, each as so many of so many; not relative to the first.
+
+    Newcombe's, from Wilson's intervals (R. G. Newcombe, Interval Estimation for the Difference Between Independent
+    Proportions, 1998, method 10).
+    """
+    (a, (a_low, a_high)), (b, (b_low, b_high)) = ((some / of, _wilson(some, of)) for some, of in (before, after))
+    middle = b - a
+    return Interval(middle - math.hypot(b - b_low, a_high - a), middle + math.hypot(b_high - b, a - a_low))
+
+
+def _wilson(some: int, of: int) -> tuple[float, float]:
+    found, scale = some / of, 1 + Z**2 / of
+    middle = (found + Z**2 / (2 * of)) / scale
+    half = Z * math.sqrt(found * (1 - found) / of + Z**2 / (4 * of**2)) / scale
+    return middle - half, middle + half
