@@ -1,10 +1,11 @@
 """The table of bad inputs in tests/data/bad_inputs: what is wrong, in which files, and what must be said of it.
 
 A row has `wrong`, which names it, and one of `stack`, the text of tritonrepo.yaml, and `change`, pairs of a text of the
-table's `base` and what replaces it. It can have other `files`, an `encoding` of the stack, `variables` of the
-environment, and the `options` of the command line. `says` is what must be printed, all of it: `LINE:COLUMN: MESSAGE`,
-with the path if that is not tritonrepo.yaml; `hint` is a part of the next steps, `schema` whether the JSON Schema of
-the stack file refuses it, `code` the exit code. ⟨x*5⟩ stands for five times x.
+table's `base` and what replaces it. A table of other files has their name as `file` and the `options` of all its rows.
+It can have other `files`, an `encoding` of the stack, `variables` of the environment, and the `options` of the command
+line. `says` is what must be printed, all of it: `LINE:COLUMN: MESSAGE`, with the path if that is another file; `hint`
+is a part of the next steps, `schema` whether the JSON Schema of the stack file refuses it, `code` the exit code. ⟨x*5⟩
+stands for five times x.
 """
 
 from __future__ import annotations
@@ -48,22 +49,22 @@ def rows(table: str) -> Iterator[Row]:
     """Yield the rows of a table."""
     data = yaml.safe_load((DATA / f"{table}.yaml").read_text("utf-8"))
     for row in data["rows"]:
-        yield _row(row, data.get("base", ""))
+        yield _row({"options": data.get("options", ["build"]), **row}, data.get("base", ""), data.get("file", STACK))
 
 
-def _row(row: Mapping[str, Any], base: str) -> Row:
+def _row(row: Mapping[str, Any], base: str, file: str) -> Row:
     known = {"wrong", "stack", "change", "files", "encoding", "variables", "options", "says", "hint", "schema", "code"}
     assert row.keys() <= known, row
     text = _stack(row, base)
-    files = row.get("files", {}) | ({} if text is None else {STACK: text})
+    files = row.get("files", {}) | ({} if text is None else {file: text})
     says = [row["says"]] if isinstance(row["says"], str) else row["says"]
     return Row(
         row["wrong"],
         files,
         row.get("encoding", "utf-8"),
         row.get("variables", {}),
-        row.get("options", ["build"]),
-        [f"{STACK}:{text}" if re.match(r"\d+(:\d+)?: ", text) else text for text in map(whole, says)],
+        row["options"],
+        [f"{file}:{text}" if re.match(r"\d+(:\d+)?: ", text) else text for text in map(whole, says)],
         row.get("hint", ""),
         row["schema"],
         row.get("code", 2),

@@ -25,12 +25,17 @@ MAX_DEPTH = 60
 
 
 class Kind(NamedTuple):
-    """A kind of file: the name that its faults have, what messages call it, how it is read, and the hint about tags."""
+    """A kind of file: the name that its faults have, what messages call it, how it is read, and the hint about tags.
+
+    `needs` is what a file has at least, and `first` what it can begin with.
+    """
 
     rule: str
     what: str
     loader: type[Loader]
     tags: str
+    needs: str = "name and models"
+    first: str = "name: my-stack"
 
 
 STACK = Kind(
@@ -83,16 +88,16 @@ def paths(node: Node) -> set[str]:
     return {node.at.path}.union(*map(paths, inner))
 
 
-def parse(content: bytes, path: str) -> Keys:
-    """Return the mapping at the top of a stack file; raise Stop with the place of what cannot be parsed."""
-    found = _File(content, path, STACK)
+def parse(content: bytes, path: str, kind: Kind = STACK) -> Keys:
+    """Return the mapping at the top of a file; raise Stop with the place of what cannot be parsed."""
+    found = _File(content, path, kind)
     root = found.composed(lambda loader: loader.get_single_node())
     if root is None:
-        raise fatal(RULE, path, "the stack file is empty", "Add at least name and models.")
+        raise fatal(kind.rule, path, f"the {kind.what} is empty", f"Add at least {kind.needs}.")
     node = found.converted(root)
     if not isinstance(node, Keys):
-        message = "the stack file must be a mapping of keys to values"
-        raise fatal(RULE, node.at, message, "Start it with a key, such as `name: my-stack`.")
+        message = f"the {kind.what} must be a mapping of keys to values"
+        raise fatal(kind.rule, node.at, message, f"Start it with a key, such as `{kind.first}`.")
     return node
 
 

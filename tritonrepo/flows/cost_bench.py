@@ -1,0 +1,186 @@
+"""Results of bench as inputs of a cost: throughput at the SLO, tokens of an answer, and the rate of a replica."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+from tritonrepo.bench import saved
+from tritonrepo.bench.claim import Judgement, State
+from tritonrepo.bench.figures import Figures
+from tritonrepo.bench.result import Result
+from tritonrepo.cost.inputs import Input, Inputs, Option, Range
+from tritonrepo.cost.sums import exact
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, closest, counted, failure, fatal
+from tritonrepo.flows.stack import reading
+
+RULE = "cost-bench"
+OPTION = "cost-bench-option"
+NOTE = "cost-measured"
+MISSING = "cost-missing"
+DIGITS = 6
+"""Digits of a measured number that count; the others are noise."""
+
+
+class Measured(NamedTuple):
+    """Results of a file; `option` is whose they are, "" for those that have the name of their model or target."""
+
+    path: str
+    results: tuple[Result, ...]
+    option: str = ""
+
+
+def joined(inputs: Inputs, measured: Sequence[Measured]) -> tuple[Inputs, tuple[Diagnostic, ...]]:
+    """Return the inputs with what was measured in place of what was stated, and what is to be said of it.
+
+    Raise Stop for results that no option has, that cannot be true, or that say nothing of tokens.
+    """
+    found: dict[str, list[tuple[str, Result]]] = {}
+    for each in measured:
+        for name, result in _owned(inputs, each):
+            found.setdefault(name, []).append((each.path, result))
+    options, notes = dict(inputs.options), list[Diagnostic]()
+    for name, results in found.items():
+        path, result = _best(results)
+        options[name] = replace(options[name], inputs={**options[name].inputs, **_inputs(path, result)})
+        notes += _notes(path, name, result)
+    return replace(inputs, options=options), tuple(notes)
+
+
+def _owned(inputs: Inputs, measured: Measured) -> Iterator[tuple[str, Result]]:
+    """Yield each result of a file with the option that it is of."""
+    options = inputs.options
+    if measured.option:
+        if measured.option not in options:
+            message, hint = f'the cost file has no option "{measured.option}"', closest(measured.option, options)
+            raise fatal(OPTION, measured.path, message, hint)
+        yield from ((measured.option, result) for result in measured.results)
+        return
+    found = [(name, result) for result in measured.results for name in _names(options, result)]
+    if not found and len(options) == 1:
+        found = [(next(iter(options)), result) for result in measured.results]
+    if not found:
+        names = dict.fromkeys(f'"{result.model}"' for result in measured.results)
+        message = f"no option has the name of a model that was measured: {', '.join(names) or 'none was'}"
+        raise fatal(
+            OPTION, measured.path, message, "Use `--bench OPTION=FILE`, or set bench of an option to the model."
+        )
+    yield from found
+
+
+def _names(options: Mapping[str, Option], result: Result) -> Iterator[str]:
+    meant = {result.model.casefold(), result.target.casefold()}
+    for name, option in options.items():
+        if (option.bench or name).casefold() in meant:
+            yield name
+
+
+def _best(results: Sequence[tuple[str, Result]]) -> tuple[str, Result]:
+    """Return the result with the highest throughput, of those that can be true."""
+    usable = [each for each in results if not _broken(each[1])]
+    if not usable:
+        path, result = results[0]
+        broken = _broken(result)
+        hint = "\n".join(f"{each.check}: {each.left}; {each.right}" for each in broken)
+        message = f'the result of "{result.target}" cannot be true: {broken[0].says}'
+        raise failure(RULE, path, message, f"{hint}\nMeasure again: a cost cannot be better than its throughput.")
+    return max(usable, key=lambda each: (each[1].figures.goodput is not None, _throughput(each[1].figures) or 0))
+
+
+def _broken(result: Result) -> tuple[Judgement, ...]:
+    return tuple(each for each in result.judgements if each.state is State.BROKEN)
+
+
+def _throughput(figures: Figures) -> float | None:
+    """Return output tokens per second: of the requests that kept the SLO, else of the steady window, else of all."""
+    if figures.goodput is not None:
+        return figures.goodput.tokens_per_s
+    steady = figures.steady_output_tokens_per_s
+    return steady if steady is not None else figures.output_tokens_per_s
+
+
+def _inputs(path: str, result: Result) -> dict[str, Input]:
+    replicas = result.hardware.replicas or 1
+    figures = result.figures
+    pace = _throughput(figures)
+    if pace is None or not math.isfinite(pace) or pace <= 0:
+        none = "no request kept the SLO" if figures.goodput is not None and pace == 0 else "nobody counted its tokens"
+        message = f'the result of "{result.target}" gives no throughput: {none}'
+        raise failure(RULE, path, message, "Measure again, at a load that keeps the SLO and with tokens counted.")
+    repeated = [found for each in result.repeats if (found := _throughput(each)) is not None and found > 0]
+    values = {"tokens_per_second": _range(pace / replicas, [each / replicas for each in repeated])}
+    answers, prompts = figures.output_tokens, figures.input_tokens
+    if answers is not None and answers.mean > 0 and math.isfinite(answers.mean):
+        values["answer_tokens"] = _range(answers.mean)
+        if prompts is not None and prompts.mean >= 0 and math.isfinite(prompts.mean):
+            values["input_output_ratio"] = _range(prompts.mean / answers.mean)
+    if figures.goodput is not None and 0 < figures.goodput.requests_per_s < math.inf:
+        values["replica_rate"] = _range(figures.goodput.requests_per_s / replicas)
+    source = f"{result.tool}: {result.target}"
+    return {name: Input(name, Span(path), value, _day(result.began), source) for name, value in values.items()}
+
+
+def _range(value: float, repeated: Sequence[float] = ()) -> Range:
+    """Return a measured value; if it was measured several times, with its lowest and highest one."""
+    several = [each for each in repeated if math.isfinite(each)] if len(repeated) > 1 else []
+    return Range(*(_number(each) for each in (min([value, *several]), value, max([value, *several]))))
+
+
+def _number(value: float) -> Fraction:
+    return exact(float(f"{value:.{DIGITS}g}"))
+
+
+def _day(began: str) -> datetime.date | None:
+    try:
+        return datetime.date.fromisoformat(began[:10])
+    except ValueError:
+        return None
+
+
+def _notes(path: str, name: str, result: Result) -> Iterator[Diagnostic]:
+    """Yield what makes a measured throughput doubtful."""
+    figures = result.figures
+    weak = {
+        "its throughput is not goodput: the run had no SLO": figures.goodput is None,
+        "the client was too slow for what it measured": result.client_bound,
+        f"{counted(figures.sent - figures.succeeded, 'request')} of {figures.sent:,} failed": (
+            figures.sent > figures.succeeded
+        ),
+    }
+    for what, holds in weak.items():
+        if holds:
+            hint = "Run `tritonrepo bench` again, with --slo and at a load that the server and client can bear."
+            yield Diagnostic(NOTE, Severity.WARNING, Span(path), f'the result for "{name}" is doubtful: {what}', hint)
+
+
+def measured(text: str, cost_file: Path) -> Measured:
+    """Return the results of `FILE` or `OPTION=FILE`; raise Stop if the file is not a result of bench.
+
+    A path that exists is a file, even with `=` in it.
+    """
+    option, found, path = text.partition("=")
+    if not found or Path(text).exists():
+        option, path = "", text
+    if not path or (found and not option and not Path(text).exists()):
+        hint = f"Use `--bench OPTION=FILE` with the name of an option of {cost_file}."
+        raise fatal(OPTION, text or "--bench", "the option or the file of --bench is empty", hint)
+    content = file_content(path)
+    try:
+        return Measured(path, saved.results(content.decode(), path), option)
+    except UnicodeDecodeError:
+        raise fatal("bench-result", path, "the file is not UTF-8 text", "Use a file that bench has written.") from None
+
+
+@reading()
+def file_content(path: Path | str, hint: str = "Use the path of a file.") -> bytes:
+    """Return what is in a file that a command was told to read; raise Stop if that is not possible."""
+    path = Path(path)
+    if not path.is_file():  # reading a FIFO would wait forever
+        message = "the path is not a regular file" if path.exists() else "the file does not exist"
+        raise fatal(MISSING, str(path), message, hint)
+    return path.read_bytes()

@@ -1,0 +1,1 @@
+"""What serving costs, as text, Markdown, JSON and a page with plots."""
