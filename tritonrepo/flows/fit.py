@@ -39,7 +39,7 @@ def fit(path: Path | str, work: Workspace, aim: Aim = declared) -> Fit:
 
     judged, found = examine(path, work, aimed, lambda rule: _on_memory(rule) or rule.name in UNSEEN)
     used = {load.gpu for load in loads(found.models)}
-    return _fit(
+    return of_repository(
         found, [each for each in judged.diagnostics if each.rule not in UNSEEN or not used or each.rule in JSON]
     )
 
@@ -59,7 +59,8 @@ def _choices(named: Gpu | None) -> str:
     return f"Add `--gpu-memory 80GiB`{either_way}, or set {'it' if named else 'either'} in a stack's target."
 
 
-def _fit(found: Repository, said: Sequence[Diagnostic]) -> Fit:
+def of_repository(found: Repository, said: Sequence[Diagnostic]) -> Fit:
+    """Return the memory of the GPUs of models that are read, with what rules say of it; none is given of 0 bytes."""
     given = found.target.gpu_memory or 0
     total, sold = reported(given)
     models = found.models.values()

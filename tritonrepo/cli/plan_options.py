@@ -1,0 +1,146 @@
+"""The options of `plan`: what is asked, and what it is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from tritonrepo.cli.values import NAMED
+
+LEAST, MOST = 50.0, 99.9
+"""Percent of requests for which an SLO can be set: all of them cannot be promised for random arrivals."""
+
+SPARE = 1000
+
+
+class PerTime(click.ParamType[Any]):
+    """Rate of requests."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  click's signature
+        """Return the rate; raise a usage error for what is none."""
+        from tritonrepo.bench.rates import rate  # imported here to keep `--help` quick
+
+        try:
+            return rate(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+class Limits(click.ParamType[Any]):
+    """An SLO."""
+
+    name = "slo"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  click's signature
+        """Return the SLO; raise a usage error for what is none."""
+        from tritonrepo.bench.slo import slo  # imported here to keep `--help` quick
+
+        try:
+            return slo(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+class Percent(click.ParamType[float]):
+    """Share of requests in percent."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401  click's signature
+        """Return the percent; raise a usage error for what is none, or out of bounds."""
+        try:
+            percent = float(str(value).removesuffix("%"))
+        except ValueError:
+            percent = 0.0
+        if not LEAST <= percent <= MOST:
+            self.fail(f'"{value}" is not a percentage from {LEAST:g} to {MOST:g}, such as 95 or 99%.', param, ctx)
+        return percent
+
+
+ASKED = (
+    click.option("--peak", type=PerTime(), required=True, metavar="RATE", help="Requests at the peak, such as `12/s`."),
+    click.option(
+        "--slo",
+        type=Limits(),
+        required=True,
+        metavar="LIMITS",
+        help="Limits that a good request keeps: ttft, itl, tpot or latency in milliseconds or with a unit, as in"
+        " `ttft=500,itl=50` or `latency=2s`.",
+    ),
+    click.option(
+        "--share",
+        type=Percent(),
+        default=95.0,
+        metavar="PERCENT",
+        help="Percentage of requests that must be good.",
+    ),
+    click.option(
+        "--spare",
+        type=click.IntRange(0, SPARE),
+        default=1,
+        metavar="N",
+        help="Replicas more than the peak needs, for one that is lost or restarts.",
+    ),
+    click.option("--mean", type=PerTime(), metavar="RATE", help="Mean requests of a month, for costs, such as `3/s`."),
+)
+
+FROM = (
+    click.option(
+        "--bench",
+        "results",
+        multiple=True,
+        type=NAMED,
+        metavar="RESULT",
+        help="Result of `tritonrepo bench`, a file that --output has written. Repeatable.",
+    ),
+    click.option(
+        "--target",
+        metavar="TARGET",
+        default="",
+        show_default=False,
+        help="Target in the results, if they have several.",
+    ),
+    click.option(
+        "--input-tokens",
+        type=click.IntRange(1, 10_000_000),
+        metavar="N",
+        help="Tokens of a request.  [default: as measured]",
+    ),
+    click.option(
+        "--output-tokens",
+        type=click.IntRange(1, 10_000_000),
+        metavar="N",
+        help="Tokens of an answer.  [default: as measured]",
+    ),
+    click.option(
+        "--cost", type=NAMED, metavar="FILE", help="File of prices, as `tritonrepo cost init` creates it: adds costs."
+    ),
+    click.option(
+        "--option",
+        metavar="NAME",
+        default="",
+        help="Option of that file, if it has several.  [default: the only one, or the one with the name of the GPUs]",
+    ),
+    click.option(
+        "--accept-mismatch",
+        is_flag=True,
+        help="Use results of another model, other GPUs or shorter requests than the plan is for.",
+    ),
+)
+
+
+def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what is planned for and from what."""
+    for option in reversed((*ASKED, *FROM)):
+        command = option(command)
+    return command
+
+
+def checked(peak: Any, mean: Any) -> None:  # noqa: ANN401  rates, imported late
+    """Raise a usage error if the mean is above the peak."""
+    if mean is not None and mean.per_s > peak.per_s:
+        raise click.UsageError(f"--mean {mean.text} is above --peak {peak.text}")
