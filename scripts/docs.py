@@ -1,4 +1,4 @@
-"""Write what is generated from the code: the stack file's JSON Schema and reference, and the index of rules.
+"""Write what is generated from the code: JSON Schemas of files, the stack file's reference, and the index of rules.
 
 `--check` only reports what is stale.
 """
@@ -12,7 +12,10 @@ from pathlib import Path
 
 from scripts import reference
 from scripts.writing import ROOT, write_or_check
+from tritonrepo.cost.schema import schema as cost_file
 from tritonrepo.parts import PARTS
+from tritonrepo.report.bench.schema import compared
+from tritonrepo.report.bench.schema import schema as bench
 from tritonrepo.report.pages import index
 from tritonrepo.report.registry import REGISTRY
 from tritonrepo.rules import FAMILIES, RULES
@@ -31,6 +34,9 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "schemas" / "stack.schema.json": json.dumps(schema(PARTS), indent=2, ensure_ascii=False) + "\n",
         ROOT / "schemas" / "settings.schema.json": json.dumps(settings(), indent=2, ensure_ascii=False) + "\n",
+        ROOT / "schemas" / "bench.schema.json": json.dumps(bench(), indent=2, ensure_ascii=False) + "\n",
+        ROOT / "schemas" / "bench-compare.schema.json": json.dumps(compared(), indent=2, ensure_ascii=False) + "\n",
+        ROOT / "schemas" / "cost-file.schema.json": json.dumps(cost_file(), indent=2, ensure_ascii=False) + "\n",
         stack: reference.page(PARTS, stack.read_text("utf-8")),
         ROOT / "docs" / "rules.md": "\n".join(rules()),
     }

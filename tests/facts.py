@@ -9,12 +9,16 @@ from collections.abc import Mapping
 from tests.conftest import EXAMPLE
 from tests.documents import PAGES, ROOT
 from tritonrepo import shared
-from tritonrepo.cli import EXIT_CODES
+from tritonrepo.bench import comparing, figures, lag, measures, prompts_made, running, sweeping, warming
+from tritonrepo.bench.checks.values import EDGE, EXACT
+from tritonrepo.cli import EXIT_CODES, bench_loading, bench_prompting, bench_sweep
 from tritonrepo.cli.interrupts import LIMIT_S
 from tritonrepo.cli.serve import command as serve
 from tritonrepo.cli.serving import USUAL, patience
 from tritonrepo.cli.status import PAUSE_S
+from tritonrepo.cost.doubts import DAYS
 from tritonrepo.deploy import room
+from tritonrepo.flows import bench_compare
 from tritonrepo.flows.containers import POLL_S
 from tritonrepo.flows.prune import KEEP
 from tritonrepo.flows.push import Servers, paced
@@ -88,12 +92,15 @@ FACTS: Mapping[str, str] = {
     "release-here": runnable().name,
     "release-first-here": min(name for name, each in RELEASES.items() if each.server_wheel),
     "smoke-tolerance": str(TOLERANCE),
+    "bench-edge": f"{EDGE - 1:.0%}",
+    "bench-exact": f"{EXACT - 1:.0%}",
     "least-cosine": f"{LEAST_COSINE:g}",
     "least-of-precision": f"{loss.LEAST_COSINE:g}",
     "at-once": f"{AT_ONCE}",
     "kept-vectors": f"{reranker.KEPT_BYTES >> 20}",
     "watch-seconds": f"{PAUSE_S}",
     "exit-success": one(r"(\d+) +success", EXIT_CODES),
+    "cost-days": str(DAYS),
     "exit-error": one(r"(\d+) +problems were found, or the operation failed", EXIT_CODES),
     "exit-fatal": one(r"(\d+) +wrong usage or unreadable input", EXIT_CODES),
     "exit-bug": one(r"(\d+) +internal error", EXIT_CODES),
@@ -132,5 +139,24 @@ FACTS: Mapping[str, str] = {
     "lines-of-a-module": one(r"lines < (\d+)", HOUSE),
     "statements-of-a-function": one(r"statements <= (\d+)", HOUSE),
     "lines-of-a-command": one(r"splitlines\(\)\) < (\d+)", HOUSE),
+    "bench-failures": f"{running.HOPELESS}",
+    "bench-unreached": f"{running.GONE}",
+    "bench-near": f"{warming.NEAR * 100:g}",
+    "bench-window": f"{warming.LEAST}",
+    "bench-windows": f"{warming.MOST}",
+    "bench-block": f"{prompts_made.BLOCK}",
+    "bench-p99": f"{figures.ENOUGH}",
+    "bench-pulse-ms": f"{lag.EVERY_S * 1000:g}",
+    "bench-bound": f"{measures.BOUND * 100:g}",
+    "bench-failed": f"{measures.MOST_FAILED * 100:g}",
+    "bench-gain": f"{sweeping.LEAST_GAIN * 100:g}",
+    "bench-piece": f"{measures.PIECE_BYTES}",
+    "bench-requests": f"{bench_loading.LEAST}",
+    "bench-requests-each": f"{bench_loading.EACH}",
+    "bench-words": f"{bench_prompting.USUAL}",
+    "bench-compare-repeats": f"{comparing.REPEATS}",
+    "bench-compare-tail": f"{comparing.TAIL}",
+    "bench-compare-failed": f"{bench_compare.MORE_FAILED * 100:g}",
+    "bench-ladder": f"{bench_sweep.USUAL}",
     "python-in-triton": f"3.{one('py3([0-9]+)', *PROJECT['tool']['ruff']['per-file-target-version'].values())}",
 }

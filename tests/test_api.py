@@ -32,7 +32,8 @@ LOADED = "import sys; print(*{name.split('.')[0] for name in sys.modules})"
 def checkout(tmp_path: Path) -> Path:
     """A directory as a user's clone."""
     shutil.copytree(EXAMPLE, tmp_path / "examples" / "models" / "rag")
-    shutil.copytree(EXAMPLE.parent / "seed" / "k8s", tmp_path / "examples" / "models" / "seed" / "k8s")
+    for name in ("vllm-llama", "seed"):
+        shutil.copytree(EXAMPLE.parent / name, tmp_path / "examples" / "models" / name)
     return tmp_path
 
 

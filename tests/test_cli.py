@@ -52,7 +52,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 USAGE = {
     "an unknown command": (["biuld"], 'unknown command "biuld". Did you mean "build"?'),
     "an unknown command with an argument": (["biuld", "x"], 'unknown command "biuld". Did you mean "build"?'),
-    "a command like no other": (["x"], 'unknown command "x". Commands: adopt, ask, build, completion, deploy'),
+    "a command like no other": (
+        ["x"],
+        'unknown command "x". Commands: adopt, ask, bench, build, completion, cost, deploy',
+    ),
     "an unknown option": (["build", "--lokced"], "--lokced"),
     "an option without value": (["build", "-o"], "-o"),
     "a time that is none": (["serve", "models", "--timeout", "nan"], "nan is not a number of seconds"),

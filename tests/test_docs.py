@@ -27,6 +27,7 @@ from tests.servers.packages import compose, kustomize
 from tests.tabled import tabled
 from tests.test_lock_merge import git
 from tritonrepo.cli import COMMANDS, root, run
+from tritonrepo.cli.defaulting import Defaulting
 from tritonrepo.gateway.serving import gateway
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.process import Server
@@ -42,9 +43,10 @@ def of(language: str) -> dict[str, str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A directory as a user's clone: the examples."""
-    for example in ("rag", "seed"):
+    """A directory as a user's clone: the examples, and the results of `bench` that are made up."""
+    for example in ("rag", "seed", "vllm-llama"):
         shutil.copytree(EXAMPLE.parent / example, tmp_path / "examples" / "models" / example)
+    shutil.copytree(Path(__file__).parent / "data" / "plan", tmp_path / "tests" / "data" / "plan")
     return tmp_path
 
 
@@ -114,8 +116,11 @@ def test_an_example_is_a_command_line_that_its_command_takes(line: str) -> None:
     _, name, *arguments = shlex.split(line)
     command = root.get_command(click.Context(root), name)
     assert command is not None
+    if isinstance(command, Defaulting) and arguments[0] not in command.commands:
+        arguments.insert(0, command.default)
     if isinstance(command, click.Group):
-        name, *arguments = arguments
+        short = isinstance(command, Defaulting) and arguments[0] not in command.commands
+        name, *arguments = [command.default, *arguments] if short and isinstance(command, Defaulting) else arguments
         command = command.commands[name]
     command.make_context(name, arguments, parent=click.Context(root))
 

@@ -396,6 +396,9 @@ def test_every_command_is_a_function() -> None:
         "ui": {"ui"},
         "gateway": {"gateway"},
         "adopt": {"adopt"},
+        "bench": {"bench", "bench_sweep", "bench_check", "bench_compare"},
+        "cost": {"cost", "cost_init"},
+        "plan": {"plan"},
         "fit": {"fit"},
         "graph": {"graph"},
         "image": {"image"},
@@ -454,6 +457,7 @@ TOPICS = {
     "push": {"plan_push", "plan_rollback", "paced"},
     "serve": {"serve", "Ports", "up"},
     "test, ask": {"smoke", "answer"},
+    "measure": {"bench", "cost", "plan"},
 }
 
 

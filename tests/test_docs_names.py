@@ -44,6 +44,9 @@ ABOUT = {
     "build": {"adopt", "build", "graph", "index", "image", "init", "lock"},
     "validate": {"releases", "validate"},
     "fit": {"fit", "validate"},
+    "plan": {"plan"},
+    "bench-check": {"bench check"},
+    "cost": {"cost"},
     "push": {"diff", "prune", "pull", "push", "rollback", "status", "unlock"},
     "smoke": {"smoke", "status"},
 }
@@ -56,6 +59,9 @@ ABOUT |= {
     "kubernetes": {"deploy", "push"},
     "engines": {"deploy"},
     "observe": {"deploy"},
+    "bench": {"bench"},
+    "bench-server": {"bench", "status"},
+    "bench-results": {"bench"},
     "stack": {"build", "show"},
     "sources": {"build", "lock"},
     "chunking": {"build", "index"},
@@ -69,10 +75,12 @@ OF_TRITON = {
     "--exit-on-error",
     "--disable-auto-complete-config",
     "--model-control-mode",
+    *("--metrics-config", "histogram_latencies", "--cache-config"),
 }
 """The server's own options, which the package gives it or asks for."""
 
 OF_OTHERS = {
+    *("aiperf_version", "input_config"),
     *(
         "curl",
         "pip",
@@ -174,7 +182,7 @@ def rows() -> dict[str, tuple[set[str], str]]:
     """Return command → the options in its row of the table of commands, and the row's first cell."""
     found = {}
     for line in stated()["commands"]:
-        if match := re.match(r"\| `tritonrepo ((?:deploy )?\w+)", line):
+        if match := re.match(r"\| `tritonrepo ((?:(?:bench|cost|deploy) )?\w+)", line):
             first, second, _ = re.split(r" (?<!\\)\| ", line.removeprefix("| "))
             found[match[1]] = ({word for span in SPAN.findall(second) for word in WORD.findall(span)}, first)
     return found
@@ -273,6 +281,13 @@ DEFAULTS = {
     ("smoke", "--format"): "text",
     ("validate", "--format"): "text",
     ("fit", "--format"): "text",
+    ("plan", "--format"): "text",
+    ("plan", "--share"): "95.0",
+    ("plan", "--spare"): "1",
+    ("plan", "--option"): "the only one, or the one with the name of the GPUs",
+    ("plan", "--input-tokens"): "as measured",
+    ("plan", "--output-tokens"): "as measured",
+    ("bench check", "--format"): "text",
     ("serve", "--http-port"): "8000",
     ("serve", "--grpc-port"): "8001",
     ("serve", "--metrics-port"): "8002",
@@ -322,6 +337,32 @@ DEFAULTS = {
             "--gpus-per-node": "8",
         }.items()
     },
+    ("bench run", "--concurrency"): "one, or any number with those",
+    ("bench run", "--repeats"): "1",
+    ("bench sweep", "--concurrency"): "`1,2,4` and so on up to 256",
+    ("bench sweep", "--least-gain"): "0.1",
+    ("bench sweep", "--at"): "p95",
+    ("bench compare", "--records-before"): "BEFORE's name with .jsonl",
+    ("bench compare", "--records-after"): "AFTER's name with .jsonl",
+    ("bench compare", "--format"): "text",
+    **{
+        (command, option): default
+        for command in ("bench run", "bench sweep")
+        for option, default in {
+            "--requests": "100, or 10 for each in flight if that is more, without --duration",
+            "--warmup": "one for each in flight",
+            "--seed": "0",
+            "--input-tokens": "128",
+            "--max-tokens": "128",
+            "--model": "the only one",
+            "--timeout": "120.0",
+            "--metrics": "/metrics at the second port after URL's",
+            "--grpc": "the port after URL's, with TLS as for URL",
+            "--format": "text",
+        }.items()
+    },
+    ("cost run", "--format"): "text",
+    ("cost run", "--today"): "today",
     ("deploy vllm", "--vllm"): "that of the target's release, or the newest whose options are known",
     ("deploy vllm", "--image-name"): "vllm/vllm-openai:vVERSION",
     ("deploy nim", "--profile"): "NIM selects one by the GPUs",
@@ -332,11 +373,14 @@ DEFAULTS = {
     ("deploy observe", "--slo-ttft"): "2000",
     ("deploy observe", "--slo-latency"): "500",
     ("deploy observe", "--job"): "the name of the stack",
-    **{(command, "--gpu"): "any" for command in ("fit", "validate")},
-    **{(command, "--gpu-memory"): "from --gpu, the record or stack" for command in ("fit", "validate")},
+    **{(command, "--gpu"): "any" for command in ("fit", "plan", "validate")},
+    **{(command, "--gpu-memory"): "from --gpu, the record or stack" for command in ("fit", "plan", "validate")},
     **{
         (command, option): f"from the record or stack, else {default}"
-        for command in ("adopt", "deploy docker", "deploy k8s", "deploy kserve", "deploy observe", "fit", "validate")
+        for command in (
+            *("adopt", "deploy docker", "deploy k8s", "deploy kserve", "deploy observe"),
+            *("fit", "plan", "validate"),
+        )
         for option, default in {
             "--release": "the newest fully known",
             "--image": "all combined",

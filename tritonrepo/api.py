@@ -5,15 +5,35 @@ Importing it loads only the standard library; a function imports whatever else i
 
 from __future__ import annotations
 
+from tritonrepo.bench.figures import Slo as BenchSlo
+from tritonrepo.bench.load import Load, Sampling, Shape
+from tritonrepo.bench.planning import Asked as Peak
+from tritonrepo.bench.planning import Plan
+from tritonrepo.bench.rates import rate
+from tritonrepo.bench.result import Result as BenchResult
+from tritonrepo.bench.slo import slo
+from tritonrepo.bench.targets import targets
+from tritonrepo.cost.costs import Costs
 from tritonrepo.deploy.kube.wanted import Wanted as Pods
 from tritonrepo.deploy.observe.watched import Slo
 from tritonrepo.deploy.serving.wanted import Choices as EngineChoices
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, Verdict
 from tritonrepo.flows.adopt import Adopted, adopt
 from tritonrepo.flows.asking import Found, Passage, Pipelines, answer, ask, passages, pipelines
+from tritonrepo.flows.bench import Benched, BenchOptions, bench
+from tritonrepo.flows.bench_check import Facts, Judged
+from tritonrepo.flows.bench_check import check as bench_check
+from tritonrepo.flows.bench_compare import File as ResultFile
+from tritonrepo.flows.bench_compare import bench_compare
+from tritonrepo.flows.bench_prompts import PromptOptions
+from tritonrepo.flows.bench_prompts import sources as prompts
+from tritonrepo.flows.bench_sweep import SweepOptions
+from tritonrepo.flows.bench_sweep import sweep as bench_sweep
 from tritonrepo.flows.build import apply_build, plan_build
 from tritonrepo.flows.checks import Check
 from tritonrepo.flows.containers import DeployOptions
+from tritonrepo.flows.cost import cost
+from tritonrepo.flows.cost import init as cost_init
 from tritonrepo.flows.deploy import plan_deploy
 from tritonrepo.flows.deploy_nim import NimOptions, plan_nim
 from tritonrepo.flows.deploy_vllm import VllmOptions, plan_vllm
@@ -30,11 +50,12 @@ from tritonrepo.flows.kubernetes import KubeOptions, plan_k8s
 from tritonrepo.flows.lock import Locked, apply_lock, plan_lock
 from tritonrepo.flows.manifests import Against, validate, validate_manifests
 from tritonrepo.flows.observe import ObserveOptions, plan_observe
+from tritonrepo.flows.plan import Given as PlanInputs
+from tritonrepo.flows.plan import plan
 from tritonrepo.flows.prepared import Accepted, Build, Push
 from tritonrepo.flows.prune import Prune, apply_prune, plan_prune
 from tritonrepo.flows.pull import Pull, apply_pull, plan_pull
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
-from tritonrepo.flows.questions import AskOptions
 from tritonrepo.flows.releases import releases
 from tritonrepo.flows.rollback import plan_rollback
 from tritonrepo.flows.serve import ServeOptions, serve
@@ -59,6 +80,7 @@ from tritonrepo.server.endpoint import Endpoint, Tls
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
+from tritonrepo.server.questions import AskOptions
 from tritonrepo.server.standing import ServerStatus
 from tritonrepo.smoke.case import Outcome, Result
 from tritonrepo.smoke.pace import Pace
@@ -74,12 +96,17 @@ __all__ = [
     "Against",
     "AskOptions",
     "Began",
+    "BenchOptions",
+    "BenchResult",
+    "BenchSlo",
+    "Benched",
     "Build",
     "Built",
     "Busy",
     "Change",
     "Check",
     "Compared",
+    "Costs",
     "Counted",
     "DeployOptions",
     "Deployment",
@@ -88,15 +115,18 @@ __all__ = [
     "EngineChoices",
     "Event",
     "Examination",
+    "Facts",
     "Fit",
     "Found",
     "GatewayOptions",
     "Image",
     "Indexed",
     "Interrupted",
+    "Judged",
     "Judgement",
     "KubeOptions",
     "Line",
+    "Load",
     "Loaded",
     "Lock",
     "Locked",
@@ -106,28 +136,36 @@ __all__ = [
     "Outcome",
     "Pace",
     "Passage",
+    "Peak",
     "Pipelines",
     "Place",
+    "Plan",
+    "PlanInputs",
     "Pods",
     "Ports",
+    "PromptOptions",
     "Prune",
     "Pull",
     "Push",
     "Release",
     "Result",
+    "ResultFile",
     "Revision",
     "Said",
+    "Sampling",
     "Sent",
     "ServeOptions",
     "Server",
     "ServerStatus",
     "Servers",
     "Severity",
+    "Shape",
     "Slo",
     "Span",
     "State",
     "Status",
     "Stop",
+    "SweepOptions",
     "Target",
     "Tls",
     "Up",
@@ -146,6 +184,12 @@ __all__ = [
     "apply_push",
     "apply_unlock",
     "ask",
+    "bench",
+    "bench_check",
+    "bench_compare",
+    "bench_sweep",
+    "cost",
+    "cost_init",
     "diff",
     "doctor",
     "fit",
@@ -160,6 +204,7 @@ __all__ = [
     "paced",
     "passages",
     "pipelines",
+    "plan",
     "plan_build",
     "plan_deploy",
     "plan_k8s",
@@ -172,7 +217,9 @@ __all__ = [
     "plan_rollback",
     "plan_unlock",
     "plan_vllm",
+    "prompts",
     "prove",
+    "rate",
     "recorded",
     "recording",
     "releases",
@@ -181,9 +228,11 @@ __all__ = [
     "server_status",
     "server_watch",
     "show",
+    "slo",
     "smoke",
     "status",
     "target",
+    "targets",
     "ui",
     "up",
     "upgrade",

@@ -19,11 +19,19 @@ WHOLE = "tritonrepo"
 """The package whose modules lie at the top."""
 
 PACKAGES: Mapping[str, Sequence[str]] = {
+    "bench": (
+        *("bench_values", "bench_clients", "bench_triton", "bench_targets", "bench_wires"),
+        *("bench_histograms", "bench_watching", "bench_watching_served"),
+        *("bench_measures", "bench_running", "bench_prompts", "bench_sweep", "bench_command"),
+        *("bench_judging", "bench_tables", "bench_check", "bench_compare", "bench_report"),
+        *("slo", "capacity", "plan_command"),
+    ),
     "cli": (
         *("output", "cli", "asking", "api", "json", "build_plans", "smoke_commands", "docs_facts", "targets"),
         *("upgrade", "validate", "habits", "completion", "counting", "formats_files", "stdin", "changed_files"),
-        *("push_flow", "push_output", "push_display", "push_interrupts", "ask"),
+        *("push_flow", "push_output", "push_display", "push_interrupts", "ask", "bench_formats", "bench_compare"),
     ),
+    "cost": ("cost", "cost_published", "cost_command", "bad_inputs"),
     "deploy": (
         "deploy",
         "deploy_files",
@@ -43,6 +51,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("changed", "changed_files", "changed_fixing", "settings", "baseline", "stdin"),
         *("deploy_golden", "deploy_nim", "deploy_vllm", "observe_command", "k8s"),
         *("manifests", "manifest_stack", "kustomizations"),
+        "plan_command",
     ),
     "gateway": ("gateway", "gateway_limits"),
     "generate": (
@@ -85,7 +94,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "depth",
     ),
     "report": (
-        "report",
+        *("report", "bench_report", "bench_page", "bench_formats", "bench_compare"),
         "diff",
         "graph",
         "registry",
@@ -124,7 +133,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     "server": (
         *("keeper", "client", "server_words", "server_parts", "vllm_stand_in", "onnx_stand_in", "backend_vllm"),
         *("backend_onnx", "endpoint", "smoke_parts", "serve_wheels", "server", "hostile_answers", "server_log"),
-        *("watch", "metrics", "server_status", "served_release", "real_vllm", "doctor"),
+        *("watch", "metrics", "server_status", "served_release", "real_vllm", "doctor", "bench_watching"),
     ),
     "smoke": (
         *("smoke_judges", "smoke_cases", "smoke_asking", "smoke_commands", "smoke_prompts", "smoke_parts"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli import COMMANDS, EXIT_CODES, bench_compare, bench_run, bench_sweep
+from tritonrepo.cli.bench_check import check
 from tritonrepo.cli.defaulting import Defaulting
 
 EPILOG = f"""\b
@@ -24,3 +25,9 @@ def command() -> None:
     `tritonrepo bench TARGET` is short for `tritonrepo bench run TARGET`. Figures that cannot be true together are
     marked, and the exit code is 1.
     """
+
+
+command.add_command(bench_run.command)
+command.add_command(bench_sweep.command)
+command.add_command(check)
+command.add_command(bench_compare.command)
