@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -160,6 +161,10 @@ def test_many_streams_at_once_are_kept_apart(timed_url: str) -> None:
         assert [piece.tokens for piece in record.pieces] == [*map(each.tokens, range(each.pieces))]
 
 
+HTTPTOOLS = re.compile(r"(?<=is not HTTP/1\.1: ).+|(?<=is not chunked as it says: ).+")
+"""Its own words."""
+
+NOT_HTTP, NOT_CHUNKED = "the response is not HTTP/1.1: …", "the response is not chunked as it says: …"
 CLOSED = "the server closed the connection without a response"
 HALF = [HEAD, event(delta(content="so")), event(delta(content=" far"))]
 PIECES: dict[str, tuple[Script, str, str, int]] = {
@@ -240,8 +245,8 @@ PIECES: dict[str, tuple[Script, str, str, int]] = {
     "a refusal in FastAPI's form": ([reply(b'{"detail": "nope"}', 503)], "HTTP 503: nope", "503", 0),
     "a refusal as HTML": ([reply(b"<h1>Bad gateway</h1>", 502, HTML)], "HTTP 502: <h1>Bad gateway</h1>", "502", 0),
     "an empty refusal": ([reply(b"", 500)], "HTTP 500: an empty response", "500", 0),
-    "no HTTP": ([b"220 mail.example.com ESMTP\r\n", Act.HANG], "the response is not HTTP/1.1", "", 0),
-    "HTTP/2": ([b"\0\0\x12\4\0\0\0\0\0", Act.HANG], "the response is not HTTP/1.1", "", 0),
+    "no HTTP": ([b"220 mail.example.com ESMTP\r\n", Act.HANG], NOT_HTTP, "", 0),
+    "HTTP/2": ([b"\0\0\x12\4\0\0\0\0\0", Act.HANG], NOT_HTTP, "", 0),
     "another protocol": (
         [b"HTTP/1.1 101 Go\r\nUpgrade: x\r\n\r\n", Act.HANG],
         "the server switches to another protocol, which was not asked for",
@@ -250,19 +255,19 @@ PIECES: dict[str, tuple[Script, str, str, int]] = {
     ),
     "a chunk without a size": (
         [*HALF, b"zz\r\n", Act.HANG],
-        "the response is not chunked as it says: a chunk has no size",
+        NOT_CHUNKED,
         "",
         2,
     ),
     "a chunk that is longer than it says": (
         [*HALF, b"1\r\nab\r\n", Act.HANG],
-        "the response is not chunked as it says: a chunk does not end where it should",
+        NOT_CHUNKED,
         "",
         2,
     ),
     "an endless line before a chunk": (
-        [*HALF, b"1;" + b"x" * 8192, Act.HANG],
-        "the line before a chunk is longer than 4 KiB",
+        [*HALF, b"1;" + b"x" * 600_000, Act.HANG],
+        "what stands beside the chunks is larger than 64 KiB",
         "",
         2,
     ),
@@ -274,7 +279,7 @@ PIECES: dict[str, tuple[Script, str, str, int]] = {
     ),
     "two lengths": (
         [b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", Act.HANG],
-        "the response has no valid Content-Length",
+        NOT_HTTP,
         "",
         0,
     ),
@@ -298,7 +303,8 @@ PIECES: dict[str, tuple[Script, str, str, int]] = {
 def test_a_response_that_is_not_an_answer_is_an_error(script: Script, error: str, status: str, pieces: int) -> None:
     with endpoint(lambda _: script) as where:
         record = ask(target(where.url))
-    assert (record.error[:180], record.status) == (error[:180], status)
+    said = HTTPTOOLS.sub("…", record.error)
+    assert (said[:180], record.status) == (error[:180], status)
     assert (record.ok, len(record.pieces)) == (False, pieces)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import ssl
+import sys
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -21,6 +24,7 @@ from tritonrepo.bench.clients import client
 from tritonrepo.bench.load import Prompt, Sampling
 from tritonrepo.bench.record import Source
 from tritonrepo.bench.target import Protocol
+from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server import exchanging
 from tritonrepo.server.endpoint import Endpoint, Tls
@@ -42,7 +46,6 @@ BODIES: dict[str, tuple[bytes, bytes, bool]] = {
         True,
     ),
     "a length": (HEAD + b"Content-Length: 5\r\n\r\nhello", b"hello", True),
-    "the same length twice": (HEAD + b"Content-Length: 5\r\ncontent-length: 5\r\n\r\nhello", b"hello", True),
     "no content": (b"HTTP/1.1 204 No\r\n\r\n", b"", True),
     "nothing": (HEAD + b"Content-Length: 0\r\n\r\n", b"", True),
     "interim responses": (
@@ -61,9 +64,123 @@ def test_a_response_is_the_same_however_it_is_cut(sent: bytes, content: bytes, k
     for size in range(1, len(sent) + 1):
         reader = Reader()
         found = b"".join(reader.feed(sent[at : at + size]) for at in range(0, len(sent), size))
-        assert (found, reader.complete(), reader.wrong) == (content, True, None)
+        assert (found, reader.complete(), reader.wrong, reader.unframed) == (content, True, None, False)
         assert isinstance(reader.head, Head)
         assert reader.head.kept is kept
+
+
+NOT_HTTP, NOT_CHUNKED = "the response is not HTTP/1.1: ", "the response is not chunked as it says: "
+TWICE = HEAD + b"Content-Length: 2\r\n\r\nok"
+WRONG: dict[str, tuple[bytes, bytes, str]] = {
+    "a tab after the coding": (HEAD + b"Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n", b"", 'coding "chunked\t"'),
+    "a coding over another": (HEAD + b"Transfer-Encoding: chunked, gzip\r\n\r\nx", b"", 'coding "chunked, gzip"'),
+    "a length and chunks": (
+        HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"",
+        NOT_HTTP + "Transfer-Encoding can't be present with Content-Length",
+    ),
+    "chunks and a length": (
+        HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"",
+        NOT_HTTP + "Content-Length can't be present with Transfer-Encoding",
+    ),
+    "the same length twice": (HEAD + b"Content-Length: 5\r\ncontent-length: 5\r\n\r\nhello", b"", NOT_HTTP),
+    "a negative length": (HEAD + b"Content-Length: -5\r\n\r\nhello", b"", NOT_HTTP),
+    "a length without end": (HEAD + b"Content-Length: 99999999999999999999\r\n\r\nhello", b"", NOT_HTTP),
+    "a page without a head": (b"<html>" + b"x" * 70_000, b"", NOT_HTTP),
+    "another version": (b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok", b"", NOT_HTTP + "its version is 2.0"),
+    "a version that nobody knows": (b"HTTP/1.2 200 OK\r\n\r\n", b"", NOT_HTTP),
+    "no status": (b"HTTP/1.1 OK\r\n\r\n", b"", NOT_HTTP),
+    "a folded header": (HEAD + b"A: b\r\n c\r\n\r\n", b"", NOT_HTTP),
+    "a header without a name": (HEAD + b": b\r\n\r\n", b"", NOT_HTTP),
+    "a protocol that was not asked for": (b"HTTP/1.1 101 Go\r\n\r\nokok", b"", "switches to another protocol"),
+    "a chunk without a size": (CHUNKED + b"2\r\nok\r\n\r\nok", b"ok", NOT_CHUNKED),
+    "a chunk with a negative size": (CHUNKED + b"-2\r\nok\r\n", b"", NOT_CHUNKED),
+    "a chunk of a size without end": (CHUNKED + b"f" * 17 + b"\r\nok\r\n", b"", NOT_CHUNKED),
+    "a chunk that does not end": (CHUNKED + b"2\r\nokok\r\n", b"ok", NOT_CHUNKED),
+    "a length after the chunks": (CHUNKED + b"2\r\nok\r\n0\r\nContent-Length: 2\r\n\r\n", b"ok", NOT_CHUNKED),
+    "headers without end": (HEAD + b"A: b\r\n" * 20_000, b"", "the headers are larger than 64 KiB"),
+    "interim responses without end": (
+        b"HTTP/1.1 103 Hints\r\nLink: x\r\n\r\n" * 9_000,
+        b"",
+        "the headers are larger than 64 KiB",
+    ),
+    "headers without end after the chunks": (
+        CHUNKED + b"2\r\nok\r\n0\r\n" + b"A: b\r\n" * 20_000,
+        b"ok",
+        "the headers are larger than 64 KiB",
+    ),
+}
+
+
+@tabled(("sent", "content", "why"), WRONG.values(), ids=WRONG)
+def test_what_is_no_response_is_refused_however_it_is_cut(sent: bytes, content: bytes, why: str) -> None:
+    for size in (1, 2, 7, 500, len(sent)):
+        reader = Reader()
+        found = b"".join(reader.feed(sent[at : at + size]) for at in range(0, len(sent), size))
+        with pytest.raises(WireError) as refused:
+            reader.check()
+        assert why in str(refused.value)
+        assert (found, reader.complete()) == (content, False)
+
+
+@tabled(("begun", "why"), [(HEAD + b"A: ", "the headers are"), (CHUNKED + b"1;", "what stands beside the chunks is")])
+def test_what_has_no_end_is_refused_before_it_is_whole(begun: bytes, why: str) -> None:
+    reader = Reader()
+    assert reader.feed(begun) == b""
+    for _ in range(16):
+        reader.check()
+        reader.feed(b"x" * 4096)
+    assert f"{why} larger than 64 KiB" in str(reader.wrong)
+
+
+@tabled(("kind", "after"), [(kind, after) for kind in ("Keep-Alive", "Close") for after in (TWICE, b"xx", b"HT")])
+def test_what_follows_a_response_is_not_read(kind: str, after: bytes) -> None:
+    sent = HEAD + f"Connection: {kind}\r\nContent-Length: 2\r\n\r\nok".encode() + after
+    for size in (1, 2, 7, len(sent)):
+        reader = Reader()
+        found = b"".join(reader.feed(sent[at : at + size]) for at in range(0, len(sent), size))
+        assert (found, reader.complete(), reader.wrong) == (b"ok", True, None)
+        assert isinstance(reader.head, Head)
+        assert reader.head.kept is False
+
+
+def test_much_that_follows_a_response_does_not_spoil_it() -> None:
+    reader = Reader()
+    reader.feed(b"HTTP/1.1 204 No\r\n\r\n" + b"x" * 70_000)
+    assert (reader.complete(), reader.wrong) == (True, None)
+
+
+def test_a_reader_goes_with_its_exchange() -> None:
+    gc.disable()  # a collection would stop the clients of all streams
+    try:
+        for sent in (TWICE, b"<html>"):
+            reader = Reader()
+            reader.feed(sent)
+            gone = weakref.ref(reader)
+            del reader
+            assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_headers_that_are_repeated_are_joined_and_those_of_others_are_left() -> None:
+    reader = Reader()
+    reader.feed(b"HTTP/1.1 103 Hints\r\nA: 0\r\n\r\n" + CHUNKED[:-2] + b"A:1 \r\na: \xe9\r\n\r\n0\r\nB: 2\r\n\r\n")
+    assert isinstance(reader.head, Head)
+    assert reader.head.headers == {"content-type": "text/plain", "transfer-encoding": "chunked", "a": "1, \xe9"}
+
+
+def test_a_missing_library_is_told_before_anything_is_sent(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "httptools", None)
+    with endpoint() as where:
+        assert run(["bench", f"{where.url}#tiny", "--requests", "1"]) == 2
+        assert where.connections == 0
+    said = capsys.readouterr().err
+    assert "a load over HTTP needs httptools [extra-missing]" in said
+    assert "`pip install 'tritonrepo[server]'`" in said
 
 
 def test_a_response_without_a_length_ends_with_its_connection() -> None:

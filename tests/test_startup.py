@@ -11,7 +11,7 @@ from tests.processes import unmeasured
 from tritonrepo.cli import COMMANDS
 
 HEAVY = {"boto3", "botocore", "gguf", "google", "grpc", "jsonschema", "numpy", "obstore", "onnx", "onnxruntime", "rich"}
-HEAVY |= {"huggingface_hub", "safetensors", "starlette", "tokenizers", "tritonclient", "uvicorn"}
+HEAVY |= {"httptools", "huggingface_hub", "safetensors", "starlette", "tokenizers", "tritonclient", "uvicorn"}
 
 
 def loaded(*arguments: str) -> set[str]:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Self
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.server.endpoint import Address, Endpoint
 from tritonrepo.server.reaching import Port, cause
-from tritonrepo.server.responding import Head, Reader, WireError
+from tritonrepo.server.responding import Head, Reader, WireError, needed
 
 KEPT_S = 2.0
 """How long an unused connection is used again; uvicorn closes one after 5 s (uvicorn, config.py)."""
@@ -68,9 +68,9 @@ class Wire(asyncio.Protocol):
         asked.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not asked.poll(0)
 
-    def send(self, content: bytes) -> float:
-        """Send a request and return when its first byte was handed over."""
-        self.reader = Reader()
+    def send(self, content: bytes, reader: Reader) -> float:
+        """Send a request whose response a reader reads, and return when its first byte was handed over."""
+        self.reader = reader
         sent_s = time.perf_counter()
         self._transport.write(content)
         return sent_s
@@ -118,8 +118,7 @@ class Exchange:
 
     async def __aenter__(self) -> Self:
         self.wire = await self._wires.take()
-        self.sent_s = self.wire.send(self._request)
-        self._reader = self.wire.reader or self._reader
+        self.sent_s = self.wire.send(self._request, self._reader)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -171,6 +170,7 @@ class Wires:
     """The connections to one server: as many as requests are in flight, used again, without a limit or a proxy."""
 
     def __init__(self, endpoint: Endpoint) -> None:
+        needed()
         self._address: Address = endpoint.address()
         self._secure: ssl.SSLContext | None = endpoint.tls.context() if self._address.secure else None
         self._headers = {"host": _host(self._address), "accept-encoding": "identity", **endpoint.headers}
