@@ -28,6 +28,8 @@ HALF: dict[str, tuple[dict[float, float], Quantile | None]] = {
     "a bound below zero": ({-1: 4, INF: 4}, Quantile(-1, -1, -1)),
     "in any order": ({INF: 10, 2: 10, 1: 0}, Quantile(1.5, 1, 2)),
     "nothing": ({}, None),
+    "no last bucket": ({1: 0, 2: 10}, None),
+    "the count of a bucket is not a number": ({1: 2, 2: math.nan, 3: 10, INF: 10}, Quantile(2.375, 2, 3)),
     "no values": ({1: 0, INF: 0}, None),
 }
 

@@ -141,5 +141,15 @@ def test_a_file_that_is_no_document_of_bench_is_refused(text: str) -> None:
         results(text, "a.json")
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1e200", f"1{'0' * 400}", "NaN", "Infinity"])
+@pytest.mark.parametrize("field", ["requests_per_s", "sent"])
+def test_a_number_that_no_run_can_give_is_no_figure(field: str, number: str) -> None:
+    data = as_data(RESULT)
+    data["figures"][field] = "here"
+    text = json.dumps({"results": [data]}).replace('"here"', number)
+    with pytest.raises(Stop, match="not a result of `tritonrepo bench`"):
+        results(text, "a.json")
+
+
 def test_a_prompt_is_a_text_unless_it_says_more() -> None:
     assert Prompt("a").documents == ()

@@ -231,12 +231,10 @@ def unusable() -> Sequence[tuple[Result, str]]:
     good = result(records(), slo=SLO)
     uncounted = replace(good.figures, goodput=None, steady_output_tokens_per_s=None, output_tokens_per_s=None)
     nothing = result(records(scale=50.0), slo=SLO)
-    strange = replace(good.figures, goodput=None, steady_output_tokens_per_s=math.nan)
     return (
         (replace(good, judgements=(BROKEN,)), "cannot be true: more tokens per second than the requests in flight"),
         (replace(good, figures=uncounted), "gives no throughput: nobody counted its tokens"),
         (nothing, "gives no throughput: no request kept the SLO"),
-        (replace(good, figures=strange), "gives no throughput: nobody counted its tokens"),
     )
 
 
@@ -245,6 +243,10 @@ def test_results_that_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None
     for found, said in unusable():
         assert run(["cost", "cost.yaml", "--bench", measured(found)]) == 1
         assert said in capsys.readouterr().err
+    good = result(records(), slo=SLO)
+    strange = replace(good.figures, goodput=None, steady_output_tokens_per_s=math.nan)
+    assert run(["cost", "cost.yaml", "--bench", measured(replace(good, figures=strange))]) == 2
+    assert "this is not a result of `tritonrepo bench`: ValueError('NaN is not a figure')" in capsys.readouterr().err
     Path("result.json").write_bytes(b"\xff\xfe")
     assert run(["cost", "cost.yaml", "--bench", "result.json"]) == 2
     assert "result.json: fatal: the file is not UTF-8 text [bench-result]" in capsys.readouterr().err

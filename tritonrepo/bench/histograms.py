@@ -20,16 +20,17 @@ class Quantile(NamedTuple):
 
 
 def quantile(share: float, buckets: Mapping[float, float]) -> Quantile | None:
-    """Return a quantile of a histogram: upper bound → values up to it, also those of smaller buckets. None if empty.
+    """Return a quantile of a histogram: upper bound → values up to it, also those of smaller buckets.
 
-    A count that is smaller than that of a smaller bucket counts as equal to it, as in Prometheus: buckets are not
-    counted at the same moment.
+    None if it has no values, or if its last bucket has an end: nobody knows how many values lie beyond it. A count that
+    is smaller than that of a smaller bucket counts as equal to it, as in Prometheus: buckets are not counted at the
+    same moment.
     """
     counted, most = [], 0.0
     for bound, count in sorted(buckets.items()):
         most = max(most, count)
         counted.append((bound, most))
-    if not most:
+    if not most or counted[-1][0] < math.inf:
         return None
     rank = share * most
     above = below = 0.0

@@ -62,9 +62,20 @@ def of_repeats(before: Sequence[float], after: Sequence[float]) -> Interval | No
 
 
 def quantile(freedom: float) -> float:
-    """Return quantile 0.975 of Student's distribution; between the tabulated ones, the wider."""
+    """Return quantile 0.975 of Student's distribution; between whole numbers of degrees of freedom, the wider.
+
+    Beyond the table, it is Fisher's expansion about the normal distribution, which is right to five digits there
+    (M. Abramowitz and I. Stegun, Handbook of Mathematical Functions, 26.7.5).
+    """
     whole = max(1, math.floor(freedom))
-    return T[whole - 1] if whole <= len(T) else Z + 2.42 / whole
+    if whole <= len(T):
+        return T[whole - 1]
+    terms = (
+        (Z**3 + Z) / 4,
+        (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96,
+        (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384,
+    )
+    return Z + sum(term / whole**power for power, term in enumerate(terms, 1))
 
 
 def of_percentile(before: Sequence[float], after: Sequence[float], at: float, seed: str) -> Interval | None:

@@ -15,6 +15,9 @@ from tritonrepo.diagnostics import Span, fatal
 KEY = "results"
 """The key of the results in the document of `bench`."""
 
+MOST = 1e30
+"""A figure is below it; what is not was written by something else, and its square may be too large for a float."""
+
 
 def as_data(value: Any) -> Any:  # noqa: ANN401  any of the values of this package
     """Return a value of this package as JSON data."""
@@ -62,6 +65,8 @@ def _of(kind: Any, data: Any) -> Any:  # noqa: ANN401, C901, PLR0911  types as v
     wanted = (int, float) if kind is float else kind
     if not isinstance(data, wanted) or (isinstance(data, bool) and kind is not bool):
         raise TypeError(f"{kind.__name__} is needed, not {data!r:.40}")
+    if kind in {int, float} and not abs(data) < MOST:
+        raise ValueError(f"{data!r:.40} is not a figure")
     return data
 
 
