@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Self, TypeVar
@@ -14,13 +15,24 @@ from tritonrepo.bench.running import Progress, Ran, run
 T = TypeVar("T")
 
 
-class _Selector(selectors.SelectSelector):
-    """A selector that waits for nothing but moves the time on by what it would have waited."""
+START_S, LONGEST_S = 1000.0, 10_000.0
+"""The time at which a loop begins, and how much of it may pass."""
 
-    now_s = 1000.0
+
+class _Selector(selectors.SelectSelector):
+    """A selector that waits for nothing but moves the time on by what it would have waited.
+
+    What waits for something that never happens fails when the longest time has passed.
+    """
+
+    now_s = START_S
+    until_s = START_S + LONGEST_S
 
     def select(self, timeout: float | None = None) -> Any:  # noqa: ANN401  the class' own
         self.now_s += timeout or 0.0
+        if self.now_s > self.until_s:
+            self.until_s = math.inf  # what is left is cancelled in this loop
+            raise AssertionError(f"nothing has ended within {LONGEST_S:,.0f} s of the loop's time")
         return super().select(0)
 
 

@@ -261,3 +261,21 @@ def test_garbage_is_collected_as_before_after_a_run() -> None:
         assert gc.isenabled()
     assert gc.get_threshold() == before
     assert gc.get_freeze_count() == 0
+
+
+def test_every_place_in_flight_is_given_back() -> None:
+    """Of 50 requests, each waits for the only place: one that was never released would let the run wait forever."""
+    load = Load(Shape.POISSON, concurrency=1, rate=50.0, requests=50)
+    found, _, _ = ran(load, constant(0.1), lambda number: "busy" if number % 2 else "")
+    assert len(found.records) == 50
+    assert found.records[-1].ended_s == pytest.approx(5.0, abs=0.1)
+    assert most_in_flight(found) == 1
+
+
+def test_a_run_that_waits_forever_fails_here_instead_of_hanging() -> None:
+    async def forever(_: Callable[[], float]) -> None:
+        while True:
+            await asyncio.sleep(1)
+
+    with pytest.raises(AssertionError, match="nothing has ended"):
+        jumped(forever)
