@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import random
 import time
 from collections.abc import Callable
@@ -136,6 +137,20 @@ def test_a_ramp_of_so_many_requests_reaches_its_rate_with_the_last_of_them() -> 
 def test_the_time_of_a_ramp_is_the_inverse_of_what_it_expects(ramp: Ramp) -> None:
     for at_s in (0.01, 0.5, 2.5, 4.99):
         assert ramp.time(ramp.expected(at_s)) == pytest.approx(at_s)
+
+
+def test_after_a_ramp_its_last_rate_stays() -> None:
+    ramp = Ramp(2, 10, 5)
+    assert [ramp.rate(at_s) for at_s in (0, 2.5, 5, 60)] == [2, 6, 10, 10]
+    assert [ramp.expected(at_s) for at_s in (5, 6, 60)] == [30, 40, 580]
+    assert [ramp.time(expected) for expected in (30, 40, 580)] == pytest.approx([5, 6, 60])
+    assert math.isinf(Ramp(10, 0, 5).time(25.001))
+
+
+def test_the_warm_up_of_a_ramp_has_its_mean_rate_throughout() -> None:
+    load = Load(Shape.RAMP, concurrency=None, rate=90.0, rate_from=10.0, requests=None, duration_s=100.0)
+    times = [*islice(arrivals(load, random.Random(1), measured=False), 5000)]
+    assert [times[at] for at in (999, 2499, 4999)] == pytest.approx([20, 50, 100], rel=0.1)
 
 
 def test_a_ramp_to_nothing_ends() -> None:
