@@ -210,8 +210,14 @@ def test_throughputs_that_overlap_are_no_difference() -> None:
     (comparison,) = engines(vllm="[1500, 2100, 3000]", triton="[1400, 1950, 2800]").comparisons
     assert not comparison.differs
     assert [amount(each) for each in comparison.ratio] == ["0.536", "1.077", "2.143"]
-    (apart,) = engines(vllm="[2000, 2100, 2200]", triton="[900, 1000, 1100]").comparisons
-    assert apart.differs
+    assert not engines(vllm="2100", triton="[2000, 2050, 2100]").comparisons[0].differs
+    assert not engines(vllm="2100", triton="[2100, 2150, 2200]").comparisons[0].differs
+
+
+def test_throughputs_that_do_not_overlap_are_a_difference_either_way() -> None:
+    for low, high in (("[900, 1000, 1100]", "[2000, 2100, 2200]"), ("1000", "1001")):
+        assert engines(vllm=high, triton=low).comparisons[0].differs
+        assert engines(vllm=low, triton=high).comparisons[0].differs
 
 
 def test_what_moves_a_cost_most_comes_first() -> None:

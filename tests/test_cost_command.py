@@ -138,6 +138,11 @@ def test_the_form_has_every_input_and_no_price(capsys: pytest.CaptureFixture[str
     text = Path("new.yaml").read_text("utf-8")
     assert not re.search(r":[ \t]+[^#\s]", re.sub(r"#.*", "", text))
     assert {name for name in KEYS if not re.search(rf"\b{name}:", text)} == set()
+    first, second = text.split("  vLLM:\n")[1].split("  Triton:\n")
+    inputs = re.findall(r"^    (\w+):", first, re.MULTILINE)
+    assert re.findall(r"^    (\w+):", second, re.MULTILINE) == inputs
+    assert (first.count("#"), second.count("#")) == (len(inputs) + 1, 0)  # one each, and the license's other form
+    assert text.count("license_gpu_hour:") == 1
     assert run(["cost", "new.yaml"]) == 2
     said = capsys.readouterr().err
     assert "new.yaml:8:10: fatal: 28 inputs are empty [cost-empty]\n  line 8: currency\n" in said

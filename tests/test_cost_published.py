@@ -109,6 +109,26 @@ def test_a_figure_of_another_time_or_number_of_gpus(given: str, figures: str, sa
     assert found[:1] == ([said] if said else [])
 
 
+WORK = """currency: EUR
+shared: {SHARED}
+options:
+  A: {setup_hours: 10, published: {gpu_month: 1460, year1: 18520}}
+  B: {setup_hours: 20, published: {gpu_month: 1460, year1: 18520}}
+"""
+RATES = {
+    "the first that is paid, if no rate is stated": ("", "At 100 the same parts give 18,520 (A), 19,520 (B)."),
+    "the stated one": (", engineer_hour: 60", "At 60 the same parts give 18,120 (A), 18,720 (B)."),
+}
+
+
+@tabled(("given", "hint"), RATES.values(), ids=RATES)
+def test_the_rate_of_work_that_is_advised(given: str, hint: str) -> None:
+    found = computed(WORK.replace("SHARED", f"gpus: 2, replicas: 1, hours: 730, gpu_hour: 1{given}"))
+    (rates,) = (each for each in found.found if "different rates" in each.message)
+    assert rates.message.endswith("100 (A), 50 (B)")
+    assert rates.hint == f"Use one rate. {hint}"
+
+
 def test_a_total_within_the_ranges_follows_from_them() -> None:
     text = ONE.replace("gpu_hour: 2", "gpu_hour: [1, 2, 3]").replace("INPUT", "spare: 0")
     assert wrong(computed(text.replace("FIGURES", "year1: 120000"))) == []
