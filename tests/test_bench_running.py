@@ -187,6 +187,27 @@ def test_a_warm_up_that_never_becomes_stable_ends() -> None:
     assert sum(record.warm_up for record in found.records) == MOST * 8
 
 
+@pytest.mark.parametrize(
+    ("windows_s", "over"),
+    [
+        ([10.0], False),
+        ([10.0, 11.0], True),
+        ([10.0, 9.0], True),
+        ([10.0, 11.1], False),
+        ([10.0, 8.9], False),
+        ([10.0, 5.0, 5.2], True),
+        ([10.0, 10.1, 5.0], True),
+    ],
+)
+def test_a_warm_up_is_over_when_two_medians_differ_by_at_most_a_tenth(windows_s: list[float], *, over: bool) -> None:
+    warming = Warming(1)
+    for median_s in windows_s:
+        for latency_s in (*[median_s] * 7, 1000.0):  # one that is slow changes no median
+            warming.heard(latency_s)
+    assert warming.over is over
+    assert warming.medians_s == windows_s[: 2 if 10.1 in windows_s else 3]  # what comes after the end changes nothing
+
+
 def test_windows_of_a_warm_up_are_as_large_as_what_is_in_flight() -> None:
     assert (Warming(1).size, Warming(64).size) == (8, 64)
 
