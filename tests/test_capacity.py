@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
@@ -186,6 +187,35 @@ def test_queues_have_their_closed_forms() -> None:
     assert 0 <= erlang_c(100_000, 90_000) < 1e-9
     assert steady_mean(1, 0.95) == pytest.approx(-math.log(0.95))
     assert steady_mean(MANY, 0.95) == pytest.approx(steady_mean(MANY + 1, 0.95), rel=1e-3)
+
+
+def waits(slots: int, offered: Fraction) -> float:
+    """Return Erlang's C as its sum of states, exactly."""
+    all_taken = offered**slots / math.factorial(slots) * slots / (slots - offered)
+    return float(all_taken / (all_taken + sum(offered**busy / math.factorial(busy) for busy in range(slots))))
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 10, 64, 150])
+@pytest.mark.parametrize("load", ["0.01", "0.5", "0.9", "0.999"])
+def test_the_formulas_are_what_their_sums_are(slots: int, load: str) -> None:
+    offered = Fraction(load) * slots
+    assert erlang_c(slots, float(offered)) == pytest.approx(waits(slots, offered), rel=1e-12)
+    states = float(sum(offered**many / math.factorial(many) for many in range(slots + 1)))
+    assert poisson_at_most(slots, float(offered)) == pytest.approx(states * math.exp(-offered), rel=1e-9)
+
+
+def test_thousands_of_places_overflow_nowhere() -> None:
+    for slots in (1000, 5000, 50_000):
+        found = [erlang_c(slots, slots * load) for load in (0, 1e-300, 0.5, 0.99, 0.999, 1 - 1e-12, 1, 7, math.inf)]
+        assert found == sorted(found)
+        assert (found[0], found[-3:]) == (0, [1, 1, 1])
+        assert 0.9999 < found[-4] <= 1
+    assert erlang_c(1000, 1000 - math.sqrt(1000)) == pytest.approx(0.2234, abs=0.01)  # Halfin and Whitt, with 1
+    assert [poisson_at_most(9000, mean) for mean in (1e-300, 1.0, 1e5, 1e300)] == [1, 1, 0, 0]
+    assert poisson_at_most(9000, 9000) == pytest.approx(0.5 + 2 / 3 / math.sqrt(2 * math.pi * 9000), abs=1e-5)
+    means = [steady_mean(places, 0.95) for places in (1, 2, 100, MANY - 1, MANY, MANY + 1, 2 * MANY, 10**9)]
+    assert means == sorted(means)
+    assert all(mean < places for mean, places in zip(means, (1, 2, 100, MANY - 1, MANY, MANY + 1), strict=False))
 
 
 RATES = {"12/s": 12, "700/min": 700 / 60, "40000/day": 40000 / 86400, "2,500 per hour": 2500 / 3600, ".5/s": 0.5}
