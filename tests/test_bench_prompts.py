@@ -80,6 +80,21 @@ def test_lengths_of_made_prompts_spread() -> None:
     assert all(len(Making(2, spread=50).make(number).text.split()) > 0 for number in range(100))
 
 
+def test_prompts_of_several_lengths_begin_with_the_same_share_of_the_mean() -> None:
+    alone, shared = ([Making(100, 40, share, seed=7).make(n).text.split() for n in range(200)] for share in (0.0, 0.5))
+    assert [len(words) for words in shared] == [len(words) for words in alone]
+    longest = max(shared, key=len)
+    assert min(map(len, shared)) < 50 < len(longest)
+    assert all(words[:50] == longest[: min(50, len(words))] for words in shared)
+    assert len({tuple(words[50:55]) for words in shared if len(words) > 55}) == sum(len(words) > 55 for words in shared)
+
+
+def test_another_seed_gives_another_beginning_and_other_ends() -> None:
+    one, other = (Making(40, shared=0.5, seed=seed).make(0).text.split() for seed in (7, 8))
+    assert one[:20] != other[:20]
+    assert one[20:] != other[20:]
+
+
 def letters(text: str) -> int:
     """Count as a tokenizer that cuts words into pieces of up to three letters."""
     return sum((len(word) + 2) // 3 for word in text.split())
@@ -339,3 +354,42 @@ def test_a_list_is_sent_again_from_the_first() -> None:
     for number in range(4):
         sent.prompt(number)
     assert sent.described(None, exact=False).reuse == pytest.approx(0.5)
+
+
+def sent(prompts: list[Prompt], ahead: int = 0) -> Sent:
+    """Return what was sent after all of these prompts, one after the other."""
+    found = Sent(listed(prompts, "f"), ahead=ahead)
+    for number in range(len(prompts)):
+        found.prompt(number)
+    return found
+
+
+def test_what_only_the_warm_up_has_sent_is_not_counted_as_different() -> None:
+    found = sent([Prompt("warm"), Prompt("a"), Prompt("a")]).described(None, exact=False, warm_up=1)
+    assert (found.different, found.reuse) == (1, 0.5)
+
+
+def test_documents_are_a_part_of_what_repeats() -> None:
+    found = sent([Prompt("q", ("abcd", "x")), Prompt("q", ("abcd", "y"))]).described(None, exact=False)
+    assert (found.different, found.reuse) == (2, pytest.approx(7 / 16))  # the query, two line ends and a document
+
+
+@pytest.mark.parametrize(
+    "prompts", [[Prompt("a" * 10)] * 5, [Prompt("a", ("a" * 8, "a"))] * 5], ids=["text", "documents"]
+)
+def test_only_so_many_characters_are_made_before_and_kept(
+    prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def make(number: int) -> Prompt:
+        made.append(number)
+        return prompts[number]
+
+    monkeypatch.setattr("tritonrepo.bench.prompts.AHEAD", 25)
+    Sent(Source("here", make), ahead=5)
+    assert made == [0, 1, 2]  # the third is the first beyond 25 characters
+    found = Sent(Source("here", make), _room=25)
+    for number in range(5):
+        assert found.prompt(number) == prompts[number]
+    assert found.described(None, exact=False).reuse == pytest.approx(0.5)  # of the first two

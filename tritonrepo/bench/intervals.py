@@ -70,12 +70,10 @@ def quantile(freedom: float) -> float:
     whole = max(1, math.floor(freedom))
     if whole <= len(T):
         return T[whole - 1]
-    terms = (
-        (Z**3 + Z) / 4,
-        (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96,
-        (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384,
-    )
-    return Z + sum(term / whole**power for power, term in enumerate(terms, 1))
+    first = (Z**3 + Z) / 4
+    second = (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96
+    third = (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384
+    return Z + first / whole + second / whole**2 + third / whole**3
 
 
 def of_percentile(before: Sequence[float], after: Sequence[float], at: float, seed: str) -> Interval | None:
