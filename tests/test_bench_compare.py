@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 import json
 import math
 import random
@@ -113,6 +114,54 @@ def below(value: float, freedom: int, steps: int = 400) -> float:
 def test_the_quantile_is_students(freedom: int) -> None:
     found, off = intervals.quantile(freedom), 0.0006 if freedom <= 30 else 0.00001
     assert below(found - off, freedom) < 0.975 < below(found + off, freedom)
+
+
+def loop(seed: str, number: int, *, at_once: int = 16, scale: float = 1.0) -> list[Record]:
+    """Return the records of a closed loop whose answers have 20 to 60 tokens, of about 10 ms each."""
+    drawn, free, found = random.Random(seed), [0.0] * at_once, list[Record]()
+    for at in range(number):
+        sent_s = heapq.heappop(free)
+        first_s = sent_s + 0.1 * scale * drawn.lognormvariate(0, 0.3)
+        tokens = drawn.randint(20, 60)
+        ended_s = first_s + 0.01 * scale * (tokens - 1) * drawn.lognormvariate(0, 0.2)
+        pieces = (Piece(first_s, 4, 1), Piece(ended_s, 4 * tokens, tokens - 1))
+        found.append(Record(at, sent_s, ended_s, pieces, answer_tokens=tokens))
+        heapq.heappush(free, ended_s)
+    return found
+
+
+def test_rates_of_short_runs_differ_by_chance_one_time_in_twenty() -> None:
+    """With fixed seeds; parts that are shorter than an answer give 17 of 20."""
+
+    def of(scale: float) -> Callable[[int], intervals.Interval | None]:
+        def found(n: int) -> intervals.Interval | None:
+            before, after = loop(f"a{n}", 200), loop(f"b{n}", 200, scale=scale)
+            return intervals.of_means(
+                *(comparing.parts(each, lambda one: one.answer_tokens) for each in (before, after))
+            )
+
+        return found
+
+    same, _ = shares(of(1.0), 150)
+    assert 0.91 <= same <= 0.99
+    _, found = shares(of(1 / 1.3), 20)
+    assert found >= 0.9
+
+
+def test_the_interval_of_rates_is_welchs_with_relative_errors() -> None:
+    """Means of 10 and 20, variances of 10: squared errors of 2 / 10² and 2 / 20², and 5.88 degrees of freedom."""
+    before, after = [6.0, 8.0, 10.0, 12.0, 14.0], [16.0, 18.0, 20.0, 22.0, 24.0]
+    half = 2.571 * math.sqrt(0.02 + 0.005)
+    ends = (math.expm1(math.log(2) - half), math.expm1(math.log(2) + half))
+    assert intervals.of_means(before, after) == pytest.approx(ends)
+
+
+def test_a_run_that_is_short_against_its_answers_has_no_interval_of_rates() -> None:
+    short = loop("a", 100)
+    assert len(comparing.parts(short, lambda _: 1.0)) < intervals.LEAST
+    assert intervals.of_means(*[comparing.parts(short, lambda _: 1.0)] * 2) is None
+    assert intervals.of_means([0.0] * 9, [1.0] * 9) is None
+    assert intervals.of_means([2.0] * 9, [3.0] * 9) == pytest.approx((0.5, 0.5))
 
 
 def test_what_cannot_have_an_interval_has_none() -> None:

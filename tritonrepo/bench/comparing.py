@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import geometric_mean
+from statistics import fmean, geometric_mean
 from typing import NamedTuple
 
 from tritonrepo.bench import intervals
@@ -21,8 +21,11 @@ REPEATS = 3
 TAIL = 400
 """Requests that each side must have for an interval of a p99: of fewer, none may be beyond it."""
 
-PARTS = 40
-"""Parts of the time of a run whose rates are compared."""
+PARTS = 20
+"""Most parts of the time of a repeat whose rates are compared."""
+
+LONG = 2
+"""Mean latencies that a part lasts at least: in shorter ones, the same requests are in flight as in the one before."""
 
 PER_PART = 5
 """Answers that a part has at least, on average."""
@@ -162,7 +165,7 @@ def _interval(metric: _Metric, before: Side, after: Side) -> tuple[Interval | No
 def _of_requests(metric: _Metric, before: Side, after: Side) -> tuple[Interval | None, Basis, str]:
     seed = f"tritonrepo {metric.name}"
     if metric.share is None:
-        found = intervals.of_means(parts(before.records, metric.each), parts(after.records, metric.each), seed)
+        found = intervals.of_means(parts(before.records, metric.each), parts(after.records, metric.each))
     else:
         first, second = _series(before.records, metric.each), _series(after.records, metric.each)
         if metric.share > 0.98 and min(len(first), len(second)) < TAIL:  # noqa: PLR2004  a tail
@@ -187,7 +190,8 @@ def parts(records: Sequence[Record], amount: Callable[[Record], float | None]) -
     for repeat in sorted({each.repeat for each in records}):
         here = [each for each in records if each.repeat == repeat and each.ok and not each.warm_up]
         begin, end = min([one.ended_s for one in here] or [0]), max([one.sent_s for one in here] or [0])
-        number = min(PARTS, len(here) // PER_PART)
+        long_s = LONG * fmean([one.latency_s for one in here] or [0])
+        number = int(min(PARTS, len(here) // PER_PART, (end - begin) / long_s if long_s > 0 else PARTS))
         if end > begin and number:
             found += _rates([(_span(one), amount(one) or 0) for one in here], begin, (end - begin) / number, number)
     return found

@@ -2,8 +2,9 @@
 
 Repeats of a run are independent of each other; the requests of one run are not, since those that are in flight together
 share batches and queues. Of one run, blocks of requests that follow each other are therefore drawn, not single ones
-(moving blocks: H. Künsch, The Jackknife and the Bootstrap for General Stationary Observations, 1989), and what differs
-from run to run is in none of these intervals.
+(moving blocks: H. Künsch, The Jackknife and the Bootstrap for General Stationary Observations, 1989), or its time is
+taken in a few long parts (batch means: A. M. Law, Simulation Modeling and Analysis, section 9.5). What differs from run
+to run is in none of these intervals.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ T = (
 """Quantile 0.975 of Student's distribution with 1, 2, … 30 degrees of freedom."""
 
 LEAST = 5
-"""Blocks that a series must have: fewer say nothing of how much they differ."""
+"""Blocks, or parts, that a series must have: fewer say nothing of how much they differ."""
 
 Z = 1.959964
 """That of the normal distribution."""
@@ -52,11 +53,15 @@ def of_repeats(before: Sequence[float], after: Sequence[float]) -> Interval | No
         return None
     logs = [[math.log(value) for value in values] for values in (before, after)]
     errors = [statistics.variance(values) / len(values) for values in logs]
+    return _welch(statistics.fmean(logs[1]) - statistics.fmean(logs[0]), errors, (len(before), len(after)))
+
+
+def _welch(middle: float, errors: Sequence[float], numbers: Sequence[int]) -> Interval:
+    """Return the interval around a difference of logarithms, from the squared errors of both and how many they are."""
     whole = sum(errors)
-    middle = statistics.fmean(logs[1]) - statistics.fmean(logs[0])
     if whole <= 0:
         return Interval(math.expm1(middle), math.expm1(middle))
-    freedom = whole**2 / sum(e**2 / (len(values) - 1) for e, values in zip(errors, logs, strict=True))
+    freedom = whole**2 / sum(error**2 / (number - 1) for error, number in zip(errors, numbers, strict=True))
     half = quantile(freedom) * math.sqrt(whole)
     return Interval(math.expm1(middle - half), math.expm1(middle + half))
 
@@ -88,12 +93,19 @@ def of_percentile(before: Sequence[float], after: Sequence[float], at: float, se
     return _interval(before, after, _percentiles(at), seed)
 
 
-def of_means(before: Sequence[float], after: Sequence[float], seed: str) -> Interval | None:
-    """Return the interval of the ratio of the means of two series of one run each, such as rates in parts of its time.
+def of_means(before: Sequence[float], after: Sequence[float]) -> Interval | None:
+    """Return the interval of the ratio of the means of two series of one run each; None if one is too short or zero.
 
-    The arguments are those of `of_percentile`.
+    The values are rates in parts of a run's time that are long enough to say nothing of each other. A handful of parts
+    is too few to draw from, so it is Welch's interval, in which the error of a mean's logarithm is its relative error.
     """
-    return _interval(before, after, lambda sample: math.fsum(sample) / len(sample), seed)
+    means = [math.fsum(values) / max(1, len(values)) for values in (before, after)]
+    if min(len(before), len(after)) < LEAST or min(means) <= 0:
+        return None
+    errors = [
+        statistics.variance(values) / len(values) / mean**2 for values, mean in zip((before, after), means, strict=True)
+    ]
+    return _welch(math.log(means[1] / means[0]), errors, (len(before), len(after)))
 
 
 def _percentiles(at: float) -> Callable[[list[float]], float]:
