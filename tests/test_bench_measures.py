@@ -61,6 +61,18 @@ def test_a_short_run_is_whole_from_its_first_requests_on() -> None:
     assert found.steady_requests_per_s == pytest.approx(4 / 0.2)
 
 
+def test_the_window_leaves_at_least_half_of_the_time_of_sending() -> None:
+    first = [Record(0, 0, 1.2), Record(1, 0, 1.2)]
+    for last_s, start_s in ((2.0, 0.0), (2.3, 0.0), (2.5, 1.2), (9.0, 1.2)):
+        assert figures([*first, Record(2, last_s, last_s + 1)], (), None).steady_s == (start_s, last_s)
+
+
+def test_a_request_that_fails_at_once_does_not_end_the_start_of_a_load() -> None:
+    failed = Record(0, 0, 0.1, error="refused")
+    sent = [failed, Record(1, 0, 1.0), Record(2, 0.2, 1.4), Record(3, 1.0, 2.0), Record(4, 9.0, 9.5)]
+    assert figures(sent, (), None).steady_s == (1.4, 9.0)
+
+
 @pytest.mark.parametrize(("values", "known"), [(99, False), (100, True)])
 def test_a_99th_percentile_needs_a_hundred_values(values: int, *, known: bool) -> None:
     found = figures([answer(at) for at in range(values)], (), None).latency_ms
@@ -127,6 +139,11 @@ def test_answers_of_one_token_have_no_time_between_tokens() -> None:
     assert found.tpot_ms is not None
     assert found.tpot_ms.n == 1
     assert found.tpot_ms.mean == pytest.approx(200)
+
+
+def test_answers_that_begin_with_empty_messages_are_counted() -> None:
+    records = [answer(0), replace(answer(1), empty_before=1), replace(answer(2), empty_before=3)]
+    assert figures([*records, replace(answer(3), empty_before=1, error="reset")], (), None).empty_first == 2
 
 
 def test_bundled_chunks_are_not_tokens() -> None:
@@ -254,6 +271,15 @@ def test_the_client_is_bound_when_it_is_as_late_as_a_twentieth_of_what_it_measur
 ) -> None:
     records = [answer(at) for at in range(200)]  # 100 ms between tokens
     assert client_bound(figures(records, [0.0] * 10 + [lag_s] * 200, None)) is bound
+
+
+def test_the_client_is_held_against_the_middle_of_what_matters_most() -> None:
+    late_s = [0.01] * 200
+    slow_start = [answer(at, at, (1.0, 1.1, 1.2)) for at in range(200)]
+    assert client_bound(figures(slow_start, late_s, None))  # 10 of 100 ms between tokens, not of a second
+    uneven = [answer(at, at, (0.1, 0.2) if at % 4 else (0.1, 1.1)) for at in range(200)]
+    assert client_bound(figures(uneven, late_s, None))  # the mean is 325 ms
+    assert client_bound(figures(uneven, [0.0] * 50 + [0.01], None))  # the largest of a few
 
 
 def test_a_client_without_samples_is_not_called_slow() -> None:

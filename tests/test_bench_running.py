@@ -210,12 +210,20 @@ def test_a_warm_up_is_over_when_two_medians_differ_by_at_most_a_tenth(windows_s:
 
 def test_windows_of_a_warm_up_are_as_large_as_what_is_in_flight() -> None:
     assert (Warming(1).size, Warming(64).size) == (8, 64)
+    assert (Warming(1).most, Warming(64).most) == (20 * 8, 20 * 64)
 
 
 def test_a_server_that_answers_nothing_ends_the_run() -> None:
     found, client, _ = ran(Load(concurrency=4, requests=10_000), constant(0.1), lambda _: "connection refused")
     assert found.stopped == f"the first {HOPELESS} requests all failed: connection refused"
     assert len(client.asked) < HOPELESS + 8
+
+
+def test_nothing_more_is_sent_once_a_run_is_given_up() -> None:
+    load = Load(Shape.POISSON, concurrency=None, rate=0.01, requests=100)
+    found, client, _ = ran(load, constant(0.01), lambda _: "connection refused")
+    assert found.stopped
+    assert len(client.asked) == len(found.records) == 20
 
 
 def test_a_server_that_dies_ends_the_run_later() -> None:

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from tests.jumping import constant, ran
-from tritonrepo.bench.figures import Slo
+from tritonrepo.bench.figures import Goodput, Slo, distribution
 from tritonrepo.bench.load import Load
 from tritonrepo.bench.measures import figures
-from tritonrepo.bench.sweeping import Step, doubled, keeps, limits, point, saturated
+from tritonrepo.bench.sweeping import LEAST_GAIN, Step, doubled, keeps, limits, point, saturated
 
 
 def served(concurrency: int, places: int = 8, slo: Slo | None = None) -> Step:
@@ -54,6 +54,45 @@ def test_the_gain_is_that_of_a_doubling_whatever_the_step() -> None:
     """From 8 to 9 a server with places for 9 gains an eighth, which is as much as is possible."""
     assert not saturated([served(8, 9), served(9, 9)])
     assert saturated([served(8, 8), served(9, 8)])
+
+
+def made(concurrency: int, tokens_per_s: float, latency_ms: float, goodput: Goodput | None = None) -> Step:
+    """Return a step with a throughput and a latency."""
+    latencies = distribution([latency_ms] * 200)
+    base = served(1).figures
+    return Step(concurrency, replace(base, output_tokens_per_s=tokens_per_s, latency_ms=latencies, goodput=goodput))
+
+
+GAINS = {
+    "4 to 16, 20 %: less than a tenth twice": ((4, 100, 1), (16, 120, 4), 0.1, True),
+    "4 to 16, 22 %: more than a tenth twice": ((4, 100, 1), (16, 122, 4), 0.1, False),
+    "8 to 10, 5 %: as 16 % of a doubling": ((8, 100, 1), (10, 105, 2), 0.1, False),
+    "a tenth is enough by default, 9 % is not": ((8, 100, 1), (16, 109, 2), LEAST_GAIN, True),
+    "11 % is": ((8, 100, 1), (16, 111, 2), LEAST_GAIN, False),
+    "just the least gain": ((8, 100, 1), (16, 150, 2), 0.5, False),
+    "a latency that grows by the least gain alone": ((8, 100, 1), (16, 100, 1.5), 0.5, False),
+    "a latency that grows by less": ((8, 100, 1), (16, 100, 1.4), 0.5, False),
+    "a latency that grows by more": ((8, 100, 1), (16, 100, 1.6), 0.5, True),
+    "from nothing": ((1, 0, 1), (2, 10, 9), 0.1, False),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "least", "over"), GAINS.values(), ids=GAINS)
+def test_what_a_step_must_gain(
+    before: tuple[int, float, float], after: tuple[int, float, float], least: float, *, over: bool
+) -> None:
+    assert saturated([made(*before), made(*after)], least) is over
+
+
+def test_the_most_goodput_is_recommended_of_those_that_keep_the_slo() -> None:
+    slo = Slo({"latency": 1000})
+    done = [
+        made(at, 100 * at, 100, Goodput(slo, 200, 1.0, 20.0, tokens))
+        for at, tokens in ((1, 50.0), (2, 90.0), (4, 80.0))
+    ]
+    found = point([*done, made(8, 800, 2000, Goodput(slo, 190, 0.95, 20.0, 700.0))], slo)
+    assert found.recommended is done[1]
+    assert found.kept is done[2]
 
 
 def test_noise_without_more_waiting_is_no_knee() -> None:
