@@ -235,6 +235,14 @@ def test_a_check_says(check: str, state: State, fields: Mapping[str, Any]) -> No
     assert state is State.UNKNOWN or said.left
 
 
+def test_a_lag_is_held_against_the_first_of_these_times_that_is_known() -> None:
+    names = ("ITL p50", "TPOT p50", "ITL mean", "TPOT mean", "latency p50", "latency mean")
+    fields = {name.lower().replace(" ", "_"): 10.0 * (at + 1) for at, name in enumerate(names)}
+    for name in names:
+        assert f"5% of {name} {next(iter(fields.values())):g} ms" in found("client-lag", lag_p99=0.1, **fields).right
+        fields.pop(name.lower().replace(" ", "_"))
+
+
 def test_both_sides_have_their_arithmetic() -> None:
     said = found("decoding", **SEED)
     assert said.left == "2,100 tokens/s * 0.028 s (ITL p50 28 ms) = 58.8 decoding"

@@ -170,6 +170,12 @@ def test_a_trace_is_sent_at_its_times_in_every_repeat() -> None:
     assert client.asked == ["4", "5", "6", "0", "1", "2", "3", "0", "1", "2", "3"]
 
 
+def test_delays_of_the_client_in_a_warm_up_are_not_counted() -> None:
+    cold, warm = (ran(Load(concurrency=1, requests=2, warmup=many), constant(1.0))[0].lags_s for many in (0, 20))
+    assert len(warm) == pytest.approx(len(cold), abs=1)
+    assert len(cold) > 2
+
+
 def test_a_warm_up_of_seconds() -> None:
     found, _, _ = ran(Load(concurrency=2, requests=4, warmup=99, warmup_s=1.0), constant(0.3))
     assert sum(record.warm_up for record in found.records) == 8
@@ -230,6 +236,32 @@ def test_a_server_that_dies_ends_the_run_later() -> None:
     found, client, _ = ran(Load(concurrency=4, requests=10_000), constant(0.1), lambda n: "reset" if n > 50 else "")
     assert found.stopped == f"the last {GONE} requests all failed: reset"
     assert len(client.asked) < 50 + GONE + 8
+
+
+class Refusing(Scripted):
+    """A client whose server answers, but refuses all but the first request."""
+
+    async def ask(self, prompt: Prompt) -> Record:
+        record = await super().ask(prompt)
+        return record if record.ok else replace(record, status="RESOURCE_EXHAUSTED")
+
+
+def test_a_server_that_refuses_everything_after_a_success_is_asked_on() -> None:
+    """What a limit of the server refuses is the result of an overload, and no reason to give up."""
+
+    async def work(clock: Callable[[], float]) -> Ran:
+        client = Refusing(clock, constant(0.1), lambda number: "busy" if number else "")
+        load = Load(concurrency=1, requests=GONE + 50)
+        return await run(load, lambda number: Prompt(str(number)), client, lambda _: None, clock)
+
+    found = jumped(work)
+    assert (len(found.records), found.stopped) == (GONE + 50, "")
+
+
+def test_failed_requests_of_a_warm_up_say_nothing_of_when_it_is_over() -> None:
+    load = Load(concurrency=1, requests=1, until_stable=True)
+    found, _, _ = ran(load, constant(0.3), lambda number: "busy" if 0 < number < 16 else "")
+    assert sum(record.warm_up for record in found.records) == 16 + 15
 
 
 def test_a_server_that_refuses_some_requests_is_asked_on() -> None:

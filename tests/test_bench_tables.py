@@ -198,6 +198,20 @@ def test_a_comma_before_decimals_is_known_by_other_cells_and_what_is_ambiguous_i
     assert "can be a number with three decimals or with a thousands separator" in claim.remarks[0][1]
 
 
+@tabled(
+    ("unit", "milliseconds"),
+    {
+        **dict.fromkeys(("ns",), 1e-6),
+        **dict.fromkeys(("us", "µs", "μs"), 1e-3),
+        **dict.fromkeys(("ms", "msec", "milliseconds"), 1.0),
+        **dict.fromkeys(("s", "sec", "second", "seconds"), 1e3),
+        **dict.fromkeys(("min", "minutes"), 6e4),
+    }.items(),
+)
+def test_every_unit_of_time_has_its_length(unit: str, milliseconds: float) -> None:
+    assert meaning(f"TTFT P50 ({unit})") == Meaning("ttft", "p50", milliseconds)
+
+
 def test_a_unit_in_a_cell_counts_and_a_wrong_one_is_said() -> None:
     text = "Engine,Throughput (req/s),TTFT P50 (s),Concurrency\na,3 tok/s,180 ms,8 GPUs\n"
     (claim,) = claims(text)
