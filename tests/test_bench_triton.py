@@ -308,6 +308,14 @@ def test_a_stream_of_the_generate_extension(script: http.Script, found: tuple[in
     assert (len(record.pieces), record.answer_tokens, record.error) == found
 
 
+def test_the_reason_to_finish_of_the_generate_extension_is_the_last_that_is_one() -> None:
+    said = ("None", "length", "None", "")
+    script = spoken(*({"text_output": "hi", "finish_reason": reason} for reason in said))
+    with generating(GENERATOR, lambda _: script) as here:
+        (record,) = records(f"{here.url}/v2/models/m/generate_stream", HELLO)
+    assert (record.finish, record.error) == ("length", "")
+
+
 def test_what_the_generate_extension_is_asked() -> None:
     with generating(GENERATOR, lambda _: spoken(WORD)) as here:
         records(f"{here.url}/v2/models/m/generate_stream", HELLO, sampling=Sampling(5))
