@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -72,5 +73,10 @@ def _of(kind: Any, data: Any) -> Any:  # noqa: ANN401, C901, PLR0911  types as v
 
 def _record(kind: Any, data: Mapping[str, Any]) -> Any:  # noqa: ANN401  types as values
     """Return a record; keys that a newer version has added are passed over, those with a default may lack."""
-    hints = get_type_hints(kind)
-    return kind(**{name: _of(hint, data[name]) for name, hint in hints.items() if name in data})
+    return kind(**{name: _of(hint, data[name]) for name, hint in _hints(kind).items() if name in data})
+
+
+@cache
+def _hints(kind: Any) -> Mapping[str, Any]:  # noqa: ANN401  types as values
+    """Return the types of a record's fields, which are texts that take longer to read than a record."""
+    return get_type_hints(kind)
