@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.openai_endpoint import Act, Answer, Asked, Endpoint, Script, endpoint, refusal, talk
+from tests.openai_endpoint import Act, Answer, Asked, Endpoint, Script, endpoint, refusal, reply, talk
 from tests.timed_endpoint import Schedule, timed
 from tritonrepo.bench.figures import Slo
 from tritonrepo.bench.load import Load
@@ -111,7 +111,7 @@ def test_text_and_markdown(here: Endpoint, benched: Bench) -> None:
     said = benched(here.url, "--requests", "5", *QUICK, "--slo", "ttft=60000")
     assert said.code == 0
     assert "closed loop" in said.out
-    assert "5 of 5 requests answered" in said.out
+    assert "answered: 5 of 5 requests" in said.out
     assert "TTFT ≤ 60" in said.out
     assert benched(here.url, "--requests", "5", *QUICK, "--format", "markdown").out.startswith("### ")
 
@@ -341,6 +341,35 @@ def test_ctrl_c_gives_what_was_measured(here: Endpoint, tmp_path: Path) -> None:
     assert found["figures"]["succeeded"] > 30
     assert found["figures"]["errors"] == {}
     assert "the run was interrupted" in (tmp_path / "err").read_text()
+
+
+def test_ctrl_c_in_the_warm_up_leaves_files_as_they_are(tmp_path: Path) -> None:
+    file = tmp_path / "now.json"
+    file.write_text("of an earlier run")
+    with endpoint(lambda _: [Act.HANG]) as held:
+        arguments = [f"{held.url}#m", *QUICK, "--output", str(file)]
+        command = [sys.executable, "-m", "tritonrepo", "bench", *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            while not held.bodies() and process.poll() is None:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not out
+    assert "the run was interrupted before anything was measured, so nothing is written" in err
+    assert "cannot be true" not in err
+    assert file.read_text() == "of an earlier run"
+
+
+def test_embeddings_have_no_limit_of_tokens(benched: Bench) -> None:
+    def vectors(_: Asked) -> Script:
+        return [reply(json.dumps({"data": [{"embedding": [0.5], "index": 0}], "usage": {"prompt_tokens": 3}}).encode())]
+
+    with endpoint(vectors) as here:
+        said = benched(f"{here.url}/embeddings#m", "--requests", "3", *QUICK, "--exact")
+    assert said.code == 0
+    assert "prompts: 3 different prompts (made, 8 words, seed 0)\n" in said.out
+    assert "prefix reuse" not in said.out
 
 
 def test_bench_is_a_function_too(here: Endpoint) -> None:

@@ -22,6 +22,7 @@ from tritonrepo.bench.saved import results as saved
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.report.bench import data, memory, shown
 from tritonrepo.report.bench.markdown import markdown
+from tritonrepo.report.bench.page import page
 from tritonrepo.report.bench.records import lines
 from tritonrepo.report.bench.steps import rows
 from tritonrepo.report.bench.text import text
@@ -70,6 +71,31 @@ def test_verbose_text_lists_every_check_and_the_steps_of_many_loads() -> None:
     assert "retriever" not in few
     assert few.count("Little's law holds") == 0
     assert many.count("retriever") == many.count("Little's law holds") == len(CASES["sweep"])
+
+
+@tabled("form", ["text", "markdown", "page"])
+def test_an_end_before_the_load_was_over_is_seen(form: str) -> None:
+    ended = [replace(generator(), ended_early="interrupted"), replace(generator(), ended_early="the server is gone")]
+    made = {"text": lambda: "\n".join(text(ended)), "markdown": lambda: markdown(ended), "page": lambda: page(ended)}
+    assert "interrupted: these are the figures of what was answered by then" in made[form]()
+    assert "the run gave up: the server is gone" in made[form]()
+
+
+def test_answers_that_came_whole_have_no_time_to_their_first_token() -> None:
+    whole = replace(generator().figures, ttft_ms=None, itl_ms=None, tpot_ms=None)
+    found = replace(generator(), figures=whole, target="http://127.0.0.1:8000/v2/models/rag/generate")
+    assert "since the answers came whole, not as a stream: ask …/generate_stream" in "\n".join(text([found]))
+    assert "came whole" not in "\n".join(text(CASES["embedder"]))
+
+
+def test_what_failed_is_in_the_table_to_publish() -> None:
+    assert "3 of 200 requests failed: 3 × 503 Service Unavailable" in markdown([generator()])
+
+
+def test_a_share_is_100_percent_only_if_it_is_the_whole() -> None:
+    shares = (1.0, 0.9996, 0.986, 0.95, 0.949, 0.101, 0.05, 0.0)
+    said = ["100%", "99.9%", "98.6%", "95.0%", "95%", "10%", "5.0%", "0.0%"]
+    assert [shown.percent(share) for share in shares] == said
 
 
 def test_without_results_it_says_so() -> None:

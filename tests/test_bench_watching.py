@@ -404,7 +404,7 @@ def test_a_look_that_takes_long_comes_less_often() -> None:
     assert (sampling.pause(0.001), sampling.pause(0.05), sampling.pause(1.01)) == (1, 1, 20.2)
     sampler = sampling.Sampler(metrics.reader(Endpoint("http://127.0.0.1:9")), [], lambda _: None)
     sampler.looks, sampler.longest_s = 1, 20.2
-    assert [*looked_at(sampler)] == ["the largest values are of looks up to 20 s apart, because a look takes long"]
+    assert [*looked_at(sampler)] == ["the largest values are of looks up to 20.2 s apart, because a look takes long"]
 
 
 def test_a_server_that_hangs_is_left_soon(monkeypatch: pytest.MonkeyPatch) -> None:

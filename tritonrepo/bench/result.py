@@ -10,6 +10,9 @@ from tritonrepo.bench.claim import Judgement
 from tritonrepo.bench.figures import Figures
 from tritonrepo.bench.load import Load
 
+INTERRUPTED = "interrupted"
+"""Why a run ended early that the user ended."""
+
 
 class Machine(NamedTuple):
     """The machine of the client."""

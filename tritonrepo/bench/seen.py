@@ -22,6 +22,9 @@ SHOWN = 4
 ENGINES = "engine"
 """vLLM's label of one of several engines behind one port: vllm, v1/metrics/loggers.py."""
 
+RARE = 1.5
+"""From how many times the usual pause on the result says how far apart its looks were."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -136,8 +139,8 @@ def looked_at(sampler: Sampler | None) -> Iterator[str]:
         yield f"the metrics could not be read at {sampler.failed} of {of} looks during the run: {sampler.why}"
     if not sampler.looks:
         yield "no look at the metrics was made during the run: the largest values are those before and after it"
-    elif sampler.longest_s > EVERY_S:
-        yield f"the largest values are of looks up to {sampler.longest_s:.0f} s apart, because a look takes long"
+    elif sampler.longest_s > RARE * EVERY_S:
+        yield f"the largest values are of looks up to {sampler.longest_s:.1f} s apart, because a look takes long"
 
 
 def _gpus(gauges: Gauges, growth: Growth) -> dict[str, dict[str, float]]:

@@ -13,6 +13,7 @@ from tritonrepo.cli.connecting import Reach, connecting
 from tritonrepo.cli.output import say
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import WAIT, allow_links, metrics_address
+from tritonrepo.diagnostics import counted
 
 if TYPE_CHECKING:
     from tritonrepo.bench.load import Load
@@ -91,20 +92,23 @@ def printed(form: str, done: Sequence[Benched], found: Sequence[Diagnostic]) -> 
     """Return the document of a command whose `--format` is not text."""
     from tritonrepo.report.bench import data, markdown
 
-    results = [each.result for each in done]
+    results = [each.result for each in _measured(done)]
     return data.document(results, found) if form == "json" else markdown.markdown(results)
 
 
 def finished(
     given: Mapping[str, Any], done: Sequence[Benched], found: Sequence[Diagnostic], marks: Sequence[Mark] = ()
 ) -> None:
-    """Print the results as text, and write the files that the options name; nothing if nothing was measured.
+    """Print the results as text, and write the files that the options name.
+
+    A load of which nothing was measured is left out, and if nothing is left, a file keeps what it has.
 
     `marks` are levels of a sweep that its plots mark. What was measured is shown before a file can fail.
     """
     from tritonrepo.diagnostics import Severity
     from tritonrepo.report.bench.text import text
 
+    done = _measured(done)
     if done and given["form"] == "text":
         say(*text([each.result for each in done], verbose=given["verbose"]))
         say(*(each.message for each in found if each.severity is Severity.INFO))
@@ -122,6 +126,19 @@ def ended(done: Sequence[Benched], found: Sequence[Diagnostic]) -> int:
         if each.severity is not Severity.INFO:
             say(*each.lines, err=True)
     if done and done[-1].interrupted:
-        say("the run was interrupted: the figures are those of what was answered by then", err=True)
+        say(_interrupted(done), err=True)
         raise KeyboardInterrupt
     return int(any(each.severity is Severity.ERROR for each in found))
+
+
+def _measured(done: Sequence[Benched]) -> list[Benched]:
+    """Return what has something measured: a run can end in its warm-up."""
+    return [each for each in done if each.result.figures.sent]
+
+
+def _interrupted(done: Sequence[Benched]) -> str:
+    """Return what the user must know of a run that Ctrl-C has ended."""
+    if done[-1].result.figures.sent:
+        return "the run was interrupted: the figures are those of what was answered by then"
+    before = f"; the results are those of {counted(len(done) - 1, 'load')} before it" if _measured(done) else ""
+    return f"the run was interrupted before anything was measured{before or ', so nothing is written'}"

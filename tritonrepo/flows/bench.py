@@ -18,12 +18,12 @@ from tritonrepo.bench.load import Load, Sampling, Shape
 from tritonrepo.bench.measures import client_bound, figures
 from tritonrepo.bench.prompts import Sent, Source
 from tritonrepo.bench.record import Record
-from tritonrepo.bench.result import Hardware, Machine, Observed, Result
+from tritonrepo.bench.result import INTERRUPTED, Hardware, Machine, Observed, Prompts, Result
 from tritonrepo.bench.running import MEASURING, Progress, Ran, run
 from tritonrepo.bench.target import Target
 from tritonrepo.bench.watching import Observer, beside
 from tritonrepo.diagnostics import Diagnostic
-from tritonrepo.flows.bench_found import INTERRUPTED, found
+from tritonrepo.flows.bench_found import found
 from tritonrepo.flows.bench_prompts import PromptOptions, sources
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server import machine
@@ -98,7 +98,7 @@ def measured(target: Target, options: BenchOptions, hear: Callable[[Progress], N
     began, here = datetime.now(UTC), _machine()
     ran = _ran(lambda: run(load, sent.prompt, asking, watch.hear))
     warm_up = sum(record.warm_up for record in ran.records)
-    observed = watch.end(len(ran.records) - warm_up)
+    observed = watch.end(len(ran.records) - warm_up, interrupted=ran.interrupted)
     whole, repeats = _figures(ran, load, options.slo)
     result = Result(
         target=target.text,
@@ -108,7 +108,7 @@ def measured(target: Target, options: BenchOptions, hear: Callable[[Progress], N
         tool=f"tritonrepo {__version__}",
         machine=here,
         load=load,
-        prompts=sent.described(options.sampling.max_tokens, exact=options.sampling.exact, warm_up=warm_up),
+        prompts=_prompts(sent, options.sampling, ran.records),
         hardware=options.hardware,
         figures=whole,
         repeats=repeats,
@@ -116,7 +116,8 @@ def measured(target: Target, options: BenchOptions, hear: Callable[[Progress], N
         client_bound=client_bound(whole),
         ended_early=INTERRUPTED if ran.interrupted else ran.stopped,
     )
-    result = replace(result, judgements=judge(of_result(result)))
+    if whole.sent:
+        result = replace(result, judgements=judge(of_result(result)))
     return Benched(result, ran.records, tuple(found(result)))
 
 
@@ -126,17 +127,32 @@ class _Watch:
     def __init__(self, observer: Observer, hear: Callable[[Progress], None]) -> None:
         self._observer, self._hear = observer, hear
         self._begun = False
+        self._in_flight = 0
 
     def hear(self, progress: Progress) -> None:
         """Take a report of progress."""
         if not self._begun and progress.phase.startswith(MEASURING):
             self._begun = True
             self._observer.begin()
+        self._in_flight = progress.in_flight
         self._hear(progress)
 
-    def end(self, asked: int) -> Observed:
-        """Return what was observed."""
-        return beside(self._observer.end(), asked) if self._begun else Observed(missing=("nothing was measured",))
+    def end(self, asked: int, *, interrupted: bool) -> Observed:
+        """Return what was observed; what an interrupted run had in flight has no record, but the server counts it."""
+        if not self._begun:
+            return Observed(missing=("nothing was measured",))
+        observed = self._observer.end()
+        return observed if interrupted and self._in_flight else beside(observed, asked)
+
+
+def _prompts(sent: Sent, sampling: Sampling, records: Sequence[Record]) -> Prompts:
+    """Return what was sent; a model that generates nothing, such as an embedder, has no limit on its answers."""
+    warm_up = sum(record.warm_up for record in records)
+    found = sent.described(sampling.max_tokens, exact=sampling.exact, warm_up=warm_up)
+    done = [record for record in records if record.ok]
+    if not done or any(record.answer_tokens or any(piece.characters for piece in record.pieces) for record in done):
+        return found
+    return found._replace(max_tokens=None, exact=False)
 
 
 def _ran(work: Callable[[], Coroutine[object, object, Ran]]) -> Ran:

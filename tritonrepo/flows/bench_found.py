@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 from tritonrepo.bench.claim import State
 from tritonrepo.bench.measures import BOUND, too_many_failed
-from tritonrepo.bench.result import Result
+from tritonrepo.bench.result import INTERRUPTED, Result
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, some
-
-INTERRUPTED = "interrupted"
 
 
 def found(result: Result) -> Iterator[Diagnostic]:

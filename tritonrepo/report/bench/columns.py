@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tritonrepo.bench.result import Result
-from tritonrepo.plain import inline
+from tritonrepo.bench.result import INTERRUPTED, Result
 from tritonrepo.report.bench import shown
 
 
@@ -51,7 +50,7 @@ def note(result: Result) -> str:
     """Return what must be known of a row before it is read."""
     broken = "cannot be true" if shown.broken(result.judgements) else ""
     bound = "client-bound" if result.client_bound else ""
-    early = f"ended early: {inline(result.ended_early)}" if result.ended_early else ""
+    early = "" if not result.ended_early else "interrupted" if result.ended_early == INTERRUPTED else "gave up"
     return ", ".join(filter(None, [broken, bound, early]))
 
 

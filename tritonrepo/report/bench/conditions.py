@@ -28,13 +28,13 @@ def conditions(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
         "targets": [server(result) for result in results],
         "load": [loads([result.load for result in results])] * len(results),
         "prompts": [prompts(result.prompts) for result in results],
-        "prefix reuse": [_range([result.prompts.reuse for result in results], percent)] * len(results),
+        "prefix reuse": [_range([_reuse(result) for result in results], percent)] * len(results),
         "tokens": [tokens(result.figures) for result in results],
-        "n": [_n(results)] * len(results),
+        "answered": [_answered(results)] * len(results),
         "SLO": [slo(result.figures.goodput.slo) if result.figures.goodput else "" for result in results],
         "server hardware": [hardware(result) for result in results],
         "client": [client(result.machine) for result in results],
-        "load of the client": [_range([result.machine.load for result in results], number)] * len(results),
+        "load average of the client": [_range([result.machine.load for result in results], number)] * len(results),
         "lag of the client": [_lags(results)] * len(results),
     }
     for name, texts in found.items():
@@ -50,9 +50,14 @@ def _between(dates: Sequence[str]) -> str:
     return " to ".join(dict.fromkeys([min(dates), max(dates)])) if dates else ""
 
 
-def _n(results: Sequence[Result]) -> str:
+def _answered(results: Sequence[Result]) -> str:
     answered, sent = (sum(getattr(result.figures, name) for result in results) for name in ("succeeded", "sent"))
-    return f"{answered:,} of {sent:,} requests answered"
+    return f"{answered:,} of {sent:,} requests"
+
+
+def _reuse(result: Result) -> float | None:
+    """Return what a prefix cache can answer; None of a model that generates nothing and has no such cache."""
+    return None if result.prompts.max_tokens is None else result.prompts.reuse
 
 
 def loads(found: Sequence[Load]) -> str:
@@ -102,7 +107,7 @@ def prompts(sent: Prompts) -> str:
     """Return what was sent."""
     answers = f"{'' if sent.exact else 'at most '}{sent.max_tokens or 0:,} tokens each"
     parts = [
-        f"{counted(sent.different, 'different prompt')} from {inline(sent.source) or NOT_STATED}",
+        f"{counted(sent.different, 'different prompt')} ({inline(sent.source) or NOT_STATED})",
         f"answers of {answers}" if sent.max_tokens is not None else "",
     ]
     return ", ".join(filter(None, parts))

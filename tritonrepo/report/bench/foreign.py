@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from tritonrepo.bench.figures import ENOUGH, Distribution, percentile
 from tritonrepo.bench.load import Shape
 from tritonrepo.bench.record import Record
-from tritonrepo.bench.result import Result
+from tritonrepo.bench.result import INTERRUPTED, Result
 from tritonrepo.report.json import dumps
 
 AIPERF = "profile_export_aiperf.json"
@@ -60,7 +60,7 @@ def aiperf(result: Result, records: Sequence[Record] = ()) -> str:
     errors = [{"error_details": {"message": why}, "count": times} for why, times in sorted(found.errors.items())]
     began, ended = _span(result)
     document: dict[str, object] = {"schema_version": SCHEMA, "start_time": began, "end_time": ended}
-    document["was_cancelled"] = result.ended_early == "interrupted"
+    document["was_cancelled"] = result.ended_early == INTERRUPTED
     if result.ended_early:
         document |= {"is_complete": False, "incomplete_reason": result.ended_early}
     return dumps({**document, "error_summary": errors, **{name: said for name, said in metrics.items() if said}})

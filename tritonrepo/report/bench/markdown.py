@@ -19,6 +19,9 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~@!])")
 HEAD = ("Target", "Load", "Throughput (tok/s)", "TTFT P50 / P99 (ms)", "ITL P50 (ms)", "Memory efficiency")
 WITHOUT_TOKENS = ("Items per second", "Latency P50 / P99 (ms)")
 """What a model has whose tokens nobody counted, such as an embedder."""
+WORDS = {"Target", "Load", "Note"}
+"""Columns that are no figures."""
+
 MARK = "✗"
 """What stands before a row whose figures cannot be true."""
 
@@ -36,9 +39,17 @@ def _heading(results: Sequence[Result]) -> Iterator[str]:
             told = [_text(line.strip()) for line in shown.sides(each)]
             yield ""
             yield f"> {MARK} **{_text(shown.label(result))}**: {'<br>'.join(told)}"
-    for line in shown.bound(results):
+    for line in (*shown.early(results), *_failed(results), *shown.bound(results)):
         yield ""
         yield f"> {_text(line)}"
+
+
+def _failed(results: Sequence[Result]) -> Iterator[str]:
+    """Yield a line on each result of which requests failed: the table has only those that were answered."""
+    for result in results:
+        if lines := shown.failures(result, 3):
+            failed, sent = sum(result.figures.errors.values()), result.figures.sent
+            yield f"{shown.label(result)}: {failed:,} of {sent:,} requests failed: {', '.join(lines)}"
 
 
 def _table(results: Sequence[Result]) -> Iterator[str]:
@@ -47,7 +58,7 @@ def _table(results: Sequence[Result]) -> Iterator[str]:
     rows = [_row(result, head) for result in results]
     kept = [n for n, name in enumerate(head) if n < 2 or any(row[n] != shown.NONE for row in rows)]  # noqa: PLR2004
     yield _line([head[n] for n in kept])
-    yield _line(["---" if n < 2 else "---:" for n in kept])  # noqa: PLR2004  names to the left, figures to the right
+    yield _line(["---" if head[n] in WORDS else "---:" for n in kept])
     yield from (_line([row[n] for n in kept]) for row in rows)
 
 

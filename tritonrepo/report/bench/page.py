@@ -80,10 +80,14 @@ def _alarms(results: Sequence[Result]) -> Iterator[str]:
         for name, lines in said:
             yield f"<li><strong>{_text(name)}</strong>: {'<br>'.join(map(_text, lines))}</li>"
         yield "</ul></section>"
-    if late := shown.bound(results):
-        yield '<section class="alarm"><h2>⚠ The client was too slow</h2>'
-        yield from (f"<p>{_text(line)}</p>" for line in late)
-        yield "</section>"
+    for title, lines in (
+        ("The run ended early", shown.early(results)),
+        ("The client was too slow", shown.bound(results)),
+    ):
+        if lines:
+            yield f'<section class="alarm"><h2>⚠ {title}</h2>'
+            yield from (f"<p>{_text(line)}</p>" for line in lines)
+            yield "</section>"
 
 
 def _figures(results: Sequence[Result]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tritonrepo.bench.claim import Judgement, State
 from tritonrepo.bench.figures import ENOUGH, Distribution, Figures, Goodput, Slo
 from tritonrepo.bench.load import Load, Shape
-from tritonrepo.bench.result import Result
+from tritonrepo.bench.result import INTERRUPTED, Result
 from tritonrepo.diagnostics import counted, some
 from tritonrepo.plain import inline
 
@@ -26,6 +26,9 @@ OWN = "these are figures of the client, not of the server"
 
 METRICS = {"ttft": "TTFT", "itl": "ITL", "tpot": "TPOT", "latency": "latency"}
 """Names of the metrics that an SLO limits, as they are shown."""
+
+NEAR, EXACT = 0.95, 1e-6
+"""From which share on a decimal is shown, and how far a product of floats may be off."""
 
 DECIMALS = ((1000, 0), (100, 0), (10, 1), (1, 2))
 """From which value on how many decimals are shown: three figures that count."""
@@ -45,8 +48,12 @@ def number(value: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share as percent."""
-    return NONE if share is None or not math.isfinite(share) else f"{share:.0%}" if share > 0.1 else f"{share:.1%}"  # noqa: PLR2004
+    """Return a share as percent; near the whole with a decimal, and 100% only of the whole itself."""
+    if share is None or not math.isfinite(share):
+        return NONE
+    if NEAR <= share < 1:
+        return f"{math.floor(share * 1000 + EXACT) / 10:.1f}%"
+    return f"{share:.0%}" if share > 0.1 else f"{share:.1%}"  # noqa: PLR2004
 
 
 def p50(found: Distribution | None) -> str:
@@ -115,6 +122,27 @@ def lag(figures: Figures) -> str:
         return ""
     last = f"largest {number(found.most)}" if found.p99 is None else f"p99 {number(found.p99)}"
     return f"p50 {number(found.p50)} ms, {last} ms"
+
+
+def early(results: Sequence[Result]) -> list[str]:
+    """Return a line on each result whose run ended before its load was over."""
+    return [
+        f"{label(result)}: interrupted: these are the figures of what was answered by then"
+        if result.ended_early == INTERRUPTED
+        else f"{label(result)}: the run gave up: {inline(result.ended_early)[:300]}"
+        for result in results
+        if result.ended_early
+    ]
+
+
+def whole(results: Sequence[Result]) -> list[str]:
+    """Return a line on each result whose answers have tokens, and no time to the first of them."""
+    return [
+        f"{label(result)}: TTFT and ITL are not known, since the answers came whole"
+        f"{', not as a stream: ask …/generate_stream' if result.target.rstrip('/').endswith('/generate') else ''}"
+        for result in results
+        if result.figures.output_tokens is not None and result.figures.ttft_ms is None
+    ]
 
 
 def broken(judged: Sequence[Judgement]) -> list[Judgement]:

@@ -30,6 +30,8 @@ def text(results: Sequence[Result], *, verbose: bool = False) -> Iterator[str]:
     if few(results):
         yield shown.FEW
     for part in (
+        shown.early(results),
+        shown.whole(results),
         _failed(results),
         shown.bound(results),
         _repeats(results),
