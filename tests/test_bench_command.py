@@ -291,7 +291,7 @@ def test_a_sweep_ends_at_the_knee_and_says_where_to_operate(here: Endpoint, benc
     prompts = [body["messages"][0]["content"] for body in here.bodies()]
     assert len({*prompts}) == len(prompts) == 3 * 12 + 6
     told = [each["message"] for each in said.data["diagnostics"] if each["rule"] == "bench-sweep"]
-    assert "latency <= 60000 ms holds at p95 up to concurrency 3" in told
+    assert "latency ≤ 60,000 ms holds at p95 up to concurrency 3" in told
     assert any(each.startswith("recommended: concurrency ") for each in told)
 
 

@@ -88,6 +88,12 @@ def test_answers_that_came_whole_have_no_time_to_their_first_token() -> None:
     assert "came whole" not in "\n".join(text(CASES["embedder"]))
 
 
+def test_what_follows_from_a_sweep_is_in_the_table_and_on_the_page() -> None:
+    says = ["the knee is at 8 <b>", "recommended: 4"]
+    assert "The knee is at 8 &lt;b&gt;. Recommended: 4." in markdown(CASES["sweep"], says)
+    assert "The knee is at 8 &lt;b&gt;. Recommended: 4." in page(CASES["sweep"], says=says)
+
+
 def test_what_failed_is_in_the_table_to_publish() -> None:
     assert "3 of 200 requests failed: 3 × 503 Service Unavailable" in markdown([generator()])
 

@@ -7,11 +7,15 @@ from dataclasses import replace
 
 import pytest
 
+from tests import benches
 from tests.jumping import constant, ran
 from tritonrepo.bench.figures import Goodput, Slo, distribution
 from tritonrepo.bench.load import Load
 from tritonrepo.bench.measures import figures
 from tritonrepo.bench.sweeping import LEAST_GAIN, Step, doubled, keeps, limits, point, saturated
+from tritonrepo.flows.bench import Benched
+from tritonrepo.flows.bench_found import found
+from tritonrepo.flows.bench_sweep import SweepOptions, concluded
 
 
 def served(concurrency: int, places: int = 8, slo: Slo | None = None) -> Step:
@@ -145,6 +149,53 @@ def test_without_tokens_items_are_compared() -> None:
     found = point(vectors, None)
     assert found.knee is not None
     assert found.knee.concurrency == 8
+
+
+def told(
+    done: Sequence[Step], slo: Slo | None = None, *, interrupted: bool = False, bound: Sequence[int] = ()
+) -> list[str]:
+    """Return what a sweep over steps says, the last of which the user may have ended."""
+    whole = [benched(step, step.concurrency in bound) for step in done]
+    if interrupted:
+        whole[-1] = whole[-1]._replace(result=replace(whole[-1].result, ended_early="interrupted"))
+    how = SweepOptions([], lambda concurrency: Load(concurrency=concurrency))
+    return [each.message for each in concluded(whole, how, slo)]
+
+
+def benched(step: Step, bound: bool) -> Benched:  # noqa: FBT001  a part of `told`
+    made = benches.result(benches.records(concurrency=step.concurrency))
+    load = Load(concurrency=step.concurrency)
+    result = replace(made, load=load, figures=step.figures, judgements=(), client_bound=bound)
+    return Benched(result, (), tuple(found(result)))
+
+
+def test_a_fault_of_several_steps_is_said_once() -> None:
+    late, *_ = told(steps([1, 2, 4, 8, 16]), bound=[1, 2, 4])
+    assert late == "at concurrency 1, 2, 4: the client was too slow: its own delay is 5% or more of what it measures"
+    assert not [line for line in told(steps([1, 2])) if "too slow" in line]
+
+
+def test_a_sweep_says_what_it_does_not_know() -> None:
+    assert told(steps([4])) == ["a single concurrency was measured, so the knee is not known"]
+    assert told(steps([1, 2]))[0] == "throughput still grew at concurrency 2, the last one: the knee is above it"
+    assert told(steps([1, 2, 4]), interrupted=True)[0] == "the knee was not reached up to concurrency 2"
+    assert told(steps([1]), interrupted=True) == []
+
+
+def test_figures_of_a_sweep_are_written_out() -> None:
+    slow = served(64)
+    slo = Slo({"latency": 50})
+    assert slow.figures.latency_ms is not None
+    assert slow.figures.latency_ms.p95 > 1000
+    assert "e+0" not in "".join(told([slow], slo))
+    assert told([slow], slo)[1].startswith("no concurrency keeps latency ≤ 50 ms at p95: at 64, latency is 1,")
+
+
+def test_a_lower_step_that_misses_the_slo_is_named() -> None:
+    low, middle, high = steps([1, 2, 4])
+    late = replace(middle.figures, latency_ms=served(64).figures.latency_ms)
+    said = told([low, Step(2, late), high], Slo({"latency": 250}))
+    assert "latency ≤ 250 ms holds at p95 up to concurrency 4, but not at 2" in said
 
 
 @pytest.mark.parametrize(("most", "want"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (256, [1 << n for n in range(9)])])

@@ -93,7 +93,7 @@ def printed(form: str, done: Sequence[Benched], found: Sequence[Diagnostic]) -> 
     from tritonrepo.report.bench import data, markdown
 
     results = [each.result for each in _measured(done)]
-    return data.document(results, found) if form == "json" else markdown.markdown(results)
+    return data.document(results, found) if form == "json" else markdown.markdown(results, bench_writing.said(found))
 
 
 def finished(
@@ -105,13 +105,12 @@ def finished(
 
     `marks` are levels of a sweep that its plots mark. What was measured is shown before a file can fail.
     """
-    from tritonrepo.diagnostics import Severity
     from tritonrepo.report.bench.text import text
 
     done = _measured(done)
     if done and given["form"] == "text":
         say(*text([each.result for each in done], verbose=given["verbose"]))
-        say(*(each.message for each in found if each.severity is Severity.INFO))
+        say(*bench_writing.said(found))
     bench_writing.written(given, [each[:2] for each in done], found, marks)
 
 

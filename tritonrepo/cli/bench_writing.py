@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,20 +92,28 @@ def _texts(
     from tritonrepo.report.bench import data, foreign, markdown, page, records  # imported here to keep `--help` quick
 
     results, every = [result for result, _ in done], [records for _, records in done]
+    says = said(found)
     if given["output"] is not None:
         yield given["output"], f"{data.document(results, found)}\n"
     if given["records"] is not None:
         lines = (line for number, (result, each) in enumerate(done) for line in records.lines(result, each, number))
         yield given["records"], "".join(f"{line}\n" for line in lines)
     if given["html"] is not None:
-        yield given["html"], page.page(results, every, marks=marks)
+        yield given["html"], page.page(results, every, marks=marks, says=says)
     if given["markdown"] is not None:
-        yield given["markdown"], markdown.markdown(results)
+        yield given["markdown"], markdown.markdown(results, says)
     if given["aiperf"] is not None:
         paths = numbered(_export(given["aiperf"], foreign.AIPERF), len(done))
         yield from ((path, foreign.aiperf(*each)) for path, each in zip(paths, done, strict=True))
     if given["vllm"] is not None:
         yield given["vllm"], "".join(f"{foreign.vllm(*each)}\n" for each in done)
+
+
+def said(found: Iterable[Diagnostic]) -> list[str]:
+    """Return what follows from the results, as from a sweep, and is no fault of them."""
+    from tritonrepo.diagnostics import Severity
+
+    return [each.message for each in found if each.severity is Severity.INFO]
 
 
 def _export(path: Path, name: str) -> Path:

@@ -10,13 +10,16 @@ from typing import NamedTuple
 from tritonrepo.bench.figures import Figures, Slo
 from tritonrepo.bench.load import Load
 from tritonrepo.bench.running import Progress
-from tritonrepo.bench.sweeping import LEAST_GAIN, Point, Step, limits, point, saturated
+from tritonrepo.bench.sweeping import LEAST_GAIN, Point, Step, keeps, limits, point, saturated
 from tritonrepo.bench.target import Target
-from tritonrepo.diagnostics import Diagnostic, Severity, Span
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, some
 from tritonrepo.flows.bench import Benched, BenchOptions, measured
+from tritonrepo.report.bench import shown
 from tritonrepo.report.bench.against_load import Mark
 
 NAME = "bench-sweep"
+MOST = 8
+"""How many concurrencies are listed."""
 
 
 class SweepOptions(NamedTuple):
@@ -59,15 +62,28 @@ def concluded(done: Sequence[Benched], how: SweepOptions, slo: Slo | None) -> It
     Requests that fail at the last concurrency are how a sweep finds the end: they are a warning, if one before works.
     """
     steps = _steps(done)
-    for number, each in enumerate(done):
-        for found in each.found:
-            end = number and number == len(done) - 1 and found.rule in {"bench-failed", "bench-stopped"}
-            yield replace(found, severity=Severity.WARNING) if end else found
+    yield from _joined(done)
     if not steps:
         return
     at = Span(done[0].result.target)
-    for message, hint in _said(steps, point(steps, slo, how.at, how.least_gain), slo, how.at):
+    where = point(steps, slo, how.at, how.least_gain)
+    for message, hint in (
+        _knee(steps, where.knee, interrupted=done[-1].interrupted),
+        *_said(steps, where, slo, how.at),
+    ):
         yield Diagnostic(NAME, Severity.INFO, at, message, hint)
+
+
+def _joined(done: Sequence[Benched]) -> Iterator[Diagnostic]:
+    """Yield what is wrong with the results: once what is the same at several concurrencies, which are named."""
+    at: dict[Diagnostic, list[str]] = {}
+    for number, each in enumerate(done):
+        for found in each.found:
+            end = number and number == len(done) - 1 and found.rule in {"bench-failed", "bench-stopped"}
+            same = replace(found, severity=Severity.WARNING) if end else found
+            at.setdefault(same, []).append(f"{each.result.load.concurrency or 1}")
+    for found, concurrencies in at.items():
+        yield replace(found, message=f"at concurrency {some(concurrencies, MOST)}: {found.message}")
 
 
 def marks(done: Sequence[Benched], how: SweepOptions, slo: Slo | None) -> list[Mark]:
@@ -80,23 +96,36 @@ def marks(done: Sequence[Benched], how: SweepOptions, slo: Slo | None) -> list[M
 
 
 def _steps(done: Sequence[Benched]) -> list[Step]:
-    return [Step(each.result.load.concurrency or 1, each.result.figures) for each in done if each.result.figures.sent]
+    """Return what was measured; of a step that the user ended, throughput says nothing."""
+    whole = [each.result for each in done if each.result.figures.sent and not each.interrupted]
+    return [Step(result.load.concurrency or 1, result.figures) for result in whole]
+
+
+def _knee(steps: Sequence[Step], knee: Step | None, *, interrupted: bool) -> tuple[str, str]:
+    """Return what is known of the knee, and what to do to know more."""
+    if knee is not None:
+        return f"throughput stops growing at concurrency {knee.concurrency}: {_rates(knee.figures)}", ""
+    if not any(step.figures.succeeded for step in steps):
+        return "no request succeeded, so the knee is not known", ""
+    if interrupted:
+        return f"the knee was not reached up to concurrency {steps[-1].concurrency}", ""
+    if len(steps) == 1:
+        return "a single concurrency was measured, so the knee is not known", "Measure several, such as 1,2,4,8."
+    message = f"throughput still grew at concurrency {steps[-1].concurrency}, the last one: the knee is above it"
+    return message, "Raise the highest concurrency to find it."
 
 
 def _said(steps: Sequence[Step], found: Point, slo: Slo | None, at: str) -> Iterator[tuple[str, str]]:
-    if found.knee is None:
-        yield (
-            f"throughput still grew at concurrency {steps[-1].concurrency}, the last one: the knee is above it",
-            "Raise the highest concurrency to find it.",
-        )
-    else:
-        yield f"throughput stops growing at concurrency {found.knee.concurrency}: {_rates(found.knee.figures)}", ""
     if slo is not None:
-        said = ", ".join(f"{metric} <= {most_ms:g} ms" for metric, most_ms in slo.most_ms.items())
+        said = shown.slo(slo)
         if found.kept is None:
             yield f"no concurrency keeps {said} at {at}: {_missed(steps[0], slo, at)}", ""
         else:
-            yield f"{said} holds at {at} up to concurrency {found.kept.concurrency}", ""
+            holds = "holds" if len(slo.most_ms) == 1 else "hold"
+            below = [step for step in steps if step.concurrency < found.kept.concurrency]
+            missed = [f"{step.concurrency}" for step in below if not keeps(step, slo, at)]
+            but = f", but not at {some(missed, MOST)}" if missed else ""
+            yield f"{said} {holds} at {at} up to concurrency {found.kept.concurrency}{but}", ""
     if found.recommended is not None:
         goodput = _goodput(found.recommended.figures)
         yield f"recommended: concurrency {found.recommended.concurrency}, {goodput}", ""
@@ -106,20 +135,22 @@ def _missed(step: Step, slo: Slo, at: str) -> str:
     """Return which limits of an SLO a step does not keep."""
     missed = [limit for limit in limits(step, slo, at) if not limit.kept]
     values = [
-        f"{limit.metric} is {'not known' if limit.found_ms is None else f'{limit.found_ms:,.3g} ms'}"
+        f"{shown.METRICS[limit.metric]} is "
+        f"{'not known' if limit.found_ms is None else f'{shown.number(limit.found_ms)} ms'}"
         for limit in missed
     ]
     return f"at {step.concurrency}, {' and '.join(values) or 'more than 1 % of the requests fail'}"
 
 
 def _rates(of: Figures) -> str:
-    tokens = "" if of.output_tokens_per_s is None else f", {of.output_tokens_per_s:,.4g} output tokens/s"
-    return f"{of.requests_per_s:,.4g} requests/s{tokens}"
+    tokens = "" if of.output_tokens_per_s is None else f", {shown.number(of.output_tokens_per_s)} output tokens/s"
+    return f"{shown.number(of.requests_per_s)} requests/s{tokens}"
 
 
 def _goodput(of: Figures) -> str:
     good = of.goodput
     if good is None:
         return f"with {_rates(of)}"
-    tokens = "" if good.tokens_per_s is None else f" and {good.tokens_per_s:,.4g} output tokens/s"
-    return f"with a goodput of {good.requests_per_s:,.4g} requests/s{tokens}, {good.share:.1%} of the requests"
+    tokens = "" if good.tokens_per_s is None else f" and {shown.number(good.tokens_per_s)} output tokens/s"
+    share = shown.percent(good.share)
+    return f"with a goodput of {shown.number(good.requests_per_s)} requests/s{tokens}, {share} of the requests"

@@ -26,9 +26,13 @@ MARK = "✗"
 """What stands before a row whose figures cannot be true."""
 
 
-def markdown(results: Sequence[Result]) -> str:
-    """Return the heading, the table and its conditions; a table with figures that cannot be true is marked as such."""
-    return "\n".join([*_heading(results), "", *_table(results), "", *_foot(results)]) + "\n"
+def markdown(results: Sequence[Result], says: Sequence[str] = ()) -> str:
+    """Return the heading, the table and its conditions; a table with figures that cannot be true is marked as such.
+
+    `says` is what follows from the results together, as from a sweep.
+    """
+    below = ["", f"{_text(shown.sentence(says))}"] if says else []
+    return "\n".join([*_heading(results), "", *_table(results), *below, "", *_foot(results)]) + "\n"
 
 
 def _heading(results: Sequence[Result]) -> Iterator[str]:

@@ -31,10 +31,16 @@ TERMS = {
 }
 
 
-def page(results: Sequence[Result], records: Sequence[Sequence[Record]] = (), *, marks: Sequence[Mark] = ()) -> str:
+def page(
+    results: Sequence[Result],
+    records: Sequence[Sequence[Record]] = (),
+    *,
+    marks: Sequence[Mark] = (),
+    says: Sequence[str] = (),
+) -> str:
     """Return the page; `records` are those of each result, without which requests are not drawn.
 
-    `marks` are levels of a sweep that are marked in its plots.
+    `marks` are levels of a sweep that are marked in its plots, `says` is what follows from all of its results.
     """
     found = [*zip(results, records, strict=True)] if records else []
     title = f"Benchmark of {shown.several(result.target for result in results)}"
@@ -42,7 +48,7 @@ def page(results: Sequence[Result], records: Sequence[Sequence[Record]] = (), *,
         *_alarms(results),
         *_figures(results),
         *_table(results),
-        *_section("Against the load", _plots(plots(results, marks), three=True)),
+        *_section("Against the load", [*_said(says), *_plots(plots(results, marks), three=True)]),
         *_section("How long requests take", _plots(pictures.distributions(results, records), three=True)),
         *_section("Over time", _each(results, [_plots(pictures.over_time(*each)) for each in found])),
         *_section("What the server says", _each(results, [_server(result) for result in results])),
@@ -141,6 +147,11 @@ def _table(results: Sequence[Result]) -> Iterator[str]:
         if line := shown.spread(result):
             yield f'<p class="quiet">{_text(line)}</p>'
     yield "</section>"
+
+
+def _said(says: Sequence[str]) -> Iterator[str]:
+    if says:
+        yield f'<p class="said">{_text(shown.sentence(says))}</p>'
 
 
 def _kind(name: str) -> str:

@@ -196,6 +196,11 @@ def bound(results: Sequence[Result]) -> list[str]:
     ]
 
 
+def sentence(says: Sequence[str]) -> str:
+    """Return messages as sentences."""
+    return " ".join(f"{each[:1].upper()}{each[1:]}." for each in says)
+
+
 def failures(result: Result, most: int = 8) -> list[str]:
     """Return a line for each reason for which requests failed, the most frequent first."""
     ordered = sorted(result.figures.errors.items(), key=lambda each: (-each[1], each[0]))

@@ -42,6 +42,7 @@ section {{ padding: 1.1rem 1.25rem; margin: 1rem 0 }}
 .figures dd small {{ font-size: .8rem; font-weight: 400; color: var(--quiet) }}
 .plots {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 1.75rem 2.25rem }}
 .plots.three {{ grid-template-columns: repeat(auto-fit, minmax(min(21rem, 100%), 1fr)); gap: 1.75rem 1.5rem }}
+.said {{ margin-bottom: 1rem }}
 figure {{ margin: 0; min-width: 0; break-inside: avoid }}
 figcaption {{ font-weight: 600; font-size: .95rem; margin-bottom: .5rem }}
 .scroll {{ overflow-x: auto }}
