@@ -372,6 +372,33 @@ def test_embeddings_have_no_limit_of_tokens(benched: Bench) -> None:
     assert "prefix reuse" not in said.out
 
 
+def test_an_slo_on_what_no_answer_has_is_named(benched: Bench) -> None:
+    body = json.dumps({"data": [{"embedding": [0.5], "index": 0}]}).encode()
+    with endpoint(lambda _: [reply(body)]) as here:
+        slo = ("--slo", "ttft=500,latency=60000,itl=50")
+        said = benched(f"{here.url}/embeddings#m", "--requests", "3", *QUICK, *slo)
+    assert said.code == 0
+    assert "the SLO is not judged, because no answer has a value of TTFT, ITL [bench-slo]" in said.err
+
+
+def test_a_path_that_the_server_does_not_know_is_explained(benched: Bench) -> None:
+    with endpoint(lambda _: [refusal(404, "Not Found")]) as here:
+        said = benched(f"{here.url}#m", "--requests", "3", *QUICK)
+    assert said.code == 1
+    assert "of Triton, use `http://HOST:8000/v2/models/MODEL/generate_stream`" in said.err
+
+
+def test_a_port_without_grpc_is_mended_in_the_target(here: Endpoint, benched: Bench) -> None:
+    closed = benched("grpc://127.0.0.1:1/m", *QUICK)
+    http = benched(f"grpc://{here.url.removeprefix('http://').removesuffix('/v1')}/m", *QUICK, "--timeout", "5")
+    assert closed.code == http.code == 2
+    hint = "Use gRPC's port in the target, by default 8001: `grpc://HOST:8001/MODEL`."
+    assert closed.err.endswith(f"Check that the server is running on this port. {hint}\n")
+    assert http.err.endswith(f"  {hint}\n")
+    both = benched("grpc://127.0.0.1:1/m", *QUICK, "--grpc", "127.0.0.1:2")
+    assert (both.code, "Remove `--grpc`." in both.err) == (2, True)
+
+
 def test_bench_is_a_function_too(here: Endpoint) -> None:
     (target,) = targets([here.url], model=None, endpoint=address.Endpoint)
     told: list[str] = []

@@ -146,6 +146,8 @@ def _grpc(named: _Named, path: str) -> Target:
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     port = parts.port or GRPC_PORT
     http = named.endpoint(f"http{secure}://{host}:{max(1, port - 1)}")  # Triton's ports follow one another
+    if http.grpc:
+        raise named.wrong("--grpc is for targets over HTTP, and this one says where gRPC is", "Remove `--grpc`.")
     return Target(named.text, Protocol.GRPC, replace(http, grpc=f"{parts.scheme}://{host}:{port}"), model)
 
 

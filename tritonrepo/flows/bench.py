@@ -118,7 +118,7 @@ def measured(target: Target, options: BenchOptions, hear: Callable[[Progress], N
     )
     if whole.sent:
         result = replace(result, judgements=judge(of_result(result)))
-    return Benched(result, ran.records, tuple(found(result)))
+    return Benched(result, ran.records, tuple(found(result, options.slo)))
 
 
 class _Watch:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.bench.claim import State
+from tritonrepo.bench.figures import Slo
 from tritonrepo.bench.measures import BOUND, too_many_failed
 from tritonrepo.bench.result import INTERRUPTED, Result
+from tritonrepo.bench.target import Protocol
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, some
+from tritonrepo.report.bench.shown import METRICS
 
 
-def found(result: Result) -> Iterator[Diagnostic]:
-    """Yield what is wrong with a result, errors first; an error is a reason not to use its figures."""
+def found(result: Result, slo: Slo | None = None) -> Iterator[Diagnostic]:
+    """Yield what is wrong with a result, errors first; an error is a reason not to use its figures.
+
+    `slo` is what the result was to be judged by.
+    """
     at, figures = Span(result.target), result.figures
     if result.ended_early and result.ended_early != INTERRUPTED:
         hint = "Check that the target is the server that you mean, and that it serves the model."
@@ -19,7 +25,7 @@ def found(result: Result) -> Iterator[Diagnostic]:
     elif too_many_failed(figures) and result.ended_early != INTERRUPTED:
         failed = figures.sent - figures.succeeded
         message = f"{failed:,} of {figures.sent:,} requests failed, more than 1 %"
-        hint = f"The reasons: {some(list(figures.errors), 3)}" if figures.errors else ""
+        hint = f"The reasons: {some(list(figures.errors), 3)}{_elsewhere(result)}" if figures.errors else ""
         yield Diagnostic("bench-failed", Severity.ERROR, at, message, hint)
     broken = [judged for judged in result.judgements if judged.state is State.BROKEN]
     for judged in broken:
@@ -29,3 +35,17 @@ def found(result: Result) -> Iterator[Diagnostic]:
         message = f"the client was too slow: its own delay is {BOUND:.0%} or more of what it measures"
         hint = "Run it on a machine with a faster or idle core, or with fewer requests in flight."
         yield Diagnostic("bench-client-bound", Severity.WARNING, at, message, hint)
+    if slo is not None and figures.succeeded and figures.goodput is None:
+        of = {"ttft": figures.ttft_ms, "itl": figures.itl_ms, "tpot": figures.tpot_ms, "latency": figures.latency_ms}
+        unknown = some([METRICS[metric] for metric in slo.most_ms if of[metric] is None], len(of))
+        message = f"the SLO is not judged, because no answer has a value of {unknown}"
+        hint = "Limit what this model has, such as latency=500, or ask for a stream."
+        yield Diagnostic("bench-slo", Severity.WARNING, at, message, hint)
+
+
+def _elsewhere(result: Result) -> str:
+    """Return what to do if the server does not know the path, as a Triton that is asked as if it had OpenAI's API."""
+    unknown = all(reason.startswith("HTTP 404") for reason in result.figures.errors)
+    if not unknown or Protocol(result.protocol).of_triton:
+        return ""
+    return ". Check the path and the model; of Triton, use `http://HOST:8000/v2/models/MODEL/generate_stream`."

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any, Self
 
 from tritonrepo.bench.clients.drafting import Draft, RefusedError, Tokenizer, count, counted, recorded
@@ -159,8 +161,22 @@ async def _unserved(calls: Calls, model: str, at: str, error: CallError) -> Stop
 
 
 def _reached(rpc: Rpc) -> None:
-    with rpc:
-        rpc.check()
+    """Raise Stop unless a server responds; where gRPC is, the target says, and no option."""
+    try:
+        with rpc:
+            rpc.check()
+    except Stop as stop:
+        raise Stop(replace(each, hint=_in_target(each.hint)) for each in stop.diagnostics) from None
+
+
+def _in_target(hint: str) -> str:
+    """Return a hint whose sentences on `--grpc` are about the target."""
+    said = re.split(r"(?<=[.]) (?=[A-Z])", hint)
+    if not any("--grpc" in each for each in said):
+        return hint
+    scheme = "grpcs" if "grpcs://" in hint else "grpc"
+    use = f"Use gRPC's port in the target, by default 8001: `{scheme}://HOST:8001/MODEL`."
+    return " ".join([*(each for each in said if "--grpc" not in each), use])
 
 
 def _first(value: int | None, default: int | None) -> int | None:

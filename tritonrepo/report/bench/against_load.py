@@ -105,7 +105,8 @@ def _trade(groups: Sequence[Sequence[Result]]) -> str:
             ]
             label = f"{_target(group, groups)} {TIMES[timed]} {share}".strip()
             texts = [figure(_level(result)) for result in group] if share == "p50" else ()
-            series.append(Series(label, points, tone, SHARES.index(share), marked=True, texts=texts))
+            if points:
+                series.append(Series(label, points, tone, SHARES.index(share), marked=True, texts=texts))
     across = axis(name, [point[0] for one in series for point in one.points])
     up = axis(f"{TIMES[timed]}, ms", [point[1] for one in series for point in one.points])
     about = f"{_told(series, name)} The load grows along each line; its levels are written beside the points."
@@ -117,6 +118,7 @@ def _drawn(
 ) -> str:
     closed = groups[0][0].load.shape is Shape.CLOSED
     load = "requests in flight" if closed else "requests sent per second"
+    series = [one for one in series if one.points]
     values = [value for one in series for _, value in one.points]
     values += [rule.at for rule in rules if not rule.vertical]
     across = levels(load, [_level(result) for group in groups for result in group])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
@@ -18,6 +19,9 @@ from tritonrepo.report.bench.style import STYLE
 
 OPEN = 2
 """Up to so many results, what happened in each is open when the page is; of more, it is behind their names."""
+
+TYPED, _CODE = r"<code>\1</code>", re.compile(r"`([^`]+)`")
+"""What is to be typed, in a text."""
 
 NAMES = {"target", "load", "note"}
 """Columns that are not figures."""
@@ -187,14 +191,14 @@ def _server(result: Result) -> list[str]:
     """Return the steps as bars and as a table, and what else the server says."""
     observed, lines = result.observed, []
     if observed.steps:
-        lines.append(f'<div class="plots"><figure>{pictures.steps(observed.steps)}</figure><div class="scroll"><table>')
+        lines.append(f'<figure class="bars">{pictures.steps(observed.steps)}</figure><div class="scroll"><table>')
         lines.append("<caption>Mean milliseconds of a request in each step.</caption><thead><tr>")
         lines.append("".join(f'<th scope="col"{_side(n)}>{_text(name)}</th>' for n, name in enumerate(HEAD)))
         lines.append("</tr></thead><tbody>")
         for row in rows(observed.steps):
             cells = "".join(f"<td{_side(n + 1)}>{_text(cell)}</td>" for n, cell in enumerate(row[1:]))
             lines.append(f'<tr><th scope="row">{_text(row[0]).replace("  ", "&emsp;")}</th>{cells}</tr>')
-        lines.append("</tbody></table></div></div>")
+        lines.append("</tbody></table></div>")
     told = [*values(observed)]
     told += [("memory of the GPUs", text)] if (text := said(memory(result))) != shown.NONE else []
     told += [("note", note) for note in observed.notes] + [("not known", why) for why in observed.missing]
@@ -231,7 +235,7 @@ def _failures(results: Sequence[Result]) -> Iterator[str]:
 
 
 def _terms(found: Iterable[tuple[str, str]]) -> list[str]:
-    lines = [f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in found]
+    lines = [f"<dt>{_text(name)}</dt><dd>{_CODE.sub(TYPED, _text(value))}</dd>" for name, value in found]
     return ['<dl class="terms">', *lines, "</dl>"] if lines else []
 
 

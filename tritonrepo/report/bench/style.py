@@ -42,7 +42,9 @@ section {{ padding: 1.1rem 1.25rem; margin: 1rem 0 }}
 .figures dd small {{ font-size: .8rem; font-weight: 400; color: var(--quiet) }}
 .plots {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 1.75rem 2.25rem }}
 .plots.three {{ grid-template-columns: repeat(auto-fit, minmax(min(21rem, 100%), 1fr)); gap: 1.75rem 1.5rem }}
-.said {{ margin-bottom: 1rem }}
+.said, .bars {{ margin-bottom: 1rem }}
+.bars {{ max-width: 44rem }}
+table + dl, .scroll + dl.terms {{ margin-top: 1rem }}
 figure {{ margin: 0; min-width: 0; break-inside: avoid }}
 figcaption {{ font-weight: 600; font-size: .95rem; margin-bottom: .5rem }}
 .scroll {{ overflow-x: auto }}
@@ -53,6 +55,7 @@ thead th {{ font-weight: 600; white-space: nowrap; color: var(--quiet) }}
 tbody th {{ font-weight: 500; overflow-wrap: anywhere; min-width: 9.5rem }}
 tbody th.short, td.short {{ white-space: nowrap; min-width: 0 }}
 :is(th, td):last-child {{ padding-right: 0 }}
+:is(td, th).figure + .short {{ padding-left: .7rem }}
 td.figure, th.figure {{ text-align: right; white-space: nowrap }}
 tr.broken > * {{ background: var(--bad-card); color: var(--bad) }}
 tr.broken > :first-child {{ box-shadow: inset 4px 0 var(--bad-edge); padding-left: .75rem }}

@@ -19,6 +19,9 @@ SWATCH = 30.0
 CLOSE = 11.0
 """Height of a text beside a point."""
 
+HIGH = 16.0
+"""Height of a text above a line."""
+
 
 class Kind(StrEnum):
     """How points are drawn."""
@@ -97,7 +100,7 @@ def chart(drawn: Chart) -> str:
         *_rows(legend),
         *_axes(drawn, room),
         *(line for each in drawn.series for line in _series(each, drawn, room)),
-        *(line for each in drawn.rules for line in _limit(each, drawn, room)),
+        *(line for each in drawn.rules for line in _drawn(each, drawn, room)),
     ]
     return whole(drawn.title, drawn.about, (drawn.width, top + drawn.height), "\n".join(body))
 
@@ -208,20 +211,25 @@ def _mark(series: Series, x: float, y: float) -> str:
             return f'<path {fill} d="M{x:.1f} {y - 5:.1f}l5 5l-5 5l-5 -5z"/>'
 
 
-def _limit(limit: Rule, drawn: Chart, room: _Room) -> Iterator[str]:
-    if not math.isfinite(limit.at):
+def _drawn(mark: Rule, drawn: Chart, room: _Room) -> Iterator[str]:
+    """Yield a line across the plot, and what it says: below a level at the top, where the axis has its name."""
+    if not math.isfinite(mark.at):
         return
-    kind = " alarm" if limit.alarm else ""
-    said = words(cut(limit.says, 60))
-    if limit.vertical:
-        x = room.x(drawn.x, limit.at)
-        right = x + width(limit.says) + 8 <= room.right
+    kind = " alarm" if mark.alarm else ""
+    said = words(cut(mark.says, 60))
+    if mark.vertical:
+        x = room.x(drawn.x, mark.at)
+        right = x + width(mark.says) + 8 <= room.right
         yield f'<path class="rule{kind}" d="M{x:.1f} {room.top:.1f}V{room.bottom:.1f}"/>'
-        where = (
-            f'x="{x + (6 if right else -6):.1f}" y="{room.top + 12:.1f}" text-anchor="{"start" if right else "end"}"'
-        )
+        y = room.top + (12 if not any(_high(each, drawn, room) for each in drawn.rules) else 28)
+        where = f'x="{x + (6 if right else -6):.1f}" y="{y:.1f}" text-anchor="{"start" if right else "end"}"'
     else:
-        y = room.y(drawn.y, limit.at)
+        y = room.y(drawn.y, mark.at)
         yield f'<path class="rule{kind}" d="M{room.left:.1f} {y:.1f}H{room.right:.1f}"/>'
-        where = f'x="{room.left + 6:.1f}" y="{y - 5:.1f}" text-anchor="start"'
+        where = f'x="{room.left + 6:.1f}" y="{y + (13 if _high(mark, drawn, room) else -5):.1f}" text-anchor="start"'
     yield f'<text class="said{kind}" {where}>{said}</text>'
+
+
+def _high(mark: Rule, drawn: Chart, room: _Room) -> bool:
+    """Return whether a level is so high that nothing can be written above it."""
+    return not mark.vertical and room.y(drawn.y, mark.at) < room.top + HIGH
