@@ -343,20 +343,31 @@ def test_ctrl_c_gives_what_was_measured(here: Endpoint, tmp_path: Path) -> None:
     assert "the run was interrupted" in (tmp_path / "err").read_text()
 
 
-def test_ctrl_c_in_the_warm_up_leaves_files_as_they_are(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "warmup", "code", "says"),
+    [
+        (signal.SIGINT, "1", 130, "the run was interrupted before anything was measured, so nothing is written"),
+        (signal.SIGTERM, "1", 143, "interrupted"),
+        (signal.SIGTERM, "0", 143, "interrupted"),
+    ],
+    ids=["Ctrl-C in the warm-up", "SIGTERM in the warm-up", "SIGTERM while it measures"],
+)
+def test_an_end_without_a_result_leaves_files_as_they_are(
+    tmp_path: Path, number: signal.Signals, warmup: str, code: int, says: str
+) -> None:
     file = tmp_path / "now.json"
     file.write_text("of an earlier run")
     with endpoint(lambda _: [Act.HANG]) as held:
-        arguments = [f"{held.url}#m", *QUICK, "--output", str(file)]
+        arguments = [f"{held.url}#m", *QUICK, "--output", str(file), "--warmup", warmup]
         command = [sys.executable, "-m", "tritonrepo", "bench", *arguments]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             while not held.bodies() and process.poll() is None:
                 time.sleep(0.01)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert not out
-    assert "the run was interrupted before anything was measured, so nothing is written" in err
+    assert says in err
     assert "cannot be true" not in err
     assert file.read_text() == "of an earlier run"
 

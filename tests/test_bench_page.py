@@ -229,7 +229,8 @@ def test_a_tick_has_no_more_digits_than_it_needs(value: float, said: str) -> Non
 
 
 def test_a_distribution_function_goes_from_the_least_to_the_most() -> None:
-    assert curves.ecdf([3, 1, math.nan, 2]) == [(1, pytest.approx(100 / 3)), (2, pytest.approx(200 / 3)), (3, 100)]
+    assert curves.ecdf([3, 1, math.nan, 2]) == [(1, 0), (2, 50), (3, 100)]
+    assert curves.ecdf([4]) == [(4, 0), (4, 100)]
     many = curves.ecdf(range(1001))
     assert (len(many), many[0], many[-1]) == (curves.MOST, (0, 0), (1000, 100))
     assert all(value == pytest.approx(10 * share) for value, share in many)

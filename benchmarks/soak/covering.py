@@ -94,7 +94,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "depth",
     ),
     "report": (
-        *("report", "bench_report", "bench_page", "bench_formats", "bench_compare"),
+        *("report", "bench_report", "bench_page", "bench_formats", "bench_recomputed", "bench_compare"),
         "diff",
         "graph",
         "registry",

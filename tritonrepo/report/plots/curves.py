@@ -13,10 +13,12 @@ MOST = 160
 
 
 def ecdf(values: Iterable[float], most: int = MOST) -> list[tuple[float, float]]:
-    """Return the empirical distribution function: value → percent of the values that are not above it."""
+    """Return the percentiles of values, value → percent, interpolated as those that tables show."""
     ordered = sorted(value for value in values if math.isfinite(value))
+    if len(ordered) == 1:
+        return [(ordered[0], 0), (ordered[0], 100)]
     if len(ordered) <= most:
-        return [(value, 100 * (n + 1) / len(ordered)) for n, value in enumerate(ordered)]
+        return [(value, 100 * n / (len(ordered) - 1)) for n, value in enumerate(ordered)]
     return [(percentile(ordered, n / (most - 1)), 100 * n / (most - 1)) for n in range(most)]
 
 
