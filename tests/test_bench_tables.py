@@ -6,20 +6,24 @@ import dataclasses
 import json
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import benches
 from tests.tabled import tabled
 from tests.test_bench_judging import broken, measured
 from tritonrepo.bench import saved
 from tritonrepo.bench.claim import Claim, State
 from tritonrepo.bench.judging import judge, of_result
+from tritonrepo.bench.result import Observed
 from tritonrepo.bench.tables import LARGEST, read
 from tritonrepo.bench.tables.cells import Cell, Stated, number
 from tritonrepo.bench.tables.headings import Meaning, meaning
 from tritonrepo.diagnostics import Span, Stop
+from tritonrepo.report.bench.markdown import markdown
 
 PUBLIC = Path(__file__).parent / "data" / "bench_tables"
 
@@ -99,6 +103,7 @@ NUMBERS: Mapping[str, tuple[float, float, str] | str] = {
     "<1": "is a bound, not a figure",
     "≥ 100": "is a bound, not a figure",
     "100+": "is a bound, not a figure",
+    "at most 92% (156 of 160 GB used, 141 GB of weights)": "is a bound, not a figure",
     "24-28": "is a range, not a figure",
     "24 – 28 ms": "is a range, not a figure",
     "nan": "is not a number",
@@ -155,6 +160,31 @@ def test_markdown_tables_are_read_among_prose_and_by_either_side() -> None:
         ("y", None, 2),
     ]
     assert str(rows[2].cells["requests_per_s"]) == "t.md:13:11"
+
+
+def test_a_cell_with_two_figures_has_both() -> None:
+    head = "System,Load,TTFT P50 / P99 (ms),ITL mean / p95 (ms),Tokens in / out,Note\n"
+    first, second = claims(f'{head}a,8 at once,"1,686 / 2,100",18 / 20,1 / 2,slow\nb,2.5 req/s,12 / –,18,1,\n')
+    assert (first.ttft_p50, first.ttft_p99, first.itl_mean, first.spreads["itl"]["p95"]) == (1686, 2100, 18, 20)
+    assert (first.concurrency, first.offered_per_s) == (8, None)
+    assert (second.ttft_p50, second.ttft_p99, second.itl_mean) == (12, None, None)
+    assert (second.concurrency, second.offered_per_s) == (None, 2.5)
+    assert first.cells["ttft_p99"].column == first.cells["ttft_p50"].column == 13
+    said = [text for _, text in first.remarks]
+    assert said == ['"Tokens in / out" is not understood']
+
+
+def test_the_table_that_bench_publishes_is_read() -> None:
+    found = [benches.result(benches.records(), slo=None), benches.result(benches.embedded(50))]
+    first, second = claims(markdown([replace(each, observed=Observed()) for each in found]), "t.md")
+    figures = found[0].figures
+    assert figures.ttft_ms is not None
+    assert figures.ttft_ms.p99 is not None
+    assert first.ttft_p99 == pytest.approx(figures.ttft_ms.p99, rel=0.01)
+    assert first.output_tokens_per_s == pytest.approx(figures.output_tokens_per_s, rel=0.01)
+    assert first.concurrency == second.concurrency == 8
+    assert second.latency_p50 is not None
+    assert [text for each in (first, second) for _, text in each.remarks if "Memory" not in text] == []
 
 
 def test_a_tool_that_writes_distributions_and_single_values_says_them_of_one_run() -> None:

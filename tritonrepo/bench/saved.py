@@ -37,7 +37,8 @@ def results(text: str, path: str) -> tuple[Result, ...]:
         listed = json.loads(text, parse_constant=_refused)[KEY]
         return tuple(_of(Result, each) for each in listed)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        message = f"this is not a result of `tritonrepo bench`: {error!r}"
+        why = f"the key {error} is missing" if isinstance(error, KeyError) else f"{error}"
+        message = f"this is not a result of `tritonrepo bench`: {why}"
         raise fatal("bench-result", Span(path), message, "Use a file that `--output` has written.") from None
 
 

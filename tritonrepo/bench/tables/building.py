@@ -9,7 +9,7 @@ from typing import Any
 from tritonrepo.bench.claim import Claim
 from tritonrepo.bench.tables.cells import LONGEST, Stated, Unread, number
 from tritonrepo.bench.tables.headings import IGNORED, LENGTHS, NAME, PER_REQUEST, PER_TOKEN, UNITS_MS, Meaning, meaning
-from tritonrepo.bench.tables.runs import Entry, Run
+from tritonrepo.bench.tables.runs import Entry, Run, apart
 from tritonrepo.diagnostics import Span
 
 COUNTS = {"concurrency", "sent", "succeeded", "failed", "max_num_seqs", "replicas"}
@@ -112,7 +112,8 @@ def claim(run: Run, reading: Reading, **others: Any) -> Claim | None:  # noqa: A
     """Return what a run claims; None if nothing of it is understood."""
     built = Built()
     for entry in run.entries:
-        built.remarks += _read(built, entry, reading)
+        for each in apart(entry):
+            built.remarks += _read(built, each, reading)
     if not built.cells:
         return None
     return built.claim(run.name, run.at, **others)

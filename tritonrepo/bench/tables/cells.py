@@ -24,6 +24,7 @@ MARKUP = re.compile(r"[*`_]{1,3}(?=\S)|(?<=\S)[*`_]{1,3}|</?\w+>|\[\^?\w+\]")
 NUMBER = re.compile(
     r"([+-]?(?:\d[\d.,'’_\u00a0\u2009\u202f]*|\.\d+)(?:[eE][+-]?\d+)?)\s*([kKMGB]?)(?![A-Za-z]*\d)\s*(.*)"
 )
+BOUND = re.compile(r"(?:at (?:most|least)|up to|under|over) ", re.IGNORECASE)
 RANGE = re.compile(r"\d\s*(?:-|–|—|\.\.\.?|\bto\b)\s*\d")
 NOT_FINITE = re.compile(r"[+-]?(?:nan|inf(?:inity)?)\b", re.IGNORECASE)
 COMMA_DECIMALS = re.compile(r"\d(?:\.\d{3})+,\d|^\D*\d+,(?:\d{1,2}|\d{4,})(?!\d)|^\D*0,\d")
@@ -74,7 +75,7 @@ def number(cell: Cell, *, comma: bool = False) -> Stated | Unread:
 
 def _unclear(text: str) -> str:
     """Return why a text is more or less than a number."""
-    if text[0] in "<>≤≥":
+    if text[0] in "<>≤≥" or BOUND.match(text):
         return "is a bound, not a figure"
     if RANGE.search(text):
         return "is a range, not a figure"

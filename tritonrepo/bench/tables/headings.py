@@ -36,6 +36,7 @@ PER_TOKEN = r"(?:tok|tokens?)(?: |/)?(?:/|per) ?(?:s|sec|second)"  # noqa: S105 
 PER_REQUEST = r"(?:req|requests?)(?: |/)?(?:/|per) ?(?:s|sec|second)|rps|qps"
 
 OTHERS = (
+    (r"notes?|items (?:per|/) ?s(?:ec|econd)?", IGNORED),
     (r"peak.*|max(?:imum)? output.*|.*(?:per|/) ?user.*|time to (?:second|first output) token.*", IGNORED),
     (r"(?:max(?:imum)? |target )?(?:request )?concurrency|concurrent(?: requests| users)?|concur", "concurrency"),
     (r"traffic request rate|request rate|offered (?:load|rate)", "offered_per_s"),

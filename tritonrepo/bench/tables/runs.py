@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from tritonrepo.bench.tables.cells import Cell
+from tritonrepo.bench.tables.cells import LONGEST, NOTHING, Cell
 from tritonrepo.bench.tables.headings import NAME, meaning, point_of, within
 from tritonrepo.diagnostics import Span
 
@@ -24,12 +25,37 @@ class Entry(NamedTuple):
     cell: Cell
 
 
+POINT = r"p\d{1,2}(?:\.\d{1,2})?|median|mean|avg|average|min|max"
+PAIR = re.compile(rf"(.*?)(?<![a-z0-9])({POINT})\s*/\s*({POINT})(?![a-z0-9])(.*)", re.IGNORECASE)
+"""A heading of two points of a distribution, such as `TTFT P50 / P99 (ms)`."""
+
+LOADS = {r"([\d,]+) at once": "concurrency", r"([\d.,]+) req/s": "request rate"}
+"""Pattern of a load as `bench` writes it → what its number is."""
+
+
 class Run(NamedTuple):
     """What a table says of one run; `name` is "" if nothing names it."""
 
     name: str
     at: Span
     entries: tuple[Entry, ...]
+
+
+def apart(entry: Entry) -> list[Entry]:
+    """Return a cell of two figures as two cells, and a load as `bench` writes it as what its number is."""
+    text = entry.cell.text[:LONGEST].strip()
+    if entry.heading.text.strip().lower() == "load":
+        for pattern, heading in LOADS.items():
+            if found := re.fullmatch(pattern, text):
+                return [_part(entry, heading, found[1])]
+    pair, cells = PAIR.fullmatch(entry.heading.text[:LONGEST].strip()), text.split("/")
+    if pair is None or len(cells) != 2:  # noqa: PLR2004  a pair
+        return [] if pair is not None and text.lower() in NOTHING else [entry]
+    return [_part(entry, f"{pair[1]}{pair[at]}{pair[4]}", cell) for at, cell in zip((2, 3), cells, strict=True)]
+
+
+def _part(entry: Entry, heading: str, cell: str) -> Entry:
+    return Entry(Cell(heading, entry.heading.at), entry.point, Cell(cell.strip(), entry.cell.at))
 
 
 def runs(grids: Iterable[Grid]) -> Iterator[Run]:

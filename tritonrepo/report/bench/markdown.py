@@ -17,7 +17,7 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~@!])")
 """Characters that mean something in Markdown, in a table or in HTML."""
 
 HEAD = ("Target", "Load", "Throughput (tok/s)", "TTFT P50 / P99 (ms)", "ITL P50 (ms)", "Memory efficiency")
-WITHOUT_TOKENS = ("Items per second", "Latency P50 / P99 (ms)")
+WITHOUT_TOKENS = ("Items per second", "Request latency P50 / P99 (ms)")
 """What a model has whose tokens nobody counted, such as an embedder."""
 WORDS = {"Target", "Load", "Note"}
 """Columns that are no figures."""
