@@ -112,6 +112,7 @@ def test_the_document(capsys: pytest.CaptureFixture[str]) -> None:
 def test_markdown_keeps_foreign_text_in_its_cell(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["cost", "cost.yaml", "--format", "markdown"]) == 0
     said = capsys.readouterr().out
+    assert "| input of | name | value | unit | date | source |\n| --- | --- | ---: | --- | --- | --- |\n" in said
     assert said.startswith("| USD | rag | other |\n| --- | ---: | ---: |\n| GPUs a month | 3,212 (1,606 to 4,818) |")
     assert "| a \\<quote\\> \\| \\`of\\` three |" in said
 

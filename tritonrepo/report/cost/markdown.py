@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from tritonrepo.cost.costs import Costs
 from tritonrepo.diagnostics import Severity
@@ -12,6 +12,9 @@ from tritonrepo.report.cost.text import INPUTS, PUBLISHED, rows, said
 
 SPECIAL = "\\`*_{}[]<>#|~"
 """Characters that Markdown reads as form."""
+
+WORDS = {*INPUTS} - {"value"}
+"""Columns of inputs that are no figures."""
 
 
 def markdown(costs: Costs) -> str:
@@ -27,7 +30,7 @@ def _lines(costs: Costs) -> Iterator[str]:
     wrong = [each for each in costs.found if each.severity is Severity.ERROR]
     yield from _list("What is wrong in the published table:", [each.message for each in wrong])
     yield ""
-    yield from _table(INPUTS, [*sentences.inputs(costs)])
+    yield from _table(INPUTS, [*sentences.inputs(costs)], WORDS)
     doubtful = [each for each in costs.found if each.severity is Severity.WARNING]
     yield from _list("What is doubtful:", [f"{each.message}: {_joined(each.hint)}" for each in doubtful])
 
@@ -41,9 +44,9 @@ def _list(head: str, items: Sequence[str]) -> Iterator[str]:
         yield from ("", *([head, ""] if head else []), *(f"- {escaped(item)}" for item in items))
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str] = ()) -> Iterator[str]:
     yield f"| {' | '.join(map(escaped, head))} |"
-    yield f"|{'|'.join([' --- ', *[' ---: '] * (len(head) - 1)])}|"
+    yield f"|{'|'.join([' --- ', *(' --- ' if name in words else ' ---: ' for name in head[1:])])}|"
     yield from (f"| {' | '.join(map(escaped, row))} |" for row in rows)
 
 
