@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -256,6 +255,9 @@ def test_results_that_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None
     Path("result.json").write_bytes(b"\xff\xfe")
     assert run(["cost", "cost.yaml", "--bench", "result.json"]) == 2
     assert "result.json: fatal: the file is not UTF-8 text [bench-result]" in capsys.readouterr().err
+    Path("result.json").write_text('{"results": [{"figures": NaN}]}', "utf-8")
+    assert run(["cost", "cost.yaml", "--bench", "result.json"]) == 2
+    assert "NaN is not a figure [bench-result]" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("here")

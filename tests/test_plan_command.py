@@ -284,6 +284,7 @@ UNREADABLE = {
     "empty": b"",
     "not JSON": b"results: []",
     "not UTF-8": b'{"results": ["\xff"]}',
+    "not a number": b'{"results": [{"figures": NaN}]}',
     "cut off": b'{"results": [{"target": "x"',
     "another document": b'{"schema": 1}',
     "no object": b"[]",

@@ -123,6 +123,7 @@ FROM = (
         "--option",
         metavar="NAME",
         default="",
+        show_default=False,
         help="Option of that file, if it has several.  [default: the only one, or the one with the name of the GPUs]",
     ),
     click.option(
