@@ -133,8 +133,9 @@ def _table(results: Sequence[Result]) -> Iterator[str]:
         return
     found = columns(results)
     found = found[1:] if len({result.target for result in results}) == 1 else found
-    yield '<section><h2>Results</h2>\n<div class="scroll"><table>'
-    yield f"<caption>Times in milliseconds.{f' {_text(shown.FEW)}' if few(results) else ''}</caption>\n<thead><tr>"
+    yield "<section><h2>Results</h2>"
+    yield f'<p class="quiet">Times in milliseconds.{f" {_text(shown.FEW)}" if few(results) else ""}</p>'
+    yield '<div class="scroll"><table>\n<thead><tr>'
     yield (
         "".join(f'<th scope="col"{_kind(each.name)}>{_text(each.name)}</th>' for each in found)
         + "</tr></thead>\n<tbody>"
