@@ -153,3 +153,23 @@ def test_a_number_that_no_run_can_give_is_no_figure(field: str, number: str) -> 
 
 def test_a_prompt_is_a_text_unless_it_says_more() -> None:
     assert Prompt("a").documents == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("3", "it is not an object with the key results"),
+        ("{", "it is not JSON: Expecting property name"),
+        ('{"results": 3}', "results must be a list, not 3"),
+        ('{"results": [{"target": 3}]}', r"results\[0\].target must be a text, not 3"),
+        ('{"results": [{"target": "a"}]}', r"results\[0\] has no protocol"),
+        ('{"results": [{"load": {"shape": "x"}}]}', r"results\[0\].load.shape must be one of closed loop, Poisson"),
+        ('{"results": [{"figures": {"sent": %s}}]}' % ("9" * 5000), "9… is not a figure"),
+        ('{"results": [{"figures": {"duration_s": 1e400}}]}', r"results\[0\].figures.duration_s is Infinity"),
+        ("[" * 100_000, "it is nested too deep"),
+    ],
+    ids=lambda value: value[:40],
+)
+def test_what_is_wrong_in_a_file_of_results_is_said_with_its_place(text: str, why: str) -> None:
+    with pytest.raises(Stop, match=why):
+        results(text, "a.json")

@@ -20,6 +20,9 @@ MOST = 1e30
 """A figure is below it; what is not was written by something else, and its square may be too large for a float."""
 
 
+MOST_DIGITS = 40
+
+
 def as_data(value: Any) -> Any:  # noqa: ANN401  any of the values of this package
     """Return a value of this package as JSON data."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -34,47 +37,112 @@ def as_data(value: Any) -> Any:  # noqa: ANN401  any of the values of this packa
 def results(text: str, path: str) -> tuple[Result, ...]:
     """Return the results in a document of `bench`; raise Stop if it is not one."""
     try:
-        listed = json.loads(text, parse_constant=_refused)[KEY]
-        return tuple(_of(Result, each) for each in listed)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        why = f"the key {error} is missing" if isinstance(error, KeyError) else f"{error}"
-        message = f"this is not a result of `tritonrepo bench`: {why}"
+        found: tuple[Result, ...] = _of(tuple[Result, ...], _document(text), KEY)
+    except ValueError as error:
+        message = f"this is not a result of `tritonrepo bench`: {error}"
         raise fatal("bench-result", Span(path), message, "Use a file that `--output` has written.") from None
+    return found
+
+
+def _document(text: str) -> object:
+    """Return the results of a document as JSON data; raise ValueError with why there are none."""
+    try:
+        document = json.loads(text, parse_constant=_refused, parse_int=_whole)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    if not isinstance(document, dict) or KEY not in document:
+        raise ValueError(f"it is not an object with the key {KEY}")
+    return document[KEY]
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"{digits[:MOST_DIGITS]}… is not a figure")
+    return int(digits)
 
 
 def _refused(name: str) -> None:
     raise ValueError(f"{name} is not a figure")
 
 
-def _of(kind: Any, data: Any) -> Any:  # noqa: ANN401, C901, PLR0911  types as values
-    """Return data as a value of a type; raise KeyError, TypeError or ValueError if it is not one."""
+def _of(kind: Any, data: Any, place: str) -> Any:  # noqa: ANN401, PLR0911  types as values
+    """Return data as a value of a type; raise ValueError, which names the place, if it is not one."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in {Union, UnionType}:
-        return None if data is None and NoneType in inner else _of(next(i for i in inner if i is not NoneType), data)
+        return None if data is None and NoneType in inner else _of(_some(inner), data, place)
     if kind is Any:
         return data
     if origin is tuple:
-        if not isinstance(data, list):
-            raise TypeError(f"a list is needed, not {data!r:.40}")
-        kinds = inner[:1] * len(data) if inner[1:] == (...,) else inner
-        return tuple(_of(each, one) for each, one in zip(kinds, data, strict=True))
-    if origin is not None and issubclass(origin, Mapping):
-        return {str(name): _of(inner[1], each) for name, each in dict(data).items()}
+        return _listed(inner, _needed(data, list, place), place)
+    if origin is not None:
+        return {name: _of(inner[1], each, f"{place}.{name}") for name, each in _needed(data, dict, place).items()}
     if dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
-        return _record(kind, data)
+        return _record(kind, _needed(data, dict, place), place)
     if issubclass(kind, StrEnum):
-        return kind(data)
+        return _choice(kind, data, place)
+    return _needed(data, kind, place)
+
+
+def _some(kinds: tuple[Any, ...]) -> Any:  # noqa: ANN401  types as values
+    return next(kind for kind in kinds if kind is not NoneType)
+
+
+NEEDED = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def _needed(data: Any, kind: Any, place: str) -> Any:  # noqa: ANN401  JSON
+    """Return a value of JSON; raise ValueError if it is of another kind, or a number that is no figure."""
     wanted = (int, float) if kind is float else kind
     if not isinstance(data, wanted) or (isinstance(data, bool) and kind is not bool):
-        raise TypeError(f"{kind.__name__} is needed, not {data!r:.40}")
+        raise ValueError(f"{place} must be {NEEDED[kind]}, not {_quoted(data)}")
     if kind in {int, float} and not abs(data) < MOST:
-        raise ValueError(f"{data!r:.40} is not a figure")
+        raise ValueError(f"{place} is {_quoted(data)}, which is not a figure")
     return data
 
 
-def _record(kind: Any, data: Mapping[str, Any]) -> Any:  # noqa: ANN401  types as values
+def _quoted(data: Any) -> str:  # noqa: ANN401  JSON
+    """Return a value as it stands in the file, cut."""
+    return json.dumps(data)[:40]
+
+
+def _listed(inner: tuple[Any, ...], data: list[Any], place: str) -> tuple[Any, ...]:
+    kinds = inner[:1] * len(data) if inner[1:] == (...,) else inner
+    if len(kinds) != len(data):
+        raise ValueError(f"{place} must have {len(kinds)} values, not {len(data)}")
+    return tuple(_of(kind, each, f"{place}[{at}]") for at, (kind, each) in enumerate(zip(kinds, data, strict=True)))
+
+
+def _choice(kind: type[StrEnum], data: Any, place: str) -> StrEnum:  # noqa: ANN401  JSON
+    if data not in [*kind]:
+        raise ValueError(f"{place} must be one of {', '.join(kind)}, not {_quoted(data)}")
+    return kind(data)
+
+
+def _record(kind: Any, data: Mapping[str, Any], place: str) -> Any:  # noqa: ANN401  types as values
     """Return a record; keys that a newer version has added are passed over, those with a default may lack."""
-    return kind(**{name: _of(hint, data[name]) for name, hint in _hints(kind).items() if name in data})
+    hints = _hints(kind)
+    given = {name: _of(hint, data[name], f"{place}.{name}") for name, hint in hints.items() if name in data}
+    lacking = [name for name in _required(kind) if name not in given]
+    if lacking:
+        raise ValueError(f"{place} has no {lacking[0]}")
+    return kind(**given)
+
+
+def _required(kind: Any) -> list[str]:  # noqa: ANN401  types as values
+    """Return the names of the fields of a record that have no default."""
+    if not dataclasses.is_dataclass(kind):
+        return [name for name in kind._fields if name not in kind._field_defaults]
+    fields = dataclasses.fields(kind)
+    return [f.name for f in fields if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
 
 
 @cache
