@@ -236,7 +236,7 @@ def test_a_check_says(check: str, state: State, fields: Mapping[str, Any]) -> No
 
 
 def test_a_lag_is_held_against_the_first_of_these_times_that_is_known() -> None:
-    names = ("ITL p50", "TPOT p50", "ITL mean", "TPOT mean", "latency p50", "latency mean")
+    names = [f"{metric} {point}" for metric in ("ITL", "TPOT", "TTFT", "latency") for point in ("p50", "mean")]
     fields = {name.lower().replace(" ", "_"): 10.0 * (at + 1) for at, name in enumerate(names)}
     for name in names:
         assert f"5% of {name} {next(iter(fields.values())):g} ms" in found("client-lag", lag_p99=0.1, **fields).right

@@ -98,13 +98,13 @@ def prefix_cache(claim: Claim) -> Iterator[Judgement]:
 def client_lag(claim: Claim) -> Iterator[Judgement]:
     """Yield whether the client was quick enough: its event loop's delay is under 5 % of what it measures."""
     check, lag = "client-lag", claim.lag_p99
-    fields = ("itl_p50", "tpot_p50", "itl_mean", "tpot_mean", "latency_p50", "latency_mean")
+    fields = [f"{metric}_{point}" for metric in ("itl", "tpot", "ttft", "latency") for point in ("p50", "mean")]
     found = [(value, field.replace("_", " ")) for field in fields if (value := said(claim, field)) is not None]
     if lag is None or not found:
         yield lacking(check, "" if lag is not None else "the lag of the client", "" if found else "times")
         return
     value, name = found[0]
-    name = name.replace("itl", "ITL").replace("tpot", "TPOT")
+    name = name.replace("itl", "ITL").replace("tpot", "TPOT").replace("ttft", "TTFT")
     left = f"lag p99 {shown(lag)} ms"
     right = f"{LAG:.0%} of {name} {shown(value)} ms = {shown(LAG * value)} ms"
     if lag < LAG * value:
