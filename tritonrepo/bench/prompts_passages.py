@@ -6,12 +6,13 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from string import whitespace
 
 from tritonrepo.bench.load import Prompt
 from tritonrepo.bench.prompts import Source, listed
 
-SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
-BESIDE = re.compile(r"^[\s#>*|`-]+|[\s|`*.!?]+$")
+SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+|\n+")
+BEFORE, AFTER = f"#>*|`-{whitespace}", f"|`*.!?{whitespace}"
 """Markup and punctuation around a sentence."""
 LEAST_WORDS = 4
 MOST_WORDS = 16
@@ -46,7 +47,7 @@ def _about(passages: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Yield questions with the number of the passage; of a passage without a sentence, its first words."""
     seen: set[str] = set()
     for at, passage in enumerate(passages):
-        sentences = [BESIDE.sub("", each).split() for each in SENTENCE.split(passage)]
+        sentences = [each.lstrip(BEFORE).rstrip(AFTER).split() for each in SENTENCE_END.split(passage)]
         usable = [words for words in sentences if len(words) >= LEAST_WORDS] or [passage.split()]
         for words in usable:
             about = " ".join(words[:MOST_WORDS])

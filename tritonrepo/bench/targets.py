@@ -39,7 +39,7 @@ SENDABLE = "/%:@!$&'()*+,;=~?"
 """Characters of a path or a query that stay as they are (RFC 3986, 3.3 and 3.4)."""
 
 GENERATE = re.compile(r"(.*)/v2/models/([^/]+)(?:/versions/[0-9]+)?/generate(?:_stream)?")
-OTHER_TRITON = re.compile(r"(.*)/v2(?:/.*)?")
+OTHER_TRITON = re.compile(r"(.*)/v2(?:/.*)?", re.DOTALL)
 BASE = "/v1"
 GRPC_PORT = 8001
 """Triton's default."""

@@ -20,14 +20,14 @@ LONGEST = 60
 
 SCALES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
 NOTHING = {"", "-", "–", "—", "n/a", "na", "none", "null", "?", "…", "...", "x", "tbd", "not set"}
-MARKUP = re.compile(r"[*`_]{1,3}(?=\S)|(?<=\S)[*`_]{1,3}|</?\w+>|\[\^?\w+\]")
+EMPHASIS = re.compile(r"[*`_]{1,3}(?=\S)|(?<=\S)[*`_]{1,3}|</?\w+>|\[\^?\w+\]")
 NUMBER = re.compile(
     r"([+-]?(?:\d[\d.,'’_\u00a0\u2009\u202f]*|\.\d+)(?:[eE][+-]?\d+)?)\s*([kKMGB]?)(?![A-Za-z]*\d)\s*(.*)"
 )
 BOUND = re.compile(r"(?:at (?:most|least)|up to|under|over) ", re.IGNORECASE)
 RANGE = re.compile(r"\d\s*(?:-|–|—|\.\.\.?|\bto\b)\s*\d")
 NOT_FINITE = re.compile(r"[+-]?(?:nan|inf(?:inity)?)\b", re.IGNORECASE)
-COMMA_DECIMALS = re.compile(r"\d(?:\.\d{3})+,\d|^\D*\d+,(?:\d{1,2}|\d{4,})(?!\d)|^\D*0,\d")
+COMMA_DECIMALS = re.compile(r"\d(?:\.\d{3}){1,5},\d|^\D*\d+,(?:\d{1,2}|\d{4,})(?!\d)|^\D*0,\d")
 POINT_DECIMALS = re.compile(r"\d,\d{3}\.\d|^\D*\d*\.(?:\d{1,2}|\d{4,})(?!\d)|\d(?:,\d{3}){2,}")
 EITHER = re.compile(r"^\D*[1-9]\d{0,2}[.,]\d{3}(?![\d.,])")
 
@@ -56,7 +56,7 @@ class Unread(NamedTuple):
 
 def number(cell: Cell, *, comma: bool = False) -> Stated | Unread:
     """Return the number of a cell; `comma` says that a comma stands before decimals, as in most of Europe."""
-    text = MARKUP.sub("", cell.text.strip()[: LONGEST + 1]).strip()
+    text = EMPHASIS.sub("", cell.text.strip()[: LONGEST + 1]).strip()
     if text.lower() in NOTHING:
         return Unread("")
     if NOT_FINITE.match(text):

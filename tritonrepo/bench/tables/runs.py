@@ -26,7 +26,7 @@ class Entry(NamedTuple):
 
 
 POINT = r"p\d{1,2}(?:\.\d{1,2})?|median|mean|avg|average|min|max"
-PAIR = re.compile(rf"(.*?)(?<![a-z0-9])({POINT})\s*/\s*({POINT})(?![a-z0-9])(.*)", re.IGNORECASE)
+PAIR = re.compile(rf"(?<![a-z0-9])({POINT})\s{{0,3}}/\s{{0,3}}({POINT})(?![a-z0-9])", re.IGNORECASE)
 """A heading of two points of a distribution, such as `TTFT P50 / P99 (ms)`."""
 
 LOADS = {r"([\d,]+) at once": "concurrency", r"([\d.,]+) req/s": "request rate"}
@@ -45,13 +45,15 @@ def apart(entry: Entry) -> list[Entry]:
     """Return a cell of two figures as two cells, and a load as `bench` writes it as what its number is."""
     text = entry.cell.text[:LONGEST].strip()
     if entry.heading.text.strip().lower() == "load":
-        for pattern, heading in LOADS.items():
+        for pattern, meant in LOADS.items():
             if found := re.fullmatch(pattern, text):
-                return [_part(entry, heading, found[1])]
-    pair, cells = PAIR.fullmatch(entry.heading.text[:LONGEST].strip()), text.split("/")
+                return [_part(entry, meant, found[1])]
+    heading, cells = entry.heading.text[:LONGEST].strip(), text.split("/")
+    pair = PAIR.search(heading)
     if pair is None or len(cells) != 2:  # noqa: PLR2004  a pair
         return [] if pair is not None and text.lower() in NOTHING else [entry]
-    return [_part(entry, f"{pair[1]}{pair[at]}{pair[4]}", cell) for at, cell in zip((2, 3), cells, strict=True)]
+    before, after = heading[: pair.start()], heading[pair.end() :]
+    return [_part(entry, f"{before}{pair[at]}{after}", cell) for at, cell in zip((1, 2), cells, strict=True)]
 
 
 def _part(entry: Entry, heading: str, cell: str) -> Entry:

@@ -17,7 +17,7 @@ COLUMNS = 100
 
 DELIMITERS = ",;\t"
 DRAWN = str.maketrans("┃│║", "|||")
-RULE = re.compile(r"\s*\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?\s*")
+RULE = re.compile(r"\s*(?:\|\s*)?:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*(?:\|\s*)?")
 LINES = re.compile(r"[\s┏┓┗┛┡┩┢┪┣┫╇╈┳┻╋━─┌┐└┘├┤┬┴┼═╔╗╚╝╠╣╦╩╬╒╕╘╛╞╡╪╤╧+=|-]+")
 FIELD = re.compile(r'\s*"((?:[^"]|"")*)"\s*')
 

@@ -11,7 +11,7 @@ from tritonrepo.cost.formulas import FORMULAS, mids
 from tritonrepo.report.cost import sentences
 from tritonrepo.report.table import table
 
-NAME = re.compile(r"[a-z][a-z0-9_]+")
+WORD = re.compile(r"[a-z][a-z0-9_]+")
 FUNCTIONS = {"ceil"}
 PUBLISHED = "Published totals, from their own parts:"
 INPUTS = ("input of", "name", "value", "unit", "date", "source")
@@ -88,5 +88,5 @@ def explained(priced: Priced) -> Iterator[str]:
         return amount(figures[name]) if name in figures else plain(stated.get(name, stated["gpus"] * 0))
 
     for line in priced.lines:
-        sides = f"{line.formula.text} = {NAME.sub(number, line.formula.text)}"
+        sides = f"{line.formula.text} = {WORD.sub(number, line.formula.text)}"
         yield f"  {line.formula.name} = {sides} = {amount(line.value.mid)}"
