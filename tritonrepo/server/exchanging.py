@@ -1,7 +1,8 @@
 """Requests over HTTP/1.1 for who measures: each piece of a response with the time at which it arrived.
 
 The time is taken in the call in which the loop hands over the bytes, before anything is read in them, and before a task
-that waits for them has its turn. Nothing is sent twice: a connection that its server has closed meanwhile is noticed
+that waits for them has its turn. Between the turns of two such tasks the loop looks for what else has arrived, so that
+bytes of many connections at the same instant do not wait until those of all others are read. Nothing is sent twice: a connection that its server has closed meanwhile is noticed
 before it is used again, and one that has been unused for longer than servers keep them is not used at all.
 """
 
@@ -12,6 +13,7 @@ import errno
 import select
 import ssl
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
@@ -31,10 +33,31 @@ class Part(NamedTuple):
     content: bytes
 
 
+class Turns:
+    """Lets tasks go on one by one, each in a round of the loop, which then takes what has arrived, before the next."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def ask(self, waiter: asyncio.Future[None]) -> None:
+        """Let the task that awaits a future go on when its turn comes."""
+        self._waiting.append(waiter)
+        if len(self._waiting) == 1:
+            waiter.get_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        waiter = self._waiting.popleft()
+        if not waiter.done():  # its task was cancelled meanwhile
+            waiter.set_result(None)
+        if self._waiting:
+            waiter.get_loop().call_soon(self._next)
+
+
 class Wire(asyncio.Protocol):
     """A connection; one request at a time. What arrives is only kept here, with its time."""
 
-    def __init__(self) -> None:
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
         self.reader: Reader | None = None
         self.closed = False
         self.unused_s = 0.0
@@ -43,6 +66,7 @@ class Wire(asyncio.Protocol):
         self._lost_s = 0.0
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._asked = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection."""
@@ -79,6 +103,7 @@ class Wire(asyncio.Protocol):
         """Wait for bytes and return what has arrived; nothing at the end of the connection."""
         while not self._arrived and not self.closed:
             self._waiter = asyncio.get_running_loop().create_future()
+            self._asked = False
             try:
                 await self._waiter
             finally:
@@ -99,8 +124,9 @@ class Wire(asyncio.Protocol):
             self._transport.abort()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None and not self._asked:
+            self._asked = True
+            self._turns.ask(self._waiter)
 
 
 class Exchange:
@@ -112,7 +138,7 @@ class Exchange:
 
     def __init__(self, wires: Wires, request: bytes) -> None:
         self.sent_s = self.ended_s = time.perf_counter()
-        self.wire, self._reader = Wire(), Reader()
+        self.wire, self._reader = Wire(wires.turns), Reader()
         self._wires, self._request = wires, request
         self._read: list[Part] = []
 
@@ -176,6 +202,7 @@ class Wires:
         self._headers = {"host": _host(self._address), "accept-encoding": "identity", **endpoint.headers}
         self._unused: list[Wire] = []
         self._all: set[Wire] = set()
+        self.turns = Turns()
         self.opened = 0
         """How many connections were made."""
 
@@ -203,7 +230,7 @@ class Wires:
         host, port, _, secure = self._address
         try:
             _, wire = await asyncio.get_running_loop().create_connection(
-                Wire, host, port or (443 if secure else 80), ssl=self._secure
+                lambda: Wire(self.turns), host, port or (443 if secure else 80), ssl=self._secure
             )
         except OSError as error:
             if error.errno in {errno.EMFILE, errno.ENFILE}:
