@@ -22,6 +22,7 @@ from tritonrepo.bench.measures import figures
 from tritonrepo.bench.record import Record
 from tritonrepo.bench.running import GONE, HOPELESS, Progress, Ran, run
 from tritonrepo.bench.warming import MOST, Warming
+from tritonrepo.server.turns import turns
 
 POISSON = Load(Shape.POISSON, concurrency=None, rate=50.0, requests=4000)
 
@@ -345,6 +346,19 @@ def test_the_delay_of_a_loop_is_at_least_what_blocks_it() -> None:
     lags_s = asyncio.run(work())
     assert max(lags_s) >= 0.1
     assert min(lags_s) >= 0.0
+
+
+def test_a_client_that_falls_behind_with_its_answers_is_late_although_its_loop_is_not() -> None:
+    async def work() -> list[float]:
+        pulse = Pulse(asyncio.get_running_loop(), 0.001)
+        pulse.start()
+        for _ in range(40):
+            turns().ask(lambda: time.sleep(0.005))
+        await asyncio.sleep(0.25)
+        pulse.stop()
+        return pulse.lags_s
+
+    assert max(asyncio.run(work())) >= 0.1
 
 
 def test_garbage_is_collected_as_before_after_a_run() -> None:

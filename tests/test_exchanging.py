@@ -39,7 +39,7 @@ def test_what_arrives_while_a_task_works_waits_for_one_other_and_not_for_all() -
                 began.append(time.perf_counter())
                 if len(began) == 1:
                     sender.send(b"late")
-                time.sleep(0.002)  # noqa: ASYNC251  it works, so that the loop stands still
+                time.sleep(0.002)
 
             tasks = [asyncio.create_task(answer(wire)) for wire, _ in ends]
             await asyncio.sleep(0)  # all of them wait

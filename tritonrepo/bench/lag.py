@@ -8,6 +8,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+
+from tritonrepo.server.turns import turns
 
 EVERY_S = 0.01
 """Time between two samples."""
@@ -16,8 +19,10 @@ EVERY_S = 0.01
 class Pulse:
     """Samples of a running loop's delay, in seconds: an event is due every 10 ms, and is handled so much later.
 
-    A thread posts them. A timer of the loop would do for less, but asyncio rounds what it waits for up to a whole
-    millisecond while other events come in (Python 3.13, selectors.py, EpollSelector.select), and that delays no answer.
+    It waits for its turn among the tasks of all connections, so a client that falls behind with its answers is late
+    here, too. A thread posts the events. A timer of the loop would do for less, but asyncio rounds what it waits for up
+    to a whole millisecond while other events come in (Python 3.13, selectors.py, EpollSelector.select), and that delays
+    no answer.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, every_s: float = EVERY_S) -> None:
@@ -40,10 +45,13 @@ class Pulse:
         due_s = time.perf_counter() + self._every_s
         while not self._over.wait(max(0.0, due_s - time.perf_counter())):
             try:
-                self._loop.call_soon_threadsafe(self._handle, due_s)
+                self._loop.call_soon_threadsafe(self._arrived, due_s)
             except RuntimeError:  # the loop was closed
                 return
             due_s = max(due_s + self._every_s, time.perf_counter())
+
+    def _arrived(self, due_s: float) -> None:
+        turns().ask(partial(self._handle, due_s))
 
     def _handle(self, due_s: float) -> None:
         self.lags_s.append(time.perf_counter() - due_s)

@@ -1,9 +1,10 @@
 """Requests over HTTP/1.1 for who measures: each piece of a response with the time at which it arrived.
 
 The time is taken in the call in which the loop hands over the bytes, before anything is read in them, and before a task
-that waits for them has its turn. Between the turns of two such tasks the loop looks for what else has arrived, so that
-bytes of many connections at the same instant do not wait until those of all others are read. Nothing is sent twice: a connection that its server has closed meanwhile is noticed
-before it is used again, and one that has been unused for longer than servers keep them is not used at all.
+that waits for them has its turn. Between the turns of two such tasks, the loop looks for what else has arrived, so
+bytes of many connections at the same instant do not wait until those of all others are read. Nothing is sent twice: a
+connection that its server has closed meanwhile is noticed before it is used again, and one that has been unused for
+longer than servers keep them is not used at all.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import errno
 import select
 import ssl
 import time
-from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.server.endpoint import Address, Endpoint
 from tritonrepo.server.reaching import Port, cause
 from tritonrepo.server.responding import Head, Reader, WireError, needed
+from tritonrepo.server.turns import turns
 
 KEPT_S = 2.0
 """How long an unused connection is used again; uvicorn closes one after 5 s (uvicorn, config.py)."""
@@ -33,31 +35,10 @@ class Part(NamedTuple):
     content: bytes
 
 
-class Turns:
-    """Lets tasks go on one by one, each in a round of the loop, which then takes what has arrived, before the next."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    def ask(self, waiter: asyncio.Future[None]) -> None:
-        """Let the task that awaits a future go on when its turn comes."""
-        self._waiting.append(waiter)
-        if len(self._waiting) == 1:
-            waiter.get_loop().call_soon(self._next)
-
-    def _next(self) -> None:
-        waiter = self._waiting.popleft()
-        if not waiter.done():  # its task was cancelled meanwhile
-            waiter.set_result(None)
-        if self._waiting:
-            waiter.get_loop().call_soon(self._next)
-
-
 class Wire(asyncio.Protocol):
     """A connection; one request at a time. What arrives is only kept here, with its time."""
 
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+    def __init__(self) -> None:
         self.reader: Reader | None = None
         self.closed = False
         self.unused_s = 0.0
@@ -126,7 +107,12 @@ class Wire(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._asked:
             self._asked = True
-            self._turns.ask(self._waiter)
+            turns().ask(partial(_go_on, self._waiter))
+
+
+def _go_on(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():  # its task was cancelled meanwhile
+        waiter.set_result(None)
 
 
 class Exchange:
@@ -138,7 +124,7 @@ class Exchange:
 
     def __init__(self, wires: Wires, request: bytes) -> None:
         self.sent_s = self.ended_s = time.perf_counter()
-        self.wire, self._reader = Wire(wires.turns), Reader()
+        self.wire, self._reader = Wire(), Reader()
         self._wires, self._request = wires, request
         self._read: list[Part] = []
 
@@ -202,7 +188,6 @@ class Wires:
         self._headers = {"host": _host(self._address), "accept-encoding": "identity", **endpoint.headers}
         self._unused: list[Wire] = []
         self._all: set[Wire] = set()
-        self.turns = Turns()
         self.opened = 0
         """How many connections were made."""
 
@@ -230,7 +215,7 @@ class Wires:
         host, port, _, secure = self._address
         try:
             _, wire = await asyncio.get_running_loop().create_connection(
-                lambda: Wire(self.turns), host, port or (443 if secure else 80), ssl=self._secure
+                Wire, host, port or (443 if secure else 80), ssl=self._secure
             )
         except OSError as error:
             if error.errno in {errno.EMFILE, errno.ENFILE}:
