@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ from tritonrepo.bench.load import Prompt, Sampling
 from tritonrepo.bench.record import Record, Source
 from tritonrepo.bench.target import Protocol, Target
 from tritonrepo.server import endpoint as server
+from tritonrepo.server import exchanging
 
 PATHS = {
     Protocol.CHAT: "/v1/chat/completions",
@@ -97,6 +99,27 @@ def test_a_stream_is_noted_piece_by_piece_and_not_before_it_was_sent(timed_url: 
     assert all(piece.at_s >= at_s for piece, at_s in zip(record.pieces, sent_s, strict=True))
     assert record.pieces[-1].at_s <= record.ended_s
     assert record.latency_s == record.pieces[-1].at_s - record.sent_s
+
+
+def test_connecting_is_before_the_time_of_a_request(timed_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of two requests at once needs a connection of its own, which takes a while here."""
+    take, ready = exchanging.Wires.take, list[float]()
+
+    async def slow(wires: exchanging.Wires) -> exchanging.Wire:
+        await asyncio.sleep(0.05)
+        wire = await take(wires)
+        ready.append(time.perf_counter())
+        return wire
+
+    async def at_once() -> list[Record]:
+        async with client(target(timed_url), Sampling(32), 20) as opened:
+            prompts = [Prompt(Schedule(number, pieces=2).text()) for number in (61, 62)]
+            return await asyncio.gather(*map(opened.ask, prompts))
+
+    monkeypatch.setattr(exchanging.Wires, "take", slow)
+    found = asyncio.run(at_once())
+    assert [record.error for record in found] == ["", ""]
+    assert ready[1] <= min(record.sent_s for record in found)
 
 
 @pytest.mark.parametrize(

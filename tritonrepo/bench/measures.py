@@ -15,6 +15,8 @@ MOST_FAILED = 0.01
 """Share of failed requests above which figures say nothing of a server that works."""
 BOUND = 0.05
 """Share of what is measured that the client's own delay may be."""
+AGAINST = ("itl", "tpot", "ttft", "latency")
+"""What it is held against: the first of these that was measured."""
 PIECE_BYTES = 110
 """Memory of a piece of an answer, of which a load keeps all; a record without pieces takes about 260."""
 WORST_REASONS = 20
@@ -106,11 +108,11 @@ def figures(records: Sequence[Record], lags_s: Sequence[float], slo: Slo | None)
 def client_bound(measured: Figures) -> bool:
     """Whether the client's own loop was late by 5 % of what it measures, so that the figures are partly its own.
 
-    The 99th percentile of its delays (the largest under 100 of them) against the median of the inter-token latency,
-    else of the time to first token, else of the latency.
+    The 99th percentile of its delays (the largest under 100 of them) against the median of what was measured.
     """
     lag = measured.lag_ms
-    against = measured.itl_ms or measured.ttft_ms or measured.latency_ms
+    found: list[Distribution | None] = [getattr(measured, f"{name}_ms") for name in AGAINST]
+    against = next((each for each in found if each is not None), None)
     if lag is None or against is None:
         return False
     return (lag.most if lag.p99 is None else lag.p99) >= BOUND * against.p50

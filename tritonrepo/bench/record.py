@@ -105,5 +105,5 @@ class Record:
 
     @property
     def queued_s(self) -> float | None:
-        """How long it waited in the client because of a limit on what may be in flight; None in a closed loop."""
+        """How long it waited in the client, for a place in flight and for a connection; None in a closed loop."""
         return None if self.due_s is None else max(0.0, self.sent_s - self.due_s)

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.bench.checks.values import EDGE, EXACT, lacking, said, shown
 from tritonrepo.bench.claim import Claim, Judgement, State
-
-LAG = 0.05
-"""The most that the client's own lag may be of what it measures (DEPLOY: 5 % of the ITL's p50)."""
+from tritonrepo.bench.measures import AGAINST, BOUND
 
 BUCKET = 5.0
 """How far the ends of a bucket are apart in the histograms of vLLM and Triton at most: a p50 can be off by it.
@@ -98,7 +96,7 @@ def prefix_cache(claim: Claim) -> Iterator[Judgement]:
 def client_lag(claim: Claim) -> Iterator[Judgement]:
     """Yield whether the client was quick enough: its event loop's delay is under 5 % of what it measures."""
     check, lag = "client-lag", claim.lag_p99
-    fields = [f"{metric}_{point}" for metric in ("itl", "tpot", "ttft", "latency") for point in ("p50", "mean")]
+    fields = [f"{metric}_{point}" for metric in AGAINST for point in ("p50", "mean")]
     found = [(value, field.replace("_", " ")) for field in fields if (value := said(claim, field)) is not None]
     if lag is None or not found:
         yield lacking(check, "" if lag is not None else "the lag of the client", "" if found else "times")
@@ -106,8 +104,8 @@ def client_lag(claim: Claim) -> Iterator[Judgement]:
     value, name = found[0]
     name = name.replace("itl", "ITL").replace("tpot", "TPOT").replace("ttft", "TTFT")
     left = f"lag p99 {shown(lag)} ms"
-    right = f"{LAG:.0%} of {name} {shown(value)} ms = {shown(LAG * value)} ms"
-    if lag < LAG * value:
+    right = f"{BOUND:.0%} of {name} {shown(value)} ms = {shown(BOUND * value)} ms"
+    if lag < BOUND * value:
         yield Judgement(check, State.HOLDS, left, right, "")
     else:
         yield Judgement(check, State.WEAK, left, right, "client-bound: the client measures itself as well")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import aclosing
-from typing import Any, Self
+from typing import Any
 
 from tritonrepo.bench.clients.drafting import Draft, RefusedError, Tokenizer, count, counted, recorded
 from tritonrepo.bench.clients.http import OK, Asking, worded
@@ -35,27 +35,15 @@ LIMITS = ("max_tokens", "max_completion_tokens")
 TEXTS = frozenset({Protocol.CHAT, Protocol.COMPLETIONS})
 
 
-class OpenAIClient:
+class OpenAIClient(Asking):
     """A client of one model."""
 
     def __init__(self, target: Target, sampling: Sampling, timeout_s: float, tokenizer: Tokenizer | None) -> None:
-        self.target, self.sampling, self.timeout_s = target, sampling, timeout_s
+        super().__init__(target)
+        self.sampling, self.timeout_s = sampling, timeout_s
         self.tokenizer = tokenizer if target.protocol in TEXTS else None
-        self._asking = Asking(target)
         self._form, self._proven = 0, False
         self._limit = LIMITS[0]
-
-    async def __aenter__(self) -> Self:
-        await self._asking.__aenter__()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._asking.__aexit__()
-
-    @property
-    def connections(self) -> int:
-        """How many connections were made."""
-        return self._asking.connections
 
     async def ask(self, prompt: Prompt) -> Record:
         """Return the record of one request; see asking.Client."""
@@ -86,12 +74,12 @@ class OpenAIClient:
 
     async def _stream(self, body: Mapping[str, Any], draft: Draft) -> None:
         done = False
-        async with aclosing(self._asking.events(body, draft)) as events:
+        async with aclosing(self.events(body, draft)) as events:
             async for at_s, data in events:
                 if data.strip() == DONE:
                     done = True
                 elif not done:
-                    self._take(at_s, self._asking.parsed(data), draft)
+                    self._take(at_s, self.parsed(data), draft)
         if not done:
             raise RefusedError("", "the stream ended before [DONE]")
         if draft.silent:
@@ -116,7 +104,7 @@ class OpenAIClient:
 
     async def _values(self, prompt: Prompt, draft: Draft) -> None:
         """Ask for vectors, or for the order of documents."""
-        at_s, found = await self._asking.whole(self._body(prompt), draft)
+        at_s, found = await self.whole(self._body(prompt), draft)
         name = "data" if self.target.protocol is Protocol.EMBEDDINGS else "results"
         listed = found.get(name)
         if not isinstance(listed, list) or not listed or len(listed) > draft.items:

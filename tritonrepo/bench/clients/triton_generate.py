@@ -27,12 +27,12 @@ STREAM = "/generate_stream"
 UNFRAMED = "the end of the stream cannot be told from a cut, since only the end of the connection marks it"
 
 
-class GenerateClient:
+class GenerateClient(Asking):
     """A client of one model."""
 
     def __init__(self, target: Target, sampling: Sampling, timeout_s: float, tokenizer: Tokenizer | None) -> None:
-        self.target, self.sampling, self.timeout_s, self.tokenizer = target, sampling, timeout_s, tokenizer
-        self._asking = Asking(target)
+        super().__init__(target)
+        self.sampling, self.timeout_s, self.tokenizer = sampling, timeout_s, tokenizer
         self._stream = target.path.endswith(STREAM)
         self._way = Way(target.model, "", "")
 
@@ -40,16 +40,7 @@ class GenerateClient:
         client = Client(self.target.endpoint)
         config = await asyncio.to_thread(served, client, self.target.model)
         self._way = way(client.url, self.target.model, config, self.sampling, stream=self._stream)
-        await self._asking.__aenter__()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._asking.__aexit__()
-
-    @property
-    def connections(self) -> int:
-        """How many connections were made."""
-        return self._asking.connections
+        return await super().__aenter__()
 
     async def ask(self, prompt: Prompt) -> Record:
         """Return the record of one request; see asking.Client."""
@@ -63,12 +54,12 @@ class GenerateClient:
     async def _ask(self, prompt: Prompt, draft: Draft) -> None:
         body = self._way.body(prompt)
         if not self._stream:
-            at_s, found = await self._asking.whole(body, draft)
+            at_s, found = await self.whole(body, draft)
             self._take(at_s, found, draft)
         else:
-            async with aclosing(self._asking.events(body, draft)) as events:
+            async with aclosing(self.events(body, draft)) as events:
                 async for at_s, data in events:
-                    self._take(at_s, self._asking.parsed(data), draft)
+                    self._take(at_s, self.parsed(data), draft)
             if draft.unframed:
                 raise RefusedError("", UNFRAMED)
         if draft.silent:
