@@ -13,6 +13,7 @@ import math
 import random
 import statistics
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from tritonrepo.bench.figures import percentile
@@ -28,6 +29,9 @@ T = (
     *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
 )
 """Quantile 0.975 of Student's distribution with 1, 2, … 30 degrees of freedom."""
+
+ALIKE = 0.97
+"""Highest correlation of neighbours that is believed of a series."""
 
 LEAST = 5
 """Blocks, or parts, that a series must have: fewer say nothing of how much they differ."""
@@ -90,7 +94,12 @@ def of_percentile(before: Sequence[float], after: Sequence[float], at: float, se
         at: The percentile as a share, 0.5 for the median.
         seed: What is drawn follows from it.
     """
-    return _interval(before, after, _percentiles(at), seed)
+    drawn = [_drawn(values, at, f"{seed} {n}") for n, values in enumerate((before, after))]
+    if not all(drawn) or min(map(min, drawn)) <= 0:
+        return None
+    ratios = sorted(b / a - 1 for a, b in zip(*drawn, strict=False))  # the longer series has fewer samples
+    edge = (1 - LEVEL) / 2
+    return Interval(percentile(ratios, edge), percentile(ratios, 1 - edge))
 
 
 def of_means(before: Sequence[float], after: Sequence[float]) -> Interval | None:
@@ -126,25 +135,27 @@ def _percentiles(at: float) -> Callable[[list[float]], float]:
     return found
 
 
-def _interval(
-    before: Sequence[float], after: Sequence[float], statistic: Callable[[list[float]], float], seed: str
-) -> Interval | None:
-    drawn = [_drawn(values, statistic, f"{seed} {n}") for n, values in enumerate((before, after))]
-    if not all(drawn) or min(map(min, drawn)) <= 0:
-        return None
-    ratios = sorted(b / a - 1 for a, b in zip(*drawn, strict=False))  # the longer series has fewer samples
-    edge = (1 - LEVEL) / 2
-    return Interval(percentile(ratios, edge), percentile(ratios, 1 - edge))
+def block(above: Sequence[bool]) -> int:
+    """Return how many values that follow each other are drawn together: the cube root of their number at least.
+
+    It is more if neighbours are alike, by whether they are above the percentile: the length that suits a series whose
+    correlation falls evenly, up to a tenth of the series (D. Andrews, Heteroskedasticity and Autocorrelation Consistent
+    Covariance Matrix Estimation, 1991, (6.2) and (6.4), for Bartlett's kernel, which moving blocks amount to).
+    """
+    number, share = len(above), sum(above) / max(1, len(above))
+    least = math.cbrt(number)
+    spread = share * (1 - share) * number
+    alike = sum((a - share) * (b - share) for a, b in pairwise(above)) / spread if spread else 0.0
+    rho = min(max(0.0, alike), ALIKE)
+    suited = 1.1447 * math.cbrt(4 * rho**2 / (1 - rho**2) ** 2 * number)
+    return max(1, round(max(least, min(suited, number / 10))))
 
 
-def block(number: int) -> int:
-    """Return how many values that follow each other are drawn together: the cube root of their number."""
-    return max(1, round(math.cbrt(number)))
-
-
-def _drawn(values: Sequence[float], statistic: Callable[[list[float]], float], seed: str) -> list[float]:
-    """Return the statistic of samples that are drawn from a series; none of a series that is too short."""
-    size = block(len(values))
+def _drawn(values: Sequence[float], at: float, seed: str) -> list[float]:
+    """Return the percentile of samples that are drawn from a series; none of a series that is too short."""
+    statistic = _percentiles(at)
+    edge = percentile(sorted(values), at) if values else 0.0
+    size = block([value > edge for value in values])
     number, starts = math.ceil(len(values) / size), len(values) - size + 1
     if number < LEAST:
         return []
