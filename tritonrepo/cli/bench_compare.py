@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.output import concluded, say
-from tritonrepo.cli.values import NAMED
+from tritonrepo.cli.values import NAMED, Form
 
 if TYPE_CHECKING:
     from tritonrepo.diagnostics import Diagnostic
@@ -26,35 +26,22 @@ Examples:
 {EXIT_CODES}"""
 
 
-class Percent(click.ParamType[float]):
-    """Share as percent."""
-
-    name = "percent"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401  click's signature
-        """Return the share, 0.05 for 5%; raise a usage error for what is none."""
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"([0-9]{1,4}(?:\.[0-9]{1,6})?) ?%", value.strip())
-        if found is None:
-            self.fail(f'"{value}" is not a percentage, such as 5%.', param, ctx)
-        return float(found[1]) / 100
+def _share(text: str) -> float:
+    """Return the share that a percentage is, 0.05 for 5%."""
+    found = re.fullmatch(r"([0-9]{1,4}(?:\.[0-9]{1,6})?) ?%", text.strip())
+    if found is None:
+        raise ValueError(f'"{text}" is not a percentage, such as 5%')
+    return float(found[1]) / 100
 
 
-class Metric(click.ParamType[str]):
-    """Name of a metric."""
+def _metric(text: str) -> str:
+    from tritonrepo.bench.comparing import NAMES  # imported here to keep `--help` quick
+    from tritonrepo.diagnostics import closest
 
-    name = "metric"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401  click's signature
-        """Return the name; raise a usage error for one that is not known."""
-        from tritonrepo.bench.comparing import NAMES  # imported here to keep `--help` quick
-        from tritonrepo.diagnostics import closest
-
-        found = {name.lower(): name for name in NAMES}.get(value.lower())
-        if found is None:
-            self.fail(f'unknown metric "{value}". {closest(value, NAMES)}', param, ctx)
-        return found
+    found = {name.lower(): name for name in NAMES}.get(text.lower())
+    if found is None:
+        raise ValueError(f'unknown metric "{text}". {closest(text, NAMES).removesuffix(".")}')
+    return found
 
 
 @click.command("compare", epilog=EPILOG, short_help="Compare two results, with intervals.")
@@ -68,11 +55,13 @@ class Metric(click.ParamType[str]):
 )
 @click.option(
     "--fail-above",
-    type=Percent(),
+    type=Form("percent", _share),
     metavar="PERCENT",
     help="Exit 1 if AFTER is worse by more than this for certain, or if the conditions make the comparison void.",
 )
-@click.option("--metric", "metrics", type=Metric(), multiple=True, help="Compare only this metric. Repeatable.")
+@click.option(
+    "--metric", "metrics", type=Form("metric", _metric), multiple=True, help="Compare only this metric. Repeatable."
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 def command(
     before: Path,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tritonrepo.cli.values import GpuMemory, GpuModel
+from tritonrepo.cli.values import Form, GpuMemory, GpuModel
 
 if TYPE_CHECKING:
     from tritonrepo.flows.bench_check import Facts
@@ -29,21 +29,15 @@ class Number(click.FloatRange):
         return found
 
 
-class Speed(click.ParamType[float]):
-    """Bandwidth of a memory."""
-
-    name = "bandwidth"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401  click's signature
-        """Return bytes per second; raise a usage error for what is no bandwidth."""
-        if isinstance(value, float):
-            return value
-        found = SPEED.fullmatch(str(value).strip())
-        if found is None or not float(found[1]):
-            self.fail(f'"{value}" is not a bandwidth, such as 2039GB/s or 3.35TB/s.', param, ctx)
-        return float(found[1]) * {"g": 1e9, "t": 1e12}[found[2].lower()]
+def _bandwidth(text: str) -> float:
+    """Return the bandwidth of a memory in bytes per second."""
+    found = SPEED.fullmatch(text.strip())
+    if found is None or not float(found[1]):
+        raise ValueError(f'"{text}" is not a bandwidth, such as 2039GB/s or 3.35TB/s')
+    return float(found[1]) * {"g": 1e9, "t": 1e12}[found[2].lower()]
 
 
+BANDWIDTH = Form("bandwidth", _bandwidth)
 ABOVE_0 = Number(0, min_open=True)
 COUNT = click.IntRange(1)
 SHARE = click.FloatRange(0, 1, min_open=True)
@@ -60,7 +54,7 @@ def facts_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--replicas", type=COUNT, metavar="N", help="Engines that answered, if several."),
             click.option("--gpu", type=GpuModel(), metavar="NAME", help="Model of the GPUs, such as A100-80GB."),
             click.option("--gpus", type=COUNT, metavar="N", help="GPUs of each engine, if several."),
-            click.option("--bandwidth", type=Speed(), metavar="GB/S", help="Bandwidth of a GPU's memory, not --gpu."),
+            click.option("--bandwidth", type=BANDWIDTH, metavar="GB/S", help="Bandwidth of a GPU's memory, not --gpu."),
             click.option("--weights", type=GpuMemory(), metavar="SIZE", help="Weights read per step, such as 141GB."),
             click.option(
                 "--tokens-per-step",

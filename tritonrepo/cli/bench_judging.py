@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tritonrepo.cli.bench_facts import Number, Speed
-from tritonrepo.cli.values import GpuMemory, GpuModel
+from tritonrepo.cli.bench_facts import BANDWIDTH, Number
+from tritonrepo.cli.values import Form, GpuMemory, GpuModel
 
 if TYPE_CHECKING:
     from tritonrepo.bench.figures import Slo
@@ -17,28 +17,18 @@ if TYPE_CHECKING:
 COUNT = click.IntRange(1, 1_000_000)
 
 
-class Objective(click.ParamType[Any]):
-    """Limits of an SLO."""
+def _slo(text: str) -> Slo:
+    from tritonrepo.bench.slo import slo  # imported here to keep `--help` quick
 
-    name = "slo"
+    return slo(text)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Slo:  # noqa: ANN401  click's signature
-        """Return the SLO; raise a usage error for what is none."""
-        from tritonrepo.bench.figures import Slo
-        from tritonrepo.bench.slo import slo  # imported here to keep `--help` quick
 
-        if isinstance(value, Slo):
-            return value
-        try:
-            return slo(value)
-        except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
-
+SLO = Form("slo", _slo)
 
 OPTIONS = (
     click.option(
         "--slo",
-        type=Objective(),
+        type=SLO,
         metavar="METRIC=MS,...",
         help="What a good request keeps, such as `ttft=500,itl=50`: milliseconds of ttft, itl, tpot or latency.",
     ),
@@ -46,7 +36,7 @@ OPTIONS = (
     click.option("--gpus", type=COUNT, metavar="N", help="GPUs of each replica, if there are several."),
     click.option("--weights", type=GpuMemory(), metavar="SIZE", help="Weights that each step reads, such as 141GB."),
     click.option(
-        "--bandwidth", type=Speed(), metavar="GB/S", help="Memory bandwidth of each GPU, if --gpu does not tell it."
+        "--bandwidth", type=BANDWIDTH, metavar="GB/S", help="Memory bandwidth of each GPU, if --gpu does not tell it."
     ),
     click.option("--max-num-seqs", type=COUNT, metavar="N", help="Most sequences that a replica decodes at once."),
     click.option("--replicas", type=COUNT, metavar="N", help="Replicas of the server behind the target."),

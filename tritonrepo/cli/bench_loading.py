@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from tritonrepo.cli.bench_facts import Number
-from tritonrepo.cli.values import NAMED, WAIT
+from tritonrepo.cli.values import NAMED, WAIT, Form
 
 if TYPE_CHECKING:
     from tritonrepo.bench.load import Load
@@ -22,24 +22,11 @@ LEAST, EACH = 100, 10
 """Requests without --requests and --duration: so many, and so many for each in flight if that is more."""
 
 
-class Ramp(click.ParamType[tuple[float, float]]):
-    """Two rates."""
-
-    name = "rates"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401  click's signature
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> tuple[float, float]:
-        """Return the rates; raise a usage error for what is none."""
-        if isinstance(value, tuple):
-            return value
-        found = RAMP.fullmatch(value.strip())
-        if not found or not 0 < max(map(float, found.groups())) <= MOST:
-            self.fail(f'"{value}" is not a ramp of rates per second, such as 1:20.', param, ctx)
-        return float(found[1]), float(found[2])
+def _ramp(text: str) -> tuple[float, float]:
+    found = RAMP.fullmatch(text.strip())
+    if not found or not 0 < max(map(float, found.groups())) <= MOST:
+        raise ValueError(f'"{text}" is not a ramp of rates per second, such as 1:20')
+    return float(found[1]), float(found[2])
 
 
 class WarmUp(NamedTuple):
@@ -50,30 +37,22 @@ class WarmUp(NamedTuple):
     stable: bool = False
 
 
-class WarmUps(click.ParamType[WarmUp]):
-    """A warm-up."""
-
-    name = "warm-up"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> WarmUp:  # noqa: ANN401  click's signature
-        """Return the warm-up; raise a usage error for what is none."""
-        if isinstance(value, WarmUp):
-            return value
-        text = value.strip()
-        if text == "stable":
-            return WarmUp(stable=True)
-        if found := re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?s", text):
-            return WarmUp(seconds=float(found[1]) or None)
-        if not re.fullmatch(r"[0-9]{1,6}", text):
-            self.fail(f'"{value}" is not a warm-up: a number of requests, seconds such as 10s, or stable.', param, ctx)
-        return WarmUp(int(text))
+def _warm_up(text: str) -> WarmUp:
+    said = text.strip()
+    if said == "stable":
+        return WarmUp(stable=True)
+    if found := re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?s", said):
+        return WarmUp(seconds=float(found[1]) or None)
+    if not re.fullmatch(r"[0-9]{1,6}", said):
+        raise ValueError(f'"{text}" is not a warm-up: a number of requests, seconds such as 10s, or stable')
+    return WarmUp(int(said))
 
 
 def option_warmup(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the option for the warm-up."""
     return click.option(
         "--warmup",
-        type=WarmUps(),
+        type=Form("warm-up", _warm_up),
         metavar="N|Ns|stable",
         help="Requests to send before and not to measure: a number, for some seconds such as 10s, or until latency is"
         " stable.  [default: one for each in flight]",
@@ -102,7 +81,12 @@ SHAPES = (
         " that are in flight.  [default: one, or any number with those]",
     ),
     click.option("--rate", type=RATE, metavar="R", help="Send R requests per second on average, at random times."),
-    click.option("--ramp", type=Ramp(), metavar="FROM:TO", help="Send at a rate that grows evenly, at random times."),
+    click.option(
+        "--ramp",
+        type=Form("rates", _ramp),
+        metavar="FROM:TO",
+        help="Send at a rate that grows evenly, at random times.",
+    ),
     click.option("--trace", type=NAMED, metavar="FILE", help="Send the requests of a JSON Lines file at its times."),
     click.option(
         "--repeats", type=click.IntRange(1, 1000), default=1, metavar="N", help="How often to measure the load."

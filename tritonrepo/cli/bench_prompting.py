@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tritonrepo.cli.values import NAMED
+from tritonrepo.cli.values import NAMED, Form
 
 if TYPE_CHECKING:
     from tritonrepo.bench.load import Sampling
@@ -19,40 +19,20 @@ USUAL = 128
 TOKENS = click.IntRange(1, 10_000_000)
 
 
-class Length(click.ParamType[tuple[int, int]]):
-    """A number of tokens, and the standard deviation of several."""
-
-    name = "tokens"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401  click's signature
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> tuple[int, int]:
-        """Return mean and standard deviation; raise a usage error for what is none."""
-        if isinstance(value, tuple):
-            return value
-        found = LENGTH.fullmatch(value.replace(" ", ""))
-        if not found or not int(found[1]):
-            self.fail(f'"{value}" is not a number of tokens, such as 512 or 512±64.', param, ctx)
-        return int(found[1]), int(found[2] or 0)
+def _length(text: str) -> tuple[int, int]:
+    """Return a number of tokens, and its standard deviation."""
+    found = LENGTH.fullmatch(text.replace(" ", ""))
+    if not found or not int(found[1]):
+        raise ValueError(f'"{text}" is not a number of tokens, such as 512 or 512±64')
+    return int(found[1]), int(found[2] or 0)
 
 
-class Share(click.ParamType[float]):
-    """A share of something."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401  click's signature
-        """Return the share, from 0 to 1; raise a usage error for what is none."""
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]+)?|\.[0-9]+) ?(%?)", value.strip())
-        share = float(found[1]) / (100 if found[2] else 1) if found else -1.0
-        if not 0 <= share <= 1:
-            self.fail(f'"{value}" is not a share, such as 0.5 or 50%.', param, ctx)
-        return share
+def _share(text: str) -> float:
+    found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]+)?|\.[0-9]+) ?(%?)", text.strip())
+    share = float(found[1]) / (100 if found[2] else 1) if found else -1.0
+    if not 0 <= share <= 1:
+        raise ValueError(f'"{text}" is not a share, such as 0.5 or 50%')
+    return share
 
 
 OPTIONS = (
@@ -64,12 +44,17 @@ OPTIONS = (
     ),
     click.option(
         "--input-tokens",
-        type=Length(),
+        type=Form("tokens", _length),
         metavar="N[±STD]",
         help="Make prompts of so many words, which are about as many tokens; with --tokenizer, of so many tokens."
         f"  [default: {USUAL}]",
     ),
-    click.option("--shared-prefix", type=Share(), metavar="SHARE", help="Share of each made prompt that all have."),
+    click.option(
+        "--shared-prefix",
+        type=Form("share", _share),
+        metavar="SHARE",
+        help="Share of each made prompt that all have.",
+    ),
     click.option(
         "--documents", type=click.IntRange(1, 10_000), metavar="N", help="Documents of each request to a reranker."
     ),

@@ -13,6 +13,7 @@ from tritonrepo.cli.bench_live import loading
 from tritonrepo.cli.bench_loading import MOST, load_of
 from tritonrepo.cli.bench_options import benching, ended, finished, options_of, printed, targets_of
 from tritonrepo.cli.output import concluded
+from tritonrepo.cli.values import Form
 
 if TYPE_CHECKING:
     from tritonrepo.flows.bench import Benched
@@ -27,26 +28,19 @@ Examples:
 {EXIT_CODES}"""
 
 
-class Ladder(click.ParamType[tuple[int, ...]]):
-    """Concurrencies, each higher than the one before."""
-
-    name = "numbers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:  # noqa: ANN401  click's signature
-        """Return the concurrencies; raise a usage error for what are none."""
-        if isinstance(value, tuple):
-            return value
-        words = [each.strip() for each in value.split(",")]
-        found = tuple(int(each) for each in words if each.isdecimal() and len(each) < len(str(MOST * 10)))
-        if len(found) != len(words) or sorted({*found}) != [*found] or not 0 < found[0] <= found[-1] <= MOST:
-            self.fail(f'"{value}" is not a list of concurrencies that grow, such as 1,2,4,8.', param, ctx)
-        return found
+def _ladder(text: str) -> tuple[int, ...]:
+    """Return concurrencies, each higher than the one before."""
+    words = [each.strip() for each in text.split(",")]
+    found = tuple(int(each) for each in words if each.isdecimal() and len(each) < len(str(MOST * 10)))
+    if len(found) != len(words) or sorted({*found}) != [*found] or not 0 < found[0] <= found[-1] <= MOST:
+        raise ValueError(f'"{text}" is not a list of concurrencies that grow, such as 1,2,4,8')
+    return found
 
 
 OPTIONS = (
     click.option(
         "--concurrency",
-        type=Ladder(),
+        type=Form("numbers", _ladder),
         metavar="N,N,...",
         help=f"Requests in flight at each step.  [default: `1,2,4` and so on up to {USUAL}]",
     ),

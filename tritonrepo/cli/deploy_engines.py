@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tritonrepo.cli import EXIT_CODES
-from tritonrepo.cli.deploying import Matching
+from tritonrepo.cli.deploying import matching
 from tritonrepo.cli.kubernetes import IMAGE, VALUE
 from tritonrepo.cli.manifest_options import GENERATOR, manifest_options
 from tritonrepo.cli.writing import Given, Writing, generated_options, writing_options
@@ -47,7 +47,7 @@ PER_NODE = click.option(
 )
 @click.option(
     "--image-name",
-    type=Matching(IMAGE, "the name of an image"),
+    type=matching(IMAGE, "the name of an image"),
     metavar="NAME",
     help="Name under which the cluster pulls the image.  [default: vllm/vllm-openai:vVERSION]",
 )
@@ -86,7 +86,7 @@ def vllm(
 @click.option("--image", "served_image", metavar="NAME", required=True, help="Image of NIM, with its version.")
 @click.option(
     "--profile",
-    type=Matching(VALUE, "the ID of a profile"),
+    type=matching(VALUE, "the ID of a profile"),
     metavar="ID",
     help="Profile, as list-model-profiles in the container names it.  [default: NIM selects one by the GPUs]",
 )

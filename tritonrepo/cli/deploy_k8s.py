@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tritonrepo.cli import EXIT_CODES
-from tritonrepo.cli.deploying import Matching
+from tritonrepo.cli.deploying import matching
 from tritonrepo.cli.kubernetes import IMAGE
 from tritonrepo.cli.manifest_options import TRITON, manifest_options
 from tritonrepo.cli.writing import Given, Writing, deployed_options, writing_options
@@ -48,7 +48,7 @@ PLACE = click.option("--uri", metavar="URI", help="Where pods read a stack or di
 @click.option("--explicit", is_flag=True, help="Change models only when a client requests it of each pod.")
 @click.option(
     "--gateway",
-    type=Matching(IMAGE, "the name of an image"),
+    type=matching(IMAGE, "the name of an image"),
     metavar="IMAGE",
     help="Also deploy the gateway for OpenAI's API, from this image.",
 )

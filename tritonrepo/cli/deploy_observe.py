@@ -9,7 +9,7 @@ import click
 
 from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.connecting import Reach, over_http
-from tritonrepo.cli.deploying import Matching
+from tritonrepo.cli.deploying import matching
 from tritonrepo.cli.kubernetes import NAMESPACE
 from tritonrepo.cli.writing import Given, Writing, deployed_options, writing_options
 from tritonrepo.deploy.observe.servers import System
@@ -50,7 +50,7 @@ WAIT_S = 30
 @click.option("--slo-latency", type=MS, metavar="MS", default=500, help="Milliseconds for a request to a model.")
 @click.option(
     "--namespace",
-    type=Matching(NAMESPACE, "the name of a namespace"),
+    type=matching(NAMESPACE, "the name of a namespace"),
     metavar="NAME",
     help="Namespace of Kubernetes: only its servers are watched.",
 )
@@ -58,7 +58,7 @@ WAIT_S = 30
     "--job",
     "jobs",
     multiple=True,
-    type=Matching(JOB, "of the form SYSTEM=NAME, such as triton=models"),
+    type=matching(JOB, "of the form SYSTEM=NAME, such as triton=models"),
     metavar="SYSTEM=NAME",
     help="Job of a system in Prometheus. Repeatable.  [default: the name of the stack]",
 )

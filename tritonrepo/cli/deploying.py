@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tritonrepo.cli.values import NAMED
+from tritonrepo.cli.values import NAMED, Form
 from tritonrepo.deploy.service import Control
 
 HOST_PORT = click.IntRange(1, 65535)
@@ -28,32 +28,23 @@ class Kinds(click.Group):
         return super().resolve_command(ctx, args)
 
 
-class Address(click.ParamType[str]):
-    """IP address of the host."""
-
-    name = "address"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401  click's signature
-        """Return the address as it is usually written; raise a usage error for anything else."""
-        try:
-            return str(ip_address(value))
-        except ValueError:
-            self.fail(f'"{value}" is not an IP address, such as 127.0.0.1 or 0.0.0.0.', param, ctx)
+def _address(text: str) -> str:
+    """Return the IP address of a host as it is usually written."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError(f'"{text}" is not an IP address, such as 127.0.0.1 or 0.0.0.0') from None
 
 
-class Matching(click.ParamType[str]):
-    """Text of a form."""
+def matching(form: re.Pattern[str], what: str) -> Form:
+    """Return the type of a text that has a form."""
 
-    name = "text"
+    def read(text: str) -> str:
+        if not form.fullmatch(text):
+            raise ValueError(f'"{text}" is not {what}')
+        return text
 
-    def __init__(self, form: re.Pattern[str], what: str) -> None:
-        self.form, self.what = form, what
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401  click's signature
-        """Return the text; raise a usage error if it does not have the form."""
-        if not self.form.fullmatch(value):
-            self.fail(f'"{value}" is not {self.what}.', param, ctx)
-        return str(value)
+    return Form("text", read)
 
 
 def variables(place: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -62,7 +53,7 @@ def variables(place: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         "--env",
         "variables",
         multiple=True,
-        type=Matching(VARIABLE, "the name of a variable"),
+        type=matching(VARIABLE, "the name of a variable"),
         metavar="NAME",
         help=f"Variable that the server reads, with its value in {place}. Repeatable.",
     )
@@ -76,12 +67,16 @@ def service_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--gpu-id",
                 "gpu_ids",
                 multiple=True,
-                type=Matching(GPU, "the ID of a GPU, as nvidia-smi -L prints it"),
+                type=matching(GPU, "the ID of a GPU, as nvidia-smi -L prints it"),
                 metavar="ID",
                 help="GPU of the host, or a MIG device, by its index or UUID. Repeatable.  [default: any]",
             ),
             click.option(
-                "--bind", type=Address(), metavar="ADDRESS", default="127.0.0.1", help="Address that the ports are on."
+                "--bind",
+                type=Form("address", _address),
+                metavar="ADDRESS",
+                default="127.0.0.1",
+                help="Address that the ports are on.",
             ),
             click.option("--http-port", type=HOST_PORT, metavar="PORT", default=8000, help="HTTP port of the host."),
             click.option("--grpc-port", type=HOST_PORT, metavar="PORT", default=8001, help="gRPC port of the host."),

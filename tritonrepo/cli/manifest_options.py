@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from tritonrepo.cli.deploying import Matching, variables
-from tritonrepo.cli.kubernetes import IMAGE, MOST, NAMED, NAMESPACE, VALUE, Claim, Range, Url
+from tritonrepo.cli.deploying import matching, variables
+from tritonrepo.cli.kubernetes import CLAIM, IMAGE, MOST, NAMED, NAMESPACE, RANGE, URL, VALUE
 from tritonrepo.deploy.kube.wanted import Wanted
 
 Added = Callable[[Callable[..., int]], Callable[..., int]]
@@ -17,7 +17,7 @@ Added = Callable[[Callable[..., int]], Callable[..., int]]
 
 SPACE = click.option(
     "--namespace",
-    type=Matching(NAMESPACE, "the name of a namespace"),
+    type=matching(NAMESPACE, "the name of a namespace"),
     metavar="NAME",
     help="Namespace of production; NAME-dev is that of the overlay dev.  [default: that of kubectl]",
 )
@@ -25,15 +25,15 @@ SCALED = (
     click.option(
         "--autoscale",
         "scale",
-        type=Range(),
+        type=RANGE,
         metavar="MIN:MAX",
         help="Scale production between MIN and MAX replicas by the requests that wait.",
     ),
-    click.option("--keda", type=Url(), metavar="URL", help="Scale by KEDA, which asks this Prometheus."),
+    click.option("--keda", type=URL, metavar="URL", help="Scale by KEDA, which asks this Prometheus."),
     click.option(
         "--gpu-product",
         "product",
-        type=Matching(VALUE, "the value of a label"),
+        type=matching(VALUE, "the value of a label"),
         metavar="NAME",
         help="Kind of GPU, by the label nvidia.com/gpu.product of nodes.",
     ),
@@ -47,7 +47,7 @@ READ = (
         "--volume",
         "volumes",
         multiple=True,
-        type=Claim(),
+        type=CLAIM,
         metavar="CLAIM:PATH",
         help="Claim that the server reads at a path. Repeatable.",
     ),
@@ -75,7 +75,7 @@ TRITON = (
     *(SPACE, _replicas(2), *SCALED),
     click.option(
         "--image-name",
-        type=Matching(IMAGE, "the name of an image"),
+        type=matching(IMAGE, "the name of an image"),
         metavar="NAME",
         help="Name under which the cluster pulls the image: built from the Dockerfile, or copied.",
     ),
@@ -93,7 +93,7 @@ GENERATOR = (
     click.option("--model", metavar="NAME", help="Generator to serve.  [default: the only one]"),
     click.option(
         "--name",
-        type=Matching(NAMESPACE, "the name of a Service"),
+        type=matching(NAMESPACE, "the name of a Service"),
         metavar="NAME",
         help="Name of the objects.  [default: the host of the stack's endpoint, or the generator's name]",
     ),

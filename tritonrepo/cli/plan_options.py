@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tritonrepo.cli.values import NAMED
+from tritonrepo.cli.bench_judging import SLO
+from tritonrepo.cli.values import NAMED, Form
+
+if TYPE_CHECKING:
+    from tritonrepo.bench.rates import Rate
 
 LEAST, MOST = 50.0, 99.9
 """Percent of requests for which an SLO can be set: all of them cannot be promised for random arrivals."""
@@ -15,57 +19,29 @@ LEAST, MOST = 50.0, 99.9
 SPARE = 1000
 
 
-class PerTime(click.ParamType[Any]):
-    """Rate of requests."""
+def _rate(text: str) -> Rate:
+    from tritonrepo.bench.rates import rate  # imported here to keep `--help` quick
 
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  click's signature
-        """Return the rate; raise a usage error for what is none."""
-        from tritonrepo.bench.rates import rate  # imported here to keep `--help` quick
-
-        try:
-            return rate(value) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
+    return rate(text)
 
 
-class Limits(click.ParamType[Any]):
-    """An SLO."""
-
-    name = "slo"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  click's signature
-        """Return the SLO; raise a usage error for what is none."""
-        from tritonrepo.bench.slo import slo  # imported here to keep `--help` quick
-
-        try:
-            return slo(value) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
+def _percent(text: str) -> float:
+    try:
+        percent = float(text.removesuffix("%"))
+    except ValueError:
+        percent = 0.0
+    if not LEAST <= percent <= MOST:
+        raise ValueError(f'"{text}" is not a percentage from {LEAST:g} to {MOST:g}, such as 95 or 99%')
+    return percent
 
 
-class Percent(click.ParamType[float]):
-    """Share of requests in percent."""
-
-    name = "percent"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401  click's signature
-        """Return the percent; raise a usage error for what is none, or out of bounds."""
-        try:
-            percent = float(str(value).removesuffix("%"))
-        except ValueError:
-            percent = 0.0
-        if not LEAST <= percent <= MOST:
-            self.fail(f'"{value}" is not a percentage from {LEAST:g} to {MOST:g}, such as 95 or 99%.', param, ctx)
-        return percent
-
+RATE = Form("rate", _rate)
 
 ASKED = (
-    click.option("--peak", type=PerTime(), required=True, metavar="RATE", help="Requests at the peak, such as `12/s`."),
+    click.option("--peak", type=RATE, required=True, metavar="RATE", help="Requests at the peak, such as `12/s`."),
     click.option(
         "--slo",
-        type=Limits(),
+        type=SLO,
         required=True,
         metavar="LIMITS",
         help="Limits that a good request keeps: ttft, itl, tpot or latency in milliseconds or with a unit, as in"
@@ -73,7 +49,7 @@ ASKED = (
     ),
     click.option(
         "--share",
-        type=Percent(),
+        type=Form("percent", _percent),
         default=95.0,
         metavar="PERCENT",
         help="Percentage of requests that must be good.",
@@ -85,7 +61,7 @@ ASKED = (
         metavar="N",
         help="Replicas more than the peak needs, for one that is lost or restarts.",
     ),
-    click.option("--mean", type=PerTime(), metavar="RATE", help="Mean requests of a month, for costs, such as `3/s`."),
+    click.option("--mean", type=RATE, metavar="RATE", help="Mean requests of a month, for costs, such as `3/s`."),
 )
 
 FROM = (

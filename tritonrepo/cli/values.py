@@ -20,6 +20,20 @@ class Named(click.Path):
         return super().convert(value, param, ctx)
 
 
+class Form(click.ParamType[Any]):
+    """What a function reads from a text; the ValueError that it raises is the usage error, without a full stop."""
+
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name, self.read = name, read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  click's signature
+        """Return what the text says, or a default as it is; raise a usage error for any other text."""
+        try:
+            return self.read(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
 NAMED = Named(path_type=Path)
 PORT = click.IntRange(0, 65535)
 
