@@ -10,6 +10,7 @@ import click
 
 from tritonrepo.cli import bench_judging, bench_loading, bench_prompting, bench_writing
 from tritonrepo.cli.connecting import Reach, connecting
+from tritonrepo.cli.interrupts import ended_by
 from tritonrepo.cli.output import say
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import WAIT, allow_links, metrics_address
@@ -48,8 +49,11 @@ def benching(*more: Callable[..., Any]) -> Callable[[Callable[..., int]], Callab
     def add(command: Callable[..., int]) -> Callable[..., int]:
         @functools.wraps(command)
         def with_given(*args: Any, **given: Any) -> int:  # noqa: ANN401  click's
-            place = given.pop("targets", None) or given.pop("target")
-            return command(place, *args, given=given)
+            from tritonrepo.bench.ending import Ending  # imported here to keep `--help` quick
+
+            place, ending = given.pop("targets", None) or given.pop("target"), Ending()
+            with ended_by(ending.end):
+                return command(place, *args, given={**given, "ending": ending})
 
         for option in reversed([*more, *everything]):
             with_given = option(with_given)
@@ -76,6 +80,7 @@ def options_of(given: Mapping[str, Any], load: Load) -> BenchOptions:
         metrics=given["metrics"],
         hardware=hardware,
         count=count,
+        ending=given["ending"],
     )
 
 
@@ -136,7 +141,7 @@ def _measured(done: Sequence[Benched]) -> list[Benched]:
 
 
 def _interrupted(done: Sequence[Benched]) -> str:
-    """Return what the user must know of a run that Ctrl-C has ended."""
+    """Return what the user must know of a run that Ctrl-C or a signal has ended."""
     if done[-1].result.figures.sent:
         return "the run was interrupted: the figures are those of what was answered by then"
     before = f"; the results are those of {counted(len(done) - 1, 'load')} before it" if _measured(done) else ""

@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import NamedTuple
@@ -65,6 +65,37 @@ def stoppable() -> AbstractContextManager[None]:
 def drainable(limit_s: float) -> AbstractContextManager[None]:
     """Do the same for a command whose clients have so long, in seconds, to receive what they wait for."""
     return _handled(_Manner(limit_s + SERVER_LIMIT_S, DRAINING, KILL_S))
+
+
+@contextmanager
+def ended_by(end: Callable[[], bool]) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end what runs in the block by a call, as Ctrl-C does, so that its result is kept.
+
+    The exit code is that of the signal all the same. `end` returns False if nothing runs that it could end: then, and
+    on a second signal, the block ends by an exception.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only it may set handlers
+        yield
+        return
+    arrived: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
+        arrived.append(number)
+        if len(arrived) > 1 or not end():
+            for each in heeded:
+                signal.signal(each, signal.SIG_IGN)  # nothing more may interrupt the cleanup
+            raise Terminated(arrived[0])
+
+    heeded = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heeded}
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise (Terminated(arrived[0]) if arrived else error) from None
+    finally:
+        if not arrived:  # after a signal, all stays until the process ends
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @contextmanager

@@ -6,12 +6,13 @@ import asyncio
 import platform
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from tritonrepo import __version__
 from tritonrepo.bench.clients import client
+from tritonrepo.bench.ending import Ending
 from tritonrepo.bench.figures import Figures, Slo
 from tritonrepo.bench.judging import judge, of_result
 from tritonrepo.bench.load import Load, Sampling, Shape
@@ -44,6 +45,7 @@ class BenchOptions:
 
     `source` gives the prompts of a target. `count` counts tokens where the server does not. `metrics` is the URL of
     the server's metrics, "none", or None for where they usually are. `first` is the number of the first prompt.
+    `ending` ends a run from outside.
     """
 
     load: Load = LOAD
@@ -55,6 +57,7 @@ class BenchOptions:
     hardware: Hardware = UNKNOWN
     count: Callable[[str], int] | None = None
     first: int = 0
+    ending: Ending = field(default_factory=Ending)
 
 
 class Benched(NamedTuple):
@@ -96,7 +99,7 @@ def measured(target: Target, options: BenchOptions, hear: Callable[[Progress], N
     asking = client(target, options.sampling, options.timeout_s, options.count)
     watch = _Watch(Observer(target, options.metrics), hear)
     began, here = datetime.now(UTC), _machine()
-    ran = _ran(lambda: run(load, sent.prompt, asking, watch.hear))
+    ran = _ran(lambda: options.ending.during(run(load, sent.prompt, asking, watch.hear)))
     warm_up = sum(record.warm_up for record in ran.records)
     observed = watch.end(len(ran.records) - warm_up, interrupted=ran.interrupted)
     whole, repeats = _figures(ran, load, options.slo)
