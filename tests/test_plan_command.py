@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,28 @@ def test_the_document_has_the_same(tmp_path: Path, capsys: pytest.CaptureFixture
     by_name = {each["gpu"]: each for each in made["alternatives"]}
     assert (by_name["H200"]["gpus"], by_name["A100-40GB"]["gpus"]) == (2, 8)
     assert by_name["T4"]["note"] == "no bfloat16"
+
+
+def test_the_stack_of_this_directory_is_the_default(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(LLAMA)
+    assert run(["plan", *SLO]) == 0
+    assert capsys.readouterr().out.startswith("llama: ")
+
+
+def test_models_beside_an_engine_need_room_on_every_gpu_of_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = shutil.copytree(ROOT / "examples" / "models" / "rag", tmp_path / "rag") / "tritonrepo.yaml"
+    text = stack.read_text("utf-8")
+    assert "gpu_memory_utilization: 0.5," in text
+    stack.write_text(text.replace("gpu_memory_utilization: 0.5,", "gpu_memory_utilization: 0.998,"), "utf-8")
+    _, found = document(capsys, str(stack), *SLO)
+    by_name = {each["gpu"]: each for each in found["plan"]["alternatives"]}
+    assert by_name["L4"]["note"].startswith("no room for embedder")
+    assert (by_name["L4"]["state"], by_name["L4"]["requests_at_a_time"]) == ("does not fit", None)
+    assert by_name["H200"]["note"] == ""
 
 
 def test_markdown_has_the_same_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -299,7 +322,8 @@ def test_a_file_that_is_no_result_exits_with_2(
 ) -> None:
     (tmp_path / "a.json").write_bytes(content)
     assert run(["plan", LLAMA, *SLO, "--bench", str(tmp_path / "a.json")]) == 2
-    assert "this is not a result of `tritonrepo bench`: " in capsys.readouterr().err
+    assert f"{tmp_path / 'a.json'}: fatal: " in (said := capsys.readouterr().err)
+    assert "[bench-result]" in said
 
 
 def test_a_file_without_results_or_that_is_missing_exits_with_2(
@@ -309,7 +333,7 @@ def test_a_file_without_results_or_that_is_missing_exits_with_2(
     assert run(["plan", LLAMA, *SLO, "--bench", str(tmp_path / "a.json")]) == 2
     assert "the file has no results [plan-result]" in capsys.readouterr().err
     assert run(["plan", LLAMA, *SLO, "--bench", str(tmp_path / "b.json")]) == 2
-    assert "b.json: fatal: the file does not exist [plan-result]" in capsys.readouterr().err
+    assert "b.json: fatal: the file does not exist [bench-result]" in capsys.readouterr().err
 
 
 def test_of_several_targets_one_is_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

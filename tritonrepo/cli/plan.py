@@ -68,6 +68,8 @@ def command(
 ) -> int:
     """Compute how many replicas of a stack or a repository a peak load needs within an SLO, and how many GPUs.
 
+    The path defaults to tritonrepo.yaml.
+
     The rate that a replica bears is taken from results of `tritonrepo bench`: the highest at which the SLO was kept, or
     what follows between two measured loads, and never more than was measured. What the KV cache holds is a second
     bound. The answer comes first, then every number with its arithmetic, what is assumed, and what was not measured.

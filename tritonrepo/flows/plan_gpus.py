@@ -7,14 +7,16 @@ from typing import NamedTuple
 
 from tritonrepo.bench.planning import Alternative, Memory
 from tritonrepo.deploy.room import HALF, Engine, Room, room
+from tritonrepo.diagnostics import some
 from tritonrepo.flows.deployed import Source
 from tritonrepo.flows.fit import of_repository
 from tritonrepo.flows.generating import Chosen
 from tritonrepo.llm.advice import more_gpus
-from tritonrepo.llm.fitting import Fits, Held, fits
-from tritonrepo.llm.gpus import BFLOAT16, Gpu, gpus, reported
+from tritonrepo.llm.fitting import Fits, Held, Loaded, fits
+from tritonrepo.llm.gpus import BFLOAT16, Gpu, Range, gpus, reported
 from tritonrepo.llm.memory import Share
 from tritonrepo.llm.serving import versions
+from tritonrepo.plain import inline
 from tritonrepo.tree import amount
 
 WITH = "GPU with "
@@ -117,8 +119,20 @@ def alternatives(source: Source, generators: Sequence[Chosen], lengths: Lengths)
     if not engines or any(each.facts is None or not each.vllm for each in engines):
         return
     known = [each for each in gpus().values() if each.memory]
+    shared = [load for load in of_repository(source.found, ()).loads if load.engines and load.others]
     for each in sorted(known, key=lambda one: one.memory or 0):
-        yield _alternative(each, engines, lengths)
+        yield _beside(shared, each.memory or 0, _alternative(each, engines, lengths))
+
+
+def _beside(shared: Sequence[Loaded], memory: int, found: Alternative) -> Alternative:
+    """Return what a kind of GPU holds if other models are on those of the engines, as in the repository."""
+    total, _ = reported(memory)
+    for load in shared:
+        left = total.times(max(0.0, 1 - load.utilization)).less(Range(load.weights, load.weights))
+        if found.state is not Fits.NO and left.high < 0:
+            names = some([inline(name) for name in load.others], 2)
+            return found._replace(state=Fits.NO, sequences=None, left=None, note=f"no room for {names} beside")
+    return found
 
 
 def _alternative(kind: Gpu, engines: Sequence[Engine], lengths: Lengths) -> Alternative:
