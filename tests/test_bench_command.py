@@ -249,6 +249,14 @@ def test_a_file_that_is_not_there(benched: Bench, option: str, tmp_path: Path) -
     assert "none" in said.err
 
 
+@pytest.mark.parametrize("option", ["--questions", "--trace", "--tokenizer"])
+def test_a_file_that_would_never_end_is_not_read(benched: Bench, option: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    said = benched("http://127.0.0.1:1/v1", option, str(tmp_path / "pipe"))
+    assert said.code == 2
+    assert f"{tmp_path / 'pipe'}: fatal: the path is not a regular file" in said.err
+
+
 def test_a_wrong_line_of_a_file_is_named(benched: Bench, tmp_path: Path) -> None:
     file = tmp_path / "q.jsonl"
     file.write_text('{"text": "good"}\n{"txt": "bad"}\n')
@@ -327,15 +335,18 @@ def test_concurrencies_that_are_none(benched: Bench, ladder: str) -> None:
     assert "is not a list of concurrencies that grow, such as 1,2,4,8." in said.err
 
 
-def test_ctrl_c_gives_what_was_measured(here: Endpoint, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_ctrl_c_and_signals_give_what_was_measured(
+    here: Endpoint, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     arguments = [here.url, "--requests", "100000", "--format", "json", *QUICK]
     command = [sys.executable, "-m", "tritonrepo", "bench", *arguments]
     with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
         process = subprocess.Popen(command, stdout=out, stderr=err, env={**os.environ, "COVERAGE_PROCESS_START": ""})
         while len(here.bodies()) < 50 and process.poll() is None:
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        process.send_signal(number)
+        assert process.wait(60) == code
     (found,) = json.loads((tmp_path / "out").read_text())["results"]
     assert found["ended_early"] == "interrupted"
     assert found["figures"]["succeeded"] > 30
@@ -347,10 +358,10 @@ def test_ctrl_c_gives_what_was_measured(here: Endpoint, tmp_path: Path) -> None:
     ("number", "warmup", "code", "says"),
     [
         (signal.SIGINT, "1", 130, "the run was interrupted before anything was measured, so nothing is written"),
-        (signal.SIGTERM, "1", 143, "interrupted"),
-        (signal.SIGTERM, "0", 143, "interrupted"),
+        (signal.SIGTERM, "1", 143, "the run was interrupted before anything was measured, so nothing is written"),
+        (signal.SIGTERM, "0", 143, "the run was interrupted before anything was measured, so nothing is written"),
     ],
-    ids=["Ctrl-C in the warm-up", "SIGTERM in the warm-up", "SIGTERM while it measures"],
+    ids=["Ctrl-C in the warm-up", "SIGTERM in the warm-up", "SIGTERM before an answer"],
 )
 def test_an_end_without_a_result_leaves_files_as_they_are(
     tmp_path: Path, number: signal.Signals, warmup: str, code: int, says: str

@@ -362,8 +362,8 @@ def test_the_exit_code_says_what_is_certain(
 
 
 REFUSED: dict[str, tuple[str, int, str]] = {
-    "no file": ("before.json nowhere.json", 2, "nowhere.json: fatal: the file cannot be read: No such file"),
-    "a directory": ("before.json .", 2, ".: fatal: this is not a regular file"),
+    "no file": ("before.json nowhere.json", 2, "nowhere.json: fatal: the file does not exist"),
+    "a directory": ("before.json .", 2, ".: fatal: the path is not a regular file"),
     "not a result": ("before.json before.jsonl", 2, "before.jsonl: fatal: this is not a result of `tritonrepo bench`"),
     "not UTF-8": ("before.json binary", 2, "binary: fatal: the file is not UTF-8: invalid start byte at byte 0"),
     "no results": ("before.json empty.json", 2, "empty.json: fatal: the file holds no result"),

@@ -235,11 +235,13 @@ def unusable() -> Sequence[tuple[Result, str]]:
     """Return results that give no throughput, with what is said of them."""
     good = result(records(), slo=SLO)
     uncounted = replace(good.figures, goodput=None, steady_output_tokens_per_s=None, output_tokens_per_s=None)
+    vectors = replace(uncounted, ttft_ms=None, itl_ms=None, tpot_ms=None)
     nothing = result(records(scale=50.0), slo=SLO)
     return (
         (replace(good, judgements=(BROKEN,)), "cannot be true: more tokens per second than the requests in flight"),
-        (replace(good, figures=uncounted), "gives no throughput: nobody counted its tokens"),
-        (nothing, "gives no throughput: no request kept the SLO"),
+        (replace(good, figures=uncounted), "gives no throughput of tokens: nobody counted its tokens"),
+        (replace(good, figures=vectors), "gives no throughput of tokens: the answers are not texts"),
+        (nothing, "gives no throughput of tokens: no request kept the SLO"),
     )
 
 
@@ -250,7 +252,10 @@ def test_results_that_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None
         assert said in capsys.readouterr().err
     Path("result.json").write_bytes(b"\xff\xfe")
     assert run(["cost", "cost.yaml", "--bench", "result.json"]) == 2
-    assert "result.json: fatal: the file is not UTF-8 text [bench-result]" in capsys.readouterr().err
+    assert (
+        "result.json: fatal: the file is not UTF-8: invalid start byte at byte 0 [bench-result]"
+        in capsys.readouterr().err
+    )
     Path("result.json").write_text('{"results": [{"figures": NaN}]}', "utf-8")
     assert run(["cost", "cost.yaml", "--bench", "result.json"]) == 2
     assert "NaN is not a figure [bench-result]" in capsys.readouterr().err

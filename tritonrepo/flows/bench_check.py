@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.bench.claim import Claim, Judgement, State
 from tritonrepo.bench.judging import cells_of, judge
 from tritonrepo.bench.tables import LARGEST, read
 from tritonrepo.bench.tables.building import still_unstated
-from tritonrepo.diagnostics import Diagnostic, Faults, Severity, fatal, unreadable
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity
+from tritonrepo.flows.named import content
 
 
 class Facts(NamedTuple):
@@ -56,19 +56,9 @@ def check(files: Iterable[tuple[str, bytes | None]], facts: Facts = Facts()) -> 
 
 
 def _read(path: str, given: bytes | None) -> tuple[Claim, ...]:
-    return read(path, _content(path, given))
-
-
-def _content(path: str, given: bytes | None) -> bytes:
-    if given is not None:
-        return given
-    try:
-        if Path(path).exists() and not Path(path).is_file():
-            raise fatal("bench-table", path, "the path is not a regular file", "Use a file with a table of figures.")
-        with Path(path).open("rb") as file:
-            return file.read(LARGEST + 1)
-    except OSError as error:
-        raise unreadable(error) from None
+    if given is None:
+        given = content(path, "bench-table", "Use a file with a table of figures.", LARGEST)
+    return read(path, given)
 
 
 def _with(claim: Claim, facts: Facts) -> Claim:

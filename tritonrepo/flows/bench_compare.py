@@ -11,8 +11,12 @@ from tritonrepo.bench.record import Record
 from tritonrepo.bench.recorded import records
 from tritonrepo.bench.result import Result
 from tritonrepo.bench.saved import results
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal, unreadable
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
+from tritonrepo.flows.named import text
 from tritonrepo.report.bench.shown import at
+
+RESULT = "bench-result"
+WRITTEN = "Name a file that bench has written."
 
 RECORDS = ".jsonl"
 """Ending of the records that are looked for next to a file of results."""
@@ -129,9 +133,9 @@ def _of(found: Comparison, metrics: Collection[str]) -> Comparison:
 
 
 def _sides(file: File) -> list[Side]:
-    found = results(_read(file.path), str(file.path))
+    found = results(text(file.path, RESULT, WRITTEN), str(file.path))
     if not found:
-        raise fatal("bench-result", str(file.path), "the file holds no result", "Measure something first.")
+        raise fatal(RESULT, str(file.path), "the file holds no result", "Measure something first.")
     every = _records(file, found)
     return [Side(_name(file.path, each), each, every.get(n, ())) for n, each in enumerate(found)]
 
@@ -141,7 +145,7 @@ def _records(file: File, found: Sequence[Result]) -> dict[int, tuple[Record, ...
     path = file.records or (beside if beside.is_file() else None)
     if path is None:
         return {}
-    every = records(_read(path), str(path))
+    every = records(text(path, RESULT, WRITTEN), str(path))
     for number, result in enumerate(found):
         counted = sum(not record.warm_up for record in every.get(number, ()))
         if counted != result.figures.sent:
@@ -153,15 +157,3 @@ def _records(file: File, found: Sequence[Result]) -> dict[int, tuple[Record, ...
 
 def _name(path: Path, result: Result) -> str:
     return f"{path}: {result.target}, {at(result.load)}"
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.exists() and not path.is_file():
-            raise fatal("bench-result", str(path), "this is not a regular file", "Name a file that bench has written.")
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise unreadable(error) from None
-    except UnicodeDecodeError as error:
-        message = f"the file is not UTF-8: {error.reason} at byte {error.start}"
-        raise fatal("bench-result", str(path), message, "Name a file that bench has written.") from None

@@ -12,7 +12,8 @@ from tritonrepo.bench.prompts_file import questions, trace
 from tritonrepo.bench.prompts_made import Making
 from tritonrepo.bench.prompts_passages import Kind, asked, cut
 from tritonrepo.bench.target import Protocol, Target
-from tritonrepo.diagnostics import Span, fatal, uninstalled, unreadable
+from tritonrepo.diagnostics import Span, fatal, uninstalled
+from tritonrepo.flows.named import content
 from tritonrepo.flows.stack import Loaded, load
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.indexing import files
@@ -22,6 +23,8 @@ RANKED = 8
 """Documents of a request to a reranker."""
 
 ROLES = {"embedder": Kind.PASSAGE, "reranker": Kind.RANKING}
+PROMPTS = "bench-prompts"
+USE = "Use a file with a text on each line, or with JSON Lines."
 KINDS = {Protocol.EMBEDDINGS: Kind.PASSAGE, Protocol.RERANK: Kind.RANKING}
 
 
@@ -48,10 +51,10 @@ def sources(
 ) -> Callable[[Target], Source]:
     """Return what gives the source of a target's prompts; raise Stop if a file cannot be used. Files are read once."""
     if options.questions is not None:
-        source = questions(_content(options.questions), str(options.questions))
+        source = questions(content(options.questions, PROMPTS, USE), str(options.questions))
         return lambda _: source
     if options.trace is not None:
-        source = trace(_content(options.trace), str(options.trace), options.seed)
+        source = trace(content(options.trace, PROMPTS, USE), str(options.trace), options.seed)
         return lambda _: source
     if options.stack is not None:
         return _of_stack(options, load(options.stack, work))
@@ -64,21 +67,14 @@ def counter(path: Path) -> Callable[[str], int]:
         from tokenizers import Tokenizer
     except ImportError as error:
         raise uninstalled("onnx", "counting tokens needs tokenizers", error) from None
-    content = _content(path)
+    found = content(path, "bench-tokenizer", "Use the model's tokenizer.json.")
     try:
-        tokenizer = Tokenizer.from_str(content.decode())
+        tokenizer = Tokenizer.from_str(found.decode())
     except Exception as error:  # noqa: BLE001  the library raises nothing narrower
         message = f"the file is not a tokenizer: {error}"
         raise fatal("bench-tokenizer", Span(str(path)), message, "Use the model's tokenizer.json.") from None
     tokenizer.no_truncation()
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise unreadable(error) from None
 
 
 def _made(options: PromptOptions, target: Target, count: Callable[[str], int] | None) -> Making:
@@ -91,7 +87,7 @@ def _of_stack(options: PromptOptions, loaded: Loaded) -> Callable[[Target], Sour
     path = str(loaded.paths[0])
     if not passages:
         message = "the stack has no retriever, so no documents to take prompts from"
-        raise fatal("bench-prompts", Span(path), message, "Use --questions or --input-tokens.")
+        raise fatal(PROMPTS, Span(path), message, "Use --questions or --input-tokens.")
     roles = {name: model.role for name, model in loaded.stack.models.items()}
 
     def source(target: Target) -> Source:
@@ -120,7 +116,7 @@ def _passages(loaded: Loaded) -> Iterator[str]:
 
 def _indexed(index: Path) -> Iterator[str]:
     """Yield the passages of a search index."""
-    for number, line in enumerate(_content(index).splitlines(), 1):
+    for number, line in enumerate(content(index, PROMPTS, "Build the index again.").splitlines(), 1):
         try:
             text = json.loads(line)["text"]
         except (ValueError, TypeError, KeyError, RecursionError):

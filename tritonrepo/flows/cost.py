@@ -10,13 +10,14 @@ from pathlib import Path
 from tritonrepo.bench.result import Result
 from tritonrepo.cost.costs import Costs, costs
 from tritonrepo.cost.form import form
+from tritonrepo.cost.inputs import Inputs
 from tritonrepo.cost.reading import read
 from tritonrepo.diagnostics import fatal, unreadable
-from tritonrepo.flows.cost_bench import Measured, file_content, joined
+from tritonrepo.flows.cost_bench import Measured, joined
+from tritonrepo.flows.named import content
 from tritonrepo.stores import is_remote, open_store
 from tritonrepo.tree import of_text
 
-CREATE = "Create one with `tritonrepo cost init`."
 EXISTS = "cost-exists"
 
 
@@ -35,10 +36,15 @@ def cost(
         today: The day by which dates are old, or in the future.
         measured: Results that were read from files, which messages name.
     """
-    inputs = read(file_content(path, CREATE), str(path))
+    inputs = stated_in(path)
     given = (*measured, *([Measured("bench", tuple(results))] if results else ()))
     inputs, notes = joined(inputs, given)
     return costs(inputs, today, notes)
+
+
+def stated_in(path: Path | str) -> Inputs:
+    """Return what a cost file states; raise Stop if it cannot be read."""
+    return read(content(path, "cost-missing", "Create one with `tritonrepo cost init`."), str(path))
 
 
 def init(path: Path | str) -> bool:

@@ -17,12 +17,11 @@ from tritonrepo.bench.result import Result
 from tritonrepo.cost.inputs import Input, Inputs, Option, Range
 from tritonrepo.cost.sums import exact
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, closest, counted, failure, fatal
-from tritonrepo.flows.stack import reading
+from tritonrepo.flows.named import text
 
 RULE = "cost-bench"
 OPTION = "cost-bench-option"
 NOTE = "cost-measured"
-MISSING = "cost-missing"
 DIGITS = 6
 """Digits of a measured number that count; the others are noise."""
 
@@ -109,9 +108,8 @@ def _inputs(path: str, result: Result) -> dict[str, Input]:
     figures = result.figures
     pace = _throughput(figures)
     if pace is None or not math.isfinite(pace) or pace <= 0:
-        none = "no request kept the SLO" if figures.goodput is not None and pace == 0 else "nobody counted its tokens"
-        message = f'the result of "{result.target}" gives no throughput: {none}'
-        raise failure(RULE, path, message, "Measure again, at a load that keeps the SLO and with tokens counted.")
+        message = f'the result of "{result.target}" gives no throughput of tokens: {_paceless(figures)}'
+        raise failure(RULE, path, message, "Measure a generator, at a load that keeps the SLO and with tokens counted.")
     repeated = [found for each in result.repeats if (found := _throughput(each)) is not None and found > 0]
     values = {"tokens_per_second": _range(pace / replicas, [each / replicas for each in repeated])}
     answers, prompts = figures.output_tokens, figures.input_tokens
@@ -123,6 +121,13 @@ def _inputs(path: str, result: Result) -> dict[str, Input]:
         values["replica_rate"] = _range(figures.goodput.requests_per_s / replicas)
     source = f"{result.tool}: {result.target}"
     return {name: Input(name, Span(path), value, _day(result.began), source) for name, value in values.items()}
+
+
+def _paceless(figures: Figures) -> str:
+    """Return why figures have no throughput of tokens."""
+    if figures.goodput is not None and figures.goodput.tokens_per_s == 0:
+        return "no request kept the SLO"
+    return "nobody counted its tokens" if figures.ttft_ms is not None else "the answers are not texts"
 
 
 def _range(value: float, repeated: Sequence[float] = ()) -> Range:
@@ -158,29 +163,16 @@ def _notes(path: str, name: str, result: Result) -> Iterator[Diagnostic]:
             yield Diagnostic(NOTE, Severity.WARNING, Span(path), f'the result for "{name}" is doubtful: {what}', hint)
 
 
-def measured(text: str, cost_file: Path) -> Measured:
+def measured(said: str, cost_file: Path) -> Measured:
     """Return the results of `FILE` or `OPTION=FILE`; raise Stop if the file is not a result of bench.
 
     A path that exists is a file, even with `=` in it.
     """
-    option, found, path = text.partition("=")
-    if not found or Path(text).exists():
-        option, path = "", text
-    if not path or (found and not option and not Path(text).exists()):
+    option, found, path = said.partition("=")
+    if not found or Path(said).exists():
+        option, path = "", said
+    if not path or (found and not option and not Path(said).exists()):
         hint = f"Use `--bench OPTION=FILE` with the name of an option of {cost_file}."
-        raise fatal(OPTION, text or "--bench", "the option or the file of --bench is empty", hint)
-    content = file_content(path)
-    try:
-        return Measured(path, saved.results(content.decode(), path), option)
-    except UnicodeDecodeError:
-        raise fatal("bench-result", path, "the file is not UTF-8 text", "Use a file that bench has written.") from None
-
-
-@reading()
-def file_content(path: Path | str, hint: str = "Use the path of a file.") -> bytes:
-    """Return what is in a file that a command was told to read; raise Stop if that is not possible."""
-    path = Path(path)
-    if not path.is_file():  # reading a FIFO would wait forever
-        message = "the path is not a regular file" if path.exists() else "the file does not exist"
-        raise fatal(MISSING, str(path), message, hint)
-    return path.read_bytes()
+        raise fatal(OPTION, said or "--bench", "the option or the file of --bench is empty", hint)
+    content = text(path, "bench-result", "Use a file that bench has written.")
+    return Measured(path, saved.results(content, path), option)

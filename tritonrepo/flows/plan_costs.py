@@ -14,10 +14,9 @@ from tritonrepo.bench.rates import Rate
 from tritonrepo.cost.doubts import doubts
 from tritonrepo.cost.formulas import FORMULAS, spread, stated
 from tritonrepo.cost.inputs import Input, Inputs, Option, Range, known
-from tritonrepo.cost.reading import read
 from tritonrepo.cost.sums import MILLION, SECONDS, THOUSAND, exact
 from tritonrepo.diagnostics import closest, either, fatal
-from tritonrepo.flows.cost_bench import file_content
+from tritonrepo.flows.cost import stated_in
 from tritonrepo.llm.fitting import Fits
 from tritonrepo.llm.gpus import gpu
 from tritonrepo.plain import inline
@@ -35,7 +34,7 @@ class Prices(NamedTuple):
 
 def prices(path: Path, name: str, today: datetime.date) -> Prices:
     """Return the prices of a file; raise Stop if it cannot be read, or if it has no such option."""
-    inputs = read(file_content(path, "Create one with `tritonrepo cost init`."), str(path))
+    inputs = stated_in(path)
     if name and name not in inputs.options:
         raise fatal(OPTION, str(path), f'the file has no option "{inline(name)}"', closest(name, [*inputs.options]))
     return Prices(inputs, name, today)

@@ -16,6 +16,7 @@ from tritonrepo.bench.saved import as_data, results
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, counted, fatal, some
 from tritonrepo.flows.deployed import Source
 from tritonrepo.flows.generating import Chosen
+from tritonrepo.flows.named import text
 from tritonrepo.llm.gpus import Gpu, gpu, reported
 from tritonrepo.plain import inline
 
@@ -68,15 +69,8 @@ def _choose(targets: Sequence[str]) -> str:
 
 
 def _in_file(path: Path) -> Iterator[Measured]:
-    if not path.is_file():  # reading a FIFO would wait forever
-        message = "the path is not a regular file" if path.exists() else "the file does not exist"
-        raise fatal(RESULT, str(path), message, "Use a file that `tritonrepo bench` has written.")
-    try:
-        text = path.read_bytes().decode()
-    except UnicodeDecodeError as error:
-        message = f"this is not a result of `tritonrepo bench`: it is not UTF-8 at byte {error.start}"
-        raise fatal("bench-result", str(path), message, "Use a file that `--output` has written.") from None
-    for number, result in enumerate(results(text, str(path)), 1):
+    content = text(path, "bench-result", "Use a file that `tritonrepo bench` has written.")
+    for number, result in enumerate(results(content, str(path)), 1):
         yield Measured(result, str(path), number)
 
 
