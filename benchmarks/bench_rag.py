@@ -41,7 +41,7 @@ LOADS = {
 STREAMED = "rag"
 
 ROUNDS = 3
-GENERATED = [Load(1, 6, TOKENS, 1), Load(8, 16, TOKENS, 2)]
+GENERATED = [Load(1, 6, TOKENS, 1), Load(8, 16, TOKENS, 2), Load(32, 64, TOKENS, 8)]
 WAYS = ("`vllm serve`, without Triton", "vLLM in Triton")
 
 IDLE = 0.5
