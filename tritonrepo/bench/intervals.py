@@ -94,12 +94,20 @@ def of_percentile(before: Sequence[float], after: Sequence[float], at: float, se
         at: The percentile as a share, 0.5 for the median.
         seed: What is drawn follows from it.
     """
-    drawn = [_drawn(values, at, f"{seed} {n}") for n, values in enumerate((before, after))]
-    if not all(drawn) or min(map(min, drawn)) <= 0:
+    series = (before, after)
+    sizes = [block(values, at) for values in series]
+    blocks = min(len(values) // size for values, size in zip(series, sizes, strict=True))
+    if blocks < LEAST:
         return None
-    ratios = sorted(b / a - 1 for a, b in zip(*drawn, strict=False))  # the longer series has fewer samples
-    edge = (1 - LEVEL) / 2
-    return Interval(percentile(ratios, edge), percentile(ratios, 1 - edge))
+    statistic, given = _percentiles(at), enumerate(zip(series, sizes, strict=True))
+    drawn = [_drawn(values, size, statistic, f"{seed} {n}") for n, (values, size) in given]
+    if min(map(min, drawn)) <= 0:
+        return None
+    ratios = sorted(math.log(b / a) for a, b in zip(*drawn, strict=False))  # the longer series has fewer samples
+    middle = percentile(ratios, 0.5)
+    wider = quantile(blocks - 1) / Z  # so few blocks say less of how much they differ
+    ends = (middle + wider * (percentile(ratios, end) - middle) for end in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Interval(*map(math.expm1, ends))
 
 
 def of_means(before: Sequence[float], after: Sequence[float]) -> Interval | None:
@@ -135,31 +143,29 @@ def _percentiles(at: float) -> Callable[[list[float]], float]:
     return found
 
 
-def block(above: Sequence[bool]) -> int:
+def block(values: Sequence[float], at: float) -> int:
     """Return how many values that follow each other are drawn together: the cube root of their number at least.
 
     It is more if neighbours are alike, by whether they are above the percentile: the length that suits a series whose
     correlation falls evenly, up to a tenth of the series (D. Andrews, Heteroskedasticity and Autocorrelation Consistent
     Covariance Matrix Estimation, 1991, (6.2) and (6.4), for Bartlett's kernel, which moving blocks amount to).
     """
-    number, share = len(above), sum(above) / max(1, len(above))
-    least = math.cbrt(number)
+    if not values:
+        return 1
+    edge, number = percentile(sorted(values), at), len(values)
+    above = [value > edge for value in values]
+    share = sum(above) / number
     spread = share * (1 - share) * number
     alike = sum((a - share) * (b - share) for a, b in pairwise(above)) / spread if spread else 0.0
     rho = min(max(0.0, alike), ALIKE)
     suited = 1.1447 * math.cbrt(4 * rho**2 / (1 - rho**2) ** 2 * number)
-    return max(1, round(max(least, min(suited, number / 10))))
+    return max(1, round(max(math.cbrt(number), min(suited, number / 10))))
 
 
-def _drawn(values: Sequence[float], at: float, seed: str) -> list[float]:
-    """Return the percentile of samples that are drawn from a series; none of a series that is too short."""
-    statistic = _percentiles(at)
-    edge = percentile(sorted(values), at) if values else 0.0
-    size = block([value > edge for value in values])
-    number, starts = math.ceil(len(values) / size), len(values) - size + 1
-    if number < LEAST:
-        return []
+def _drawn(values: Sequence[float], size: int, statistic: Callable[[list[float]], float], seed: str) -> list[float]:
+    """Return the statistic of samples that are drawn from a series in blocks."""
     seeded, found = random.Random(seed), []  # noqa: S311  samples, no secret
+    number, starts = math.ceil(len(values) / size), len(values) - size + 1
     for _ in range(min(MOST, max(FEWEST, VALUES // len(values)))):
         sample: list[float] = []
         for _ in range(number):
