@@ -95,7 +95,7 @@ def of_percentile(before: Sequence[float], after: Sequence[float], at: float, se
         seed: What is drawn follows from it.
     """
     series = (before, after)
-    sizes = [block(values, at) for values in series]
+    sizes = [block(values) for values in series]
     blocks = min(len(values) // size for values, size in zip(series, sizes, strict=True))
     if blocks < LEAST:
         return None
@@ -143,20 +143,20 @@ def _percentiles(at: float) -> Callable[[list[float]], float]:
     return found
 
 
-def block(values: Sequence[float], at: float) -> int:
+def block(values: Sequence[float]) -> int:
     """Return how many values that follow each other are drawn together: the cube root of their number at least.
 
-    It is more if neighbours are alike, by whether they are above the percentile: the length that suits a series whose
-    correlation falls evenly, up to a tenth of the series (D. Andrews, Heteroskedasticity and Autocorrelation Consistent
-    Covariance Matrix Estimation, 1991, (6.2) and (6.4), for Bartlett's kernel, which moving blocks amount to).
+    It is more if neighbours are alike, by their ranks: the length that suits a series whose correlation falls evenly,
+    up to a tenth of the series (D. Andrews, Heteroskedasticity and Autocorrelation Consistent Covariance Matrix
+    Estimation, 1991, (6.2) and (6.4), for Bartlett's kernel, which moving blocks amount to).
     """
-    if not values:
-        return 1
-    edge, number = percentile(sorted(values), at), len(values)
-    above = [value > edge for value in values]
-    share = sum(above) / number
-    spread = share * (1 - share) * number
-    alike = sum((a - share) * (b - share) for a, b in pairwise(above)) / spread if spread else 0.0
+    number = len(values)
+    places = sorted(range(number), key=values.__getitem__)
+    rank = [0.0] * number
+    for place, at in enumerate(places):
+        rank[at] = place - (number - 1) / 2
+    spread = math.fsum(each * each for each in rank)
+    alike = math.fsum(a * b for a, b in pairwise(rank)) / spread if spread else 0.0
     rho = min(max(0.0, alike), ALIKE)
     suited = 1.1447 * math.cbrt(4 * rho**2 / (1 - rho**2) ** 2 * number)
     return max(1, round(max(math.cbrt(number), min(suited, number / 10))))
