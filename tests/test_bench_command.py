@@ -368,7 +368,7 @@ def test_an_end_without_a_result_leaves_files_as_they_are(
 ) -> None:
     file = tmp_path / "now.json"
     file.write_text("of an earlier run")
-    with endpoint(lambda _: [Act.HANG]) as held:
+    with endpoint(lambda asked: [Act.HANG] if asked.method == "POST" else [refusal(404, "Not Found")]) as held:
         arguments = [f"{held.url}#m", *QUICK, "--output", str(file), "--warmup", warmup]
         command = [sys.executable, "-m", "tritonrepo", "bench", *arguments]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
