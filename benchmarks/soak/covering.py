@@ -20,7 +20,7 @@ WHOLE = "tritonrepo"
 
 PACKAGES: Mapping[str, Sequence[str]] = {
     "bench": (
-        *("bench_values", "bench_clients", "bench_triton", "bench_targets", "bench_wires"),
+        *("bench_values", "bench_clients", "bench_triton", "bench_targets", "bench_wires", "bench_ending"),
         *("bench_histograms", "bench_watching", "bench_watching_served"),
         *("bench_measures", "bench_running", "bench_prompts", "bench_sweep", "bench_command"),
         *("bench_judging", "bench_tables", "bench_check", "bench_compare", "bench_report"),
@@ -30,6 +30,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("output", "cli", "asking", "api", "json", "build_plans", "smoke_commands", "docs_facts", "targets"),
         *("upgrade", "validate", "habits", "completion", "counting", "formats_files", "stdin", "changed_files"),
         *("push_flow", "push_output", "push_display", "push_interrupts", "ask", "bench_formats", "bench_compare"),
+        "bench_ending",
     ),
     "cost": ("cost", "cost_published", "cost_command", "bad_inputs"),
     "deploy": (
@@ -51,7 +52,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("changed", "changed_files", "changed_fixing", "settings", "baseline", "stdin"),
         *("deploy_golden", "deploy_nim", "deploy_vllm", "observe_command", "k8s"),
         *("manifests", "manifest_stack", "kustomizations"),
-        "plan_command",
+        *("plan_command", "named"),
     ),
     "gateway": ("gateway", "gateway_limits"),
     "generate": (
@@ -134,6 +135,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("keeper", "client", "server_words", "server_parts", "vllm_stand_in", "onnx_stand_in", "backend_vllm"),
         *("backend_onnx", "endpoint", "smoke_parts", "serve_wheels", "server", "hostile_answers", "server_log"),
         *("watch", "metrics", "server_status", "served_release", "real_vllm", "doctor", "bench_watching"),
+        *("exchanging", "bench_clients", "bench_wires"),
     ),
     "smoke": (
         *("smoke_judges", "smoke_cases", "smoke_asking", "smoke_commands", "smoke_prompts", "smoke_parts"),
