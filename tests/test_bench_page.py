@@ -279,3 +279,36 @@ def test_the_page_has_styles_for_the_dark_and_for_paper() -> None:
     )
     assert used == light == dark == paper
     assert all(part in page([]) for part in ("prefers-color-scheme: dark", "@media print"))
+
+
+def test_what_two_close_lines_say_does_not_overlap() -> None:
+    axis = axes.axis("x", [0, 100])
+    rules = [chart.Rule(at, says, vertical=True) for at, says in ((20, "recommended"), (24, "the knee"), (90, "far"))]
+    drawn = chart.chart(chart.Chart("t", "3", axis, axis, [chart.Series("s", [(0, 0), (100, 100)])], rules))
+    found = re.findall(r'<text class="said" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]+)<', drawn)
+    rows = {says: float(y) for _, y, says in found}
+    assert rows["the knee"] > rows["recommended"] + text.width("x", 11.5)
+    assert rows["far"] == rows["recommended"]
+    assert drawn.rindex('class="rule"') < drawn.index('class="said"')
+
+
+def test_what_scrolls_sideways_is_reached_with_the_keyboard_and_has_a_name() -> None:
+    scrolled = [found for tag, found in Parsed(MADE["two targets"]).tags if found.get("class") == "scroll"]
+    assert {each["aria-label"] for each in scrolled} == {"Results", "Steps", "All checks"}
+    assert {(each["role"], each["tabindex"]) for each in scrolled} == {("region", "0")}
+
+
+def test_no_section_is_kept_from_breaking_over_pages_and_wide_plots_stay_readable_on_a_phone() -> None:
+    style = page([])
+    paper = style[style.index("section { border-color: #ccc") :]
+    assert "break-inside" not in paper[: paper.index("}")]
+    assert "figure { margin: 0; min-width: 0; max-width: 46rem; break-inside: avoid }" in style
+    phone = style[style.index("@media (max-width: 40rem)") :]
+    assert ".plots:not(.three) .plot, .bars .plot { min-width: 28rem }" in phone[: phone.index("@media print")]
+
+
+def test_a_number_of_requests_has_its_noun_and_its_thousands() -> None:
+    one = benches.records(1)
+    assert ", 1 request</p>" in page([benches.result(one)], [one])
+    many = benches.result(benches.records(20))
+    assert ">2,048 at once<" in page([replace(many, load=replace(many.load, concurrency=2048))])

@@ -8,6 +8,7 @@ from html import escape
 
 from tritonrepo.bench.record import Record
 from tritonrepo.bench.result import Result
+from tritonrepo.diagnostics import counted
 from tritonrepo.plain import inline
 from tritonrepo.report.bench import pictures, shown
 from tritonrepo.report.bench.against_load import Mark, Plot, plots
@@ -76,7 +77,7 @@ def page(
 def _under(results: Sequence[Result]) -> str:
     days = sorted({result.began for result in results})
     sent = sum(result.figures.sent for result in results)
-    return ", ".join([*days[:1], f"{sent:,} requests", *([f"{len(results)} loads"] if len(results) > 1 else [])])
+    return ", ".join([*days[:1], counted(sent, "request"), *([f"{len(results)} loads"] if len(results) > 1 else [])])
 
 
 def _alarms(results: Sequence[Result]) -> Iterator[str]:
@@ -135,7 +136,7 @@ def _table(results: Sequence[Result]) -> Iterator[str]:
     found = found[1:] if len({result.target for result in results}) == 1 else found
     yield "<section><h2>Results</h2>"
     yield f'<p class="quiet">Times in milliseconds.{f" {_text(shown.FEW)}" if few(results) else ""}</p>'
-    yield '<div class="scroll"><table>\n<thead><tr>'
+    yield f"{_scroll('Results')}<table>\n<thead><tr>"
     yield (
         "".join(f'<th scope="col"{_kind(each.name)}>{_text(each.name)}</th>' for each in found)
         + "</tr></thead>\n<tbody>"
@@ -192,7 +193,7 @@ def _server(result: Result) -> list[str]:
     """Return the steps as bars and as a table, and what else the server says."""
     observed, lines = result.observed, []
     if observed.steps:
-        lines.append(f'<figure class="bars">{pictures.steps(observed.steps)}</figure><div class="scroll"><table>')
+        lines.append(f'<figure class="bars">{pictures.steps(observed.steps)}</figure>{_scroll("Steps")}<table>')
         lines.append("<caption>Mean milliseconds of a request in each step.</caption><thead><tr>")
         lines.append("".join(f'<th scope="col"{_side(n)}>{_text(name)}</th>' for n, name in enumerate(HEAD)))
         lines.append("</tr></thead><tbody>")
@@ -216,12 +217,13 @@ def _checks(results: Sequence[Result]) -> Iterator[str]:
     if not judged:
         return
     yield f"<p>{_text(shown.tally(results))}.</p>"
-    yield f'<details{"" if len(judged) > 12 else " open"}><summary>All checks</summary><div class="scroll"><table>'  # noqa: PLR2004
+    yield f"<details{'' if len(judged) > 12 else ' open'}><summary>All checks</summary>"  # noqa: PLR2004
+    yield f"{_scroll('All checks')}<table>"
     yield '<thead><tr><th scope="col">check</th><th scope="col">result</th><th scope="col">of</th>'
     yield '<th scope="col">one side</th><th scope="col">the other</th><th scope="col">says</th></tr></thead><tbody>'
     for name, each in judged:
         cells = (f"{marks.get(each.state, '')} {each.state}", name, each.left, each.right, each.says)
-        body = "".join(f'<td class="wide">{_text(cell)}</td>' for cell in cells)
+        body = "".join(f'<td class="{"wide" if n else "short"}">{_text(cell)}</td>' for n, cell in enumerate(cells))
         broken = ' class="broken"' if each.state == "cannot be true" else ""
         yield f'<tr{broken}><th scope="row">{_text(each.check)}</th>{body}</tr>'
     yield "</tbody></table></div></details>"
@@ -238,6 +240,11 @@ def _failures(results: Sequence[Result]) -> Iterator[str]:
 def _terms(found: Iterable[tuple[str, str]]) -> list[str]:
     lines = [f"<dt>{_text(name)}</dt><dd>{_CODE.sub(TYPED, _text(value))}</dd>" for name, value in found]
     return ['<dl class="terms">', *lines, "</dl>"] if lines else []
+
+
+def _scroll(name: str) -> str:
+    """Return the beginning of what scrolls sideways if it is too wide, also by the keyboard."""
+    return f'<div class="scroll" role="region" aria-label="{_text(name)}" tabindex="0">'
 
 
 def _text(text: str) -> str:

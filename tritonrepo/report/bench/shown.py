@@ -78,10 +78,10 @@ def slo(limits: Slo) -> str:
 
 def at(load: Load) -> str:
     """Return the level of a load, as short as in a row of a table."""
-    most = f", at most {load.concurrency} at once" if load.concurrency is not None else ""
+    most = f", at most {load.concurrency:,} at once" if load.concurrency is not None else ""
     match load.shape:
         case Shape.CLOSED:
-            return f"{load.concurrency} at once"
+            return f"{load.concurrency:,} at once"
         case Shape.POISSON:
             return f"{number(load.rate)} req/s{most}"
         case Shape.RAMP:

@@ -40,19 +40,19 @@ section {{ padding: 1.1rem 1.25rem; margin: 1rem 0 }}
 .figures dt {{ color: var(--quiet); font-size: .8rem }}
 .figures dd {{ margin: 0; font-size: 1.45rem; line-height: 1.3; font-variant-numeric: tabular-nums; font-weight: 600 }}
 .figures dd small {{ font-size: .8rem; font-weight: 400; color: var(--quiet) }}
-.plots {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 1.75rem 2.25rem }}
+.plots {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1.75rem 2.25rem }}
 .plots.three {{ grid-template-columns: repeat(auto-fit, minmax(min(21rem, 100%), 1fr)); gap: 1.75rem 1.5rem }}
 .said, .bars {{ margin-bottom: 1rem }}
 .bars {{ max-width: 44rem }}
 table + dl, .scroll + dl.terms {{ margin-top: 1rem }}
-figure {{ margin: 0; min-width: 0; break-inside: avoid }}
+figure {{ margin: 0; min-width: 0; max-width: 46rem; break-inside: avoid }}
 figcaption {{ font-weight: 600; font-size: .95rem; margin-bottom: .5rem }}
 .scroll {{ overflow-x: auto }}
 table {{ border-collapse: collapse; width: 100%; font-size: .85rem; font-variant-numeric: tabular-nums }}
 caption {{ text-align: left; color: var(--quiet); font-size: .85rem; padding-bottom: .35rem }}
 th, td {{ text-align: left; vertical-align: top; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--edge) }}
 thead th {{ font-weight: 600; white-space: nowrap; color: var(--quiet) }}
-tbody th {{ font-weight: 500; overflow-wrap: anywhere; min-width: 9.5rem }}
+tbody th {{ font-weight: 500; overflow-wrap: anywhere; min-width: clamp(9.5rem, 18vw, 14rem) }}
 tbody th.short, td.short {{ white-space: nowrap; min-width: 0 }}
 :is(th, td):last-child {{ padding-right: 0 }}
 :is(td, th).figure + .short {{ padding-left: .7rem }}
@@ -72,11 +72,15 @@ code {{ background: var(--code); border-radius: .25rem; padding: 0 .25rem; overf
 :focus-visible {{ outline: 3px solid var(--chief); outline-offset: 2px }}
 @media (max-width: 40rem) {{
   dl.terms {{ grid-template-columns: minmax(0, 1fr) }} dl.terms dd {{ margin-bottom: .4rem }}
+  .plots:not(.three) figure, .bars {{ overflow-x: auto }}
+  .plots:not(.three) .plot, .bars .plot {{ min-width: 28rem }}
 }}
 @media print {{
   body {{ font-size: 10.5pt }} header, main, footer {{ max-width: none; padding: 0 }}
-  section {{ border-color: #ccc; break-inside: avoid-page }} .plots {{ grid-template-columns: 1fr 1fr; gap: 1rem }}
+  section {{ border-color: #ccc; padding: .8rem }} h2, h3, caption, summary {{ break-after: avoid }}
+  tr, .alarm, .figures, dl.terms dd {{ break-inside: avoid }} dl.terms dt {{ break-after: avoid }}
+  .plots {{ grid-template-columns: 1fr 1fr; gap: 1rem }}
   .plots.three {{ grid-template-columns: 1fr 1fr 1fr }}
-  .scroll {{ overflow: visible }} table {{ font-size: 8pt }} th, td {{ padding-right: .4rem }}
+  .scroll {{ overflow: visible }} table {{ font-size: 7.5pt }} th, td {{ padding-right: .3rem }}
 }}
 {PLOTS}"""

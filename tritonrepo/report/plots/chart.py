@@ -22,6 +22,9 @@ CLOSE = 11.0
 HIGH = 16.0
 """Height of a text above a line."""
 
+SAID = 60
+"""Characters of what a line says that are drawn."""
+
 
 class Kind(StrEnum):
     """How points are drawn."""
@@ -100,7 +103,7 @@ def chart(drawn: Chart) -> str:
         *_rows(legend),
         *_axes(drawn, room),
         *(line for each in drawn.series for line in _series(each, drawn, room)),
-        *(line for each in drawn.rules for line in _drawn(each, drawn, room)),
+        *sorted((line for each, row in _placed(drawn, room) for line in _drawn(each, drawn, room, row)), key=_above),
     ]
     return whole(drawn.title, drawn.about, (drawn.width, top + drawn.height), "\n".join(body))
 
@@ -211,23 +214,48 @@ def _mark(series: Series, x: float, y: float) -> str:
             return f'<path {fill} d="M{x:.1f} {y - 5:.1f}l5 5l-5 5l-5 -5z"/>'
 
 
-def _drawn(mark: Rule, drawn: Chart, room: _Room) -> Iterator[str]:
+def _placed(drawn: Chart, room: _Room) -> Iterator[tuple[Rule, int]]:
+    """Yield each line across the plot, and in which row it says what it says, so that no text covers another."""
+    first = 1 if any(_high(each, drawn, room) for each in drawn.rules) else 0
+    taken: list[tuple[int, float, float]] = []
+    for each in drawn.rules:
+        if not math.isfinite(each.at):
+            continue
+        row = first
+        if each.vertical:
+            low, high = _span(each, drawn, room)
+            while any(number == row and low < right and left < high for number, left, right in taken):
+                row += 1
+            taken.append((row, low, high))
+        yield each, row
+
+
+def _span(mark: Rule, drawn: Chart, room: _Room) -> tuple[float, float]:
+    """Return from where to where the text of a vertical line goes: to the left of it if the right has no room."""
+    x, wide = room.x(drawn.x, mark.at), width(cut(mark.says, SAID)) + 8
+    return (x, x + wide) if x + wide <= room.right else (x - wide, x)
+
+
+def _drawn(mark: Rule, drawn: Chart, room: _Room, row: int) -> Iterator[str]:
     """Yield a line across the plot, and what it says: below a level at the top, where the axis has its name."""
-    if not math.isfinite(mark.at):
-        return
     kind = " alarm" if mark.alarm else ""
-    said = words(cut(mark.says, 60))
+    said = words(cut(mark.says, SAID))
     if mark.vertical:
         x = room.x(drawn.x, mark.at)
-        right = x + width(mark.says) + 8 <= room.right
+        right = _span(mark, drawn, room)[0] >= x
         yield f'<path class="rule{kind}" d="M{x:.1f} {room.top:.1f}V{room.bottom:.1f}"/>'
-        y = room.top + (12 if not any(_high(each, drawn, room) for each in drawn.rules) else 28)
+        y = room.top + 12 + HIGH * row
         where = f'x="{x + (6 if right else -6):.1f}" y="{y:.1f}" text-anchor="{"start" if right else "end"}"'
     else:
         y = room.y(drawn.y, mark.at)
         yield f'<path class="rule{kind}" d="M{room.left:.1f} {y:.1f}H{room.right:.1f}"/>'
         where = f'x="{room.left + 6:.1f}" y="{y + (13 if _high(mark, drawn, room) else -5):.1f}" text-anchor="start"'
     yield f'<text class="said{kind}" {where}>{said}</text>'
+
+
+def _above(line: str) -> bool:
+    """Return whether an element is a text: texts are drawn over all lines."""
+    return line.startswith("<text")
 
 
 def _high(mark: Rule, drawn: Chart, room: _Room) -> bool:
