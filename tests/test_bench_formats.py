@@ -88,7 +88,7 @@ def test_aiperf_says_that_a_run_ended_early() -> None:
 VLLM = {
     *("date", "endpoint_type", "backend", "label", "model_id", "tokenizer_id", "num_prompts", "request_rate"),
     *("burstiness", "max_concurrency", "duration", "completed", "failed", "total_input_tokens", "total_output_tokens"),
-    *("request_throughput", "request_goodput", "output_throughput", "total_token_throughput"),
+    *("request_throughput", "request_goodput", "output_throughput", "total_token_throughput", "rtfx"),
     *(
         f"{share}_{metric}_ms"
         for share in ("mean", "median", "std", "p99")
@@ -97,7 +97,8 @@ VLLM = {
 }
 """Keys of vLLM's file: vLLM 0.32, vllm/benchmarks/serve.py."""
 
-DETAILED = {"input_lens", "output_lens", "ttfts", "itls", "start_times", "errors", "max_output_tokens_per_s"}
+LISTS = {"input_lens", "output_lens", "ttfts", "itls", "latencies", "start_times", "queue_times", "errors"}
+DETAILED = LISTS | {"max_output_tokens_per_s", "max_concurrent_requests"}
 
 
 def test_vllm_has_its_keys_and_its_meaning_of_itl() -> None:
@@ -121,11 +122,33 @@ def test_vllm_has_each_request_with_the_records_and_counts_tokens_not_chunks() -
     bundled = [replace(one, answer_tokens=128) if one.ok else one for one in RECORDS]
     made = json.loads(vllm(RESULT, [replace(bundled[5], warm_up=True), *bundled]))
     assert made.keys() >= VLLM | DETAILED
-    assert {len(made[name]) for name in DETAILED - {"max_output_tokens_per_s"}} == {200}
+    assert {len(made[name]) for name in LISTS} == {200}
     assert (made["errors"][0], made["ttfts"][0], made["itls"][0]) == ("503 Service Unavailable", 0.0, [])
     assert len(made["itls"][10]) == 63
     plain = json.loads(vllm(RESULT, RECORDS))
+    assert isinstance(plain["max_output_tokens_per_s"], float)
     assert plain["max_output_tokens_per_s"] > 100
+    assert plain["max_concurrent_requests"] == 8
+    assert plain["latencies"][10] == pytest.approx(RECORDS[10].latency_s)
+
+
+def test_vllm_says_how_long_requests_waited_in_the_client_and_counts_texts_of_an_embedder() -> None:
+    late = [replace(RECORDS[9], due_s=RECORDS[9].sent_s - 0.25), replace(RECORDS[10], due_s=None)]
+    assert json.loads(vllm(RESULT, late))["queue_times"] == [pytest.approx(0.25), 0.0]
+    found = benches.embedded(120)
+    result = benches.result(found)
+    made = json.loads(vllm(replace(result, prompts=result.prompts._replace(max_tokens=None)), found))
+    assert made["total_input_sequences"] == 120 * 16
+    assert made["input_sequence_throughput"] == pytest.approx(result.figures.items_per_s)
+    assert "total_input_sequences" not in json.loads(vllm(RESULT))
+
+
+def test_no_password_of_a_url_in_an_error_is_written() -> None:
+    found = benches.records(20, failing={"no route to http://ann:secret@proxy": 1})
+    result = benches.result(found)
+    assert "secret" not in vllm(result, found) + aiperf(result, found)
+    assert "proxy" in vllm(result, found)
+    assert "proxy" in aiperf(result, found)
 
 
 def test_vllm_has_no_tail_of_few() -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 
 from tritonrepo.bench.figures import ENOUGH, Distribution, percentile
 from tritonrepo.bench.load import Shape
 from tritonrepo.bench.record import Record
 from tritonrepo.bench.result import INTERRUPTED, Result
+from tritonrepo.plain import hidden
 from tritonrepo.report.json import dumps
 
 AIPERF = "profile_export_aiperf.json"
@@ -57,7 +58,9 @@ def aiperf(result: Result, records: Sequence[Record] = ()) -> str:
         "good_request_count": _one(found.goodput.good, "requests") if found.goodput else None,
         "good_request_fraction": _one(found.goodput.share, "ratio") if found.goodput else None,
     }
-    errors = [{"error_details": {"message": why}, "count": times} for why, times in sorted(found.errors.items())]
+    errors = [
+        {"error_details": {"message": hidden(why)}, "count": times} for why, times in sorted(found.errors.items())
+    ]
     began, ended = _span(result)
     document: dict[str, object] = {"schema_version": SCHEMA, "start_time": began, "end_time": ended}
     document["was_cancelled"] = result.ended_early == INTERRUPTED
@@ -94,6 +97,7 @@ def vllm(result: Result, records: Sequence[Record] = ()) -> str:
         "request_goodput": found.goodput.requests_per_s if found.goodput else None,
         "output_throughput": found.output_tokens_per_s,
         "total_token_throughput": (input_tokens + output_tokens) / found.duration_s if found.duration_s else None,
+        "rtfx": 0.0,
         "tritonrepo": {"tool": result.tool, "tokens_from": found.tokens_from, "prompts": prompts.source},
     }
     for name, values in (
@@ -104,6 +108,9 @@ def vllm(result: Result, records: Sequence[Record] = ()) -> str:
     ):
         for key, value in _vllm_metric(values).items():
             said[f"{key}_{name}_ms"] = value
+    if prompts.max_tokens is None:
+        said |= {"total_input_sequences": round(found.items_per_s * found.duration_s)}
+        said |= {"input_sequence_throughput": found.items_per_s}
     whole = {**said, **_detailed([record for record in records if not record.warm_up])}
     return json.dumps(json.loads(dumps(whole)))
 
@@ -118,21 +125,36 @@ def _vllm_metric(found: Distribution | None) -> Mapping[str, float | None]:
 def _detailed(records: Sequence[Record]) -> dict[str, object]:
     if not records:
         return {}
-    seconds = Counter[int]()
+    return {
+        "input_lens": [record.prompt_tokens or 0 for record in records],
+        "output_lens": [record.answer_tokens or 0 if record.ok else 0 for record in records],
+        "ttfts": [record.ttft_s or 0.0 if record.ok else 0.0 for record in records],
+        "itls": [list(record.gaps_s) if record.ok else [] for record in records],
+        "latencies": [record.latency_s if record.ok else 0.0 for record in records],
+        "start_times": [record.sent_s for record in records],
+        "queue_times": [record.queued_s or 0.0 for record in records],
+        "errors": [hidden(record.error) for record in records],
+        "max_output_tokens_per_s": _busiest(records),
+        "max_concurrent_requests": _most_in_flight(records),
+    }
+
+
+def _busiest(records: Sequence[Record]) -> float:
+    """Return the tokens of the busiest second."""
+    seconds: dict[int, float] = {}
     for record in records:
         if record.ok and record.answer_tokens and record.pieces:
             each = record.answer_tokens / len(record.pieces)
             for piece in record.pieces:
-                seconds[int(piece.at_s)] += each if piece.tokens is None else piece.tokens  # type: ignore[assignment]
-    return {
-        "max_output_tokens_per_s": max(seconds.values(), default=None),
-        "input_lens": [record.prompt_tokens or 0 for record in records],
-        "output_lens": [record.answer_tokens or 0 if record.ok else 0 for record in records],
-        "start_times": [record.sent_s for record in records],
-        "ttfts": [record.ttft_s or 0.0 if record.ok else 0.0 for record in records],
-        "itls": [list(record.gaps_s) if record.ok else [] for record in records],
-        "errors": [record.error for record in records],
-    }
+                tokens = each if piece.tokens is None else piece.tokens
+                seconds[int(piece.at_s)] = seconds.get(int(piece.at_s), 0.0) + tokens
+    return float(max(seconds.values(), default=0.0))
+
+
+def _most_in_flight(records: Sequence[Record]) -> int:
+    """Return the most requests that were in flight at a time."""
+    changes = [(record.sent_s, 1) for record in records] + [(record.ended_s, -1) for record in records]
+    return max(accumulate(change for _, change in sorted(changes)), default=0)
 
 
 def _one(value: float | None, unit: str) -> Values | None:
