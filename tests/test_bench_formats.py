@@ -23,6 +23,7 @@ from tritonrepo.bench.saved import results as saved
 from tritonrepo.cli import run
 from tritonrepo.cli.bench_live import LINE_S, Loading, Shown
 from tritonrepo.cli.bench_writing import numbered
+from tritonrepo.report.bench import aiperf_records
 from tritonrepo.report.bench.foreign import aiperf, vllm
 
 RECORDS = benches.records(200, failing={"503 Service Unavailable": 4})
@@ -32,6 +33,8 @@ AIPERF_UNITS = {
     "request_throughput": "requests/sec",
     "request_count": "requests",
     "error_request_count": "requests",
+    "completed_request_count": "requests",
+    "request_error_rate": "%",
     "request_latency": "ms",
     "time_to_first_token": "ms",
     "inter_token_latency": "ms",
@@ -40,7 +43,10 @@ AIPERF_UNITS = {
     "output_token_throughput_per_user": "tokens/sec/user",
     "output_sequence_length": "tokens",
     "input_sequence_length": "tokens",
+    "total_isl": "tokens",
     "total_osl": "tokens",
+    "input_token_throughput": "tokens/sec",
+    "total_token_throughput": "tokens/sec",
     "benchmark_duration": "sec",
     "goodput": "requests/sec",
     "good_request_count": "requests",
@@ -48,7 +54,7 @@ AIPERF_UNITS = {
 }
 """Metrics with their units: aiperf 0.13, src/aiperf/metrics/types."""
 
-AIPERF_REST = {"schema_version", "was_cancelled", "start_time", "end_time", "error_summary"}
+AIPERF_REST = {"schema_version", "was_cancelled", "is_complete", "start_time", "end_time", "error_summary"}
 STATISTICS = {"unit", "avg", "min", "max", "std", "count", "sum", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95"}
 
 
@@ -64,6 +70,11 @@ def test_aiperf_has_its_metrics_in_its_units() -> None:
     assert made["request_count"]["avg"] == 196
     assert made["error_summary"] == [{"count": 4, "error_details": {"message": "503 Service Unavailable"}}]
     assert made["start_time"] == "2026-05-04T10:30:00+00:00"
+    assert (made["completed_request_count"]["avg"], made["request_error_rate"]["avg"]) == (200, 2.0)
+    assert (made["total_isl"]["avg"], made["total_osl"]["avg"], made["is_complete"]) == (196 * 512, 196 * 64, True)
+    assert made["total_token_throughput"]["avg"] == pytest.approx(196 * 576 / figures.duration_s)
+    assert made["input_token_throughput"]["avg"] == pytest.approx(196 * 512 / figures.duration_s)
+    assert made["output_token_throughput_per_user"].keys() == STATISTICS | {"p99"}
 
 
 def test_aiperf_without_records_has_what_the_result_has_and_no_tail_of_few() -> None:
@@ -83,6 +94,27 @@ def test_aiperf_says_that_a_run_ended_early() -> None:
     assert (cancelled["was_cancelled"], cancelled["is_complete"]) == (True, False)
     assert (gone["was_cancelled"], gone["incomplete_reason"]) == (False, "the server is gone")
     assert gone["start_time"] is None
+
+
+def test_aiperf_has_each_request_in_its_units_and_with_what_its_plots_need() -> None:
+    """Keys without a default in aiperf 0.13, src/aiperf/common/models/record_models.py, and those of its analysis."""
+    warm = replace(RECORDS[9], warm_up=True)
+    made = [json.loads(line) for line in aiperf_records.lines(RESULT, [warm, *RECORDS])]
+    assert len(made) == 201
+    needed = {"session_num", "request_start_ns", "request_end_ns", "worker_id", "record_processor_id"}
+    assert made[0]["metadata"].keys() >= needed | {"benchmark_phase", "conversation_id", "turn_index"}
+    assert [each["metadata"]["benchmark_phase"] for each in made[:2]] == ["warmup", "profiling"]
+    assert len({each["metadata"]["conversation_id"] for each in made}) == 201
+    assert (made[1]["metrics"], made[1]["error"]["message"]) == ({}, "503 Service Unavailable")
+    one, record = made[10]["metrics"], RECORDS[9]
+    assert {name: found["unit"] for name, found in one.items()}.items() <= AIPERF_UNITS.items()
+    assert one["request_latency"]["value"] == pytest.approx(1000 * record.latency_s)
+    assert one["inter_chunk_latency"]["value"] == pytest.approx([1000 * gap for gap in record.gaps_s])
+    times = made[10]["metadata"]
+    assert times["request_end_ns"] - times["request_start_ns"] == pytest.approx(1e9 * (record.ended_s - record.sent_s))
+    assert times["request_start_ns"] == pytest.approx(1777890600 * 10**9 + 1e9 * record.sent_s)
+    (undated,) = aiperf_records.lines(replace(RESULT, began="yesterday"), [record])
+    assert json.loads(undated)["metadata"]["request_start_ns"] == round(1e9 * record.sent_s)
 
 
 VLLM = {
@@ -129,6 +161,7 @@ def test_vllm_has_each_request_with_the_records_and_counts_tokens_not_chunks() -
     assert isinstance(plain["max_output_tokens_per_s"], float)
     assert plain["max_output_tokens_per_s"] > 100
     assert plain["max_concurrent_requests"] == 8
+    assert "generated_texts" not in plain
     assert plain["latencies"][10] == pytest.approx(RECORDS[10].latency_s)
 
 
@@ -191,7 +224,7 @@ def test_all_files_are_written_after_the_run(url: str, capsys: pytest.CaptureFix
     run(["bench", url, *questions(20), *words])
     said = capsys.readouterr()
     assert [line.removeprefix("written: ") for line in said.err.splitlines() if line.startswith("written: ")] == [
-        *("r.json", "r.jsonl", "r.html", "r.md", "profile_export_aiperf.json", "v.json"),
+        *("r.json", "r.jsonl", "r.html", "r.md", "profile_export_aiperf.json", "profile_export.jsonl", "v.json"),
     ]
     (result,) = saved(Path("r.json").read_text("utf-8"), "r.json")
     assert result.figures.sent == 20
@@ -200,6 +233,7 @@ def test_all_files_are_written_after_the_run(url: str, capsys: pytest.CaptureFix
     assert Path("r.html").read_text("utf-8").startswith("<!doctype html>")
     assert "| `http://127.0.0.1" in Path("r.md").read_text("utf-8")
     assert json.loads(Path("profile_export_aiperf.json").read_text("utf-8"))["request_count"]["avg"] == 20
+    assert len(Path("profile_export.jsonl").read_text("utf-8").splitlines()) == len(requests)
     assert json.loads(Path("v.json").read_text("utf-8"))["completed"] == 20
     assert "requests" in said.out
 
@@ -208,6 +242,12 @@ def test_a_sweep_writes_a_file_of_aiperf_for_each_level(inside: Path, url: str) 
     run(["bench", "sweep", url, *questions(8), "--concurrency", "1,2", "--whole", "--aiperf", "a.json", "--vllm", "v"])
     assert sorted(path.name for path in inside.glob("*.json")) == ["a-1.json", "a-2.json"]
     assert [json.loads(line)["max_concurrency"] for line in Path("v").read_text("utf-8").splitlines()] == [1, 2]
+
+
+def test_in_a_directory_each_level_of_a_sweep_is_a_run_of_its_own_for_aiperf(inside: Path, url: str) -> None:
+    run(["bench", "sweep", url, *questions(8), "--concurrency", "1,2", "--whole", "--aiperf", "runs"])
+    found = sorted(str(path.relative_to(inside / "runs")) for path in (inside / "runs").rglob("*") if path.is_file())
+    assert found == [f"{n}/profile_export{rest}" for n in (1, 2) for rest in (".jsonl", "_aiperf.json")]
 
 
 def test_with_json_stdout_is_the_document_alone(url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,6 +264,10 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "an empty path": (["--vllm", ""], "the path is empty"),
     "the same file twice": (["--output", "x", "--vllm", "./x"], "--output and --vllm name the same file: x"),
     "a file of aiperf below a file": (["--aiperf", "q.jsonl/x"], '"q.jsonl/x" cannot be written'),
+    "aiperf's requests": (
+        ["--aiperf", "d", "--records", "d/profile_export.jsonl"],
+        "--records and --aiperf name the same file: d/profile_export.jsonl",
+    ),
     "aiperf's own file": (
         ["--aiperf", ".", "--output", "profile_export_aiperf.json"],
         "--output and --aiperf name the same file: profile_export_aiperf.json",

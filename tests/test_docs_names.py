@@ -80,7 +80,7 @@ OF_TRITON = {
 """The server's own options, which the package gives it or asks for."""
 
 OF_OTHERS = {
-    *("aiperf_version", "input_config"),
+    *("aiperf_version", "input_config", "generated_texts", "plot"),
     *(
         "curl",
         "pip",

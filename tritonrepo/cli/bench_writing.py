@@ -36,7 +36,8 @@ OPTIONS: tuple[Callable[..., Any], ...] = (
         "--aiperf",
         type=Folder(path_type=Path),
         metavar="FILE|DIR",
-        help="Also write what aiperf exports, to FILE or to profile_export_aiperf.json in DIR.",
+        help="Also write what aiperf exports, to a FILE that ends with .json, or to DIR with each request, as"
+        " `aiperf plot` reads them.",
     ),
     click.option("--vllm", type=WRITTEN, metavar="FILE", help="Also write what vLLM's `bench serve` saves, to FILE."),
 )
@@ -47,18 +48,15 @@ NAMES = ("output", "records", "html", "markdown", "aiperf", "vllm")
 
 def checked(given: Mapping[str, Any]) -> None:
     """Raise a usage error if two files are the same: one would replace the other."""
-    from tritonrepo.report.bench.foreign import AIPERF  # imported here to keep `--help` quick
-
     places: dict[Path, str] = {}
     for name in NAMES:
-        path = given[name]
-        if path is None:
-            continue
-        path = _export(path, AIPERF) if name == "aiperf" else path
-        place = path.resolve()
-        if place in places:
-            raise click.UsageError(f"--{places[place]} and --{name} name the same file: {path}")
-        places[place] = name
+        for path in _exports(given[name], 1)[0] if name == "aiperf" and given[name] else [given[name]]:
+            if path is None:
+                continue
+            place = path.resolve()
+            if place in places:
+                raise click.UsageError(f"--{places[place]} and --{name} name the same file: {path}")
+            places[place] = name
 
 
 def written(
@@ -103,8 +101,7 @@ def _texts(
     if given["markdown"] is not None:
         yield given["markdown"], markdown.markdown(results, says)
     if given["aiperf"] is not None:
-        paths = numbered(_export(given["aiperf"], foreign.AIPERF), len(done))
-        yield from ((path, foreign.aiperf(*each)) for path, each in zip(paths, done, strict=True))
+        yield from _for_aiperf(given["aiperf"], done)
     if given["vllm"] is not None:
         yield given["vllm"], "".join(f"{foreign.vllm(*each)}\n" for each in done)
 
@@ -116,8 +113,27 @@ def said(found: Iterable[Diagnostic]) -> list[str]:
     return [each.message for each in found if each.severity is Severity.INFO]
 
 
-def _export(path: Path, name: str) -> Path:
-    return path / name if path.is_dir() else path
+def _for_aiperf(at: Path, done: Sequence[tuple[Result, Sequence[Record]]]) -> Iterator[tuple[Path, str]]:
+    from tritonrepo.report.bench import aiperf_records, foreign  # imported here to keep `--help` quick
+
+    for (path, beside), each in zip(_exports(at, len(done)), done, strict=True):
+        yield path, foreign.aiperf(*each)
+        if beside is not None:
+            yield beside, "".join(f"{line}\n" for line in aiperf_records.lines(*each))
+
+
+def _exports(path: Path, number: int) -> list[tuple[Path, Path | None]]:
+    """Return where aiperf's document of each result goes, and its requests beside it if the path is a directory.
+
+    In a directory, each of several results has a directory of its own, in which aiperf finds it as a run.
+    """
+    from tritonrepo.report.bench.aiperf_records import RECORDS  # imported here to keep `--help` quick
+    from tritonrepo.report.bench.foreign import AIPERF
+
+    if path.is_file() or (path.suffix == ".json" and not path.is_dir()):
+        return [(each, None) for each in numbered(path, number)]
+    runs = [path] if number == 1 else [path / str(n) for n in range(1, number + 1)]
+    return [(run / AIPERF, run / RECORDS) for run in runs]
 
 
 def numbered(path: Path, number: int) -> list[Path]:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
+from statistics import pstdev
 
 from tritonrepo.bench.figures import ENOUGH, Distribution, percentile
 from tritonrepo.bench.load import Shape
@@ -39,11 +40,15 @@ def aiperf(result: Result, records: Sequence[Record] = ()) -> str:
     """
     good = [record for record in records if record.ok and not record.warm_up]
     found, rates = result.figures, "requests/sec"
-    failed, answers = sum(found.errors.values()), found.output_tokens
+    failed, answers, prompts = sum(found.errors.values()), found.output_tokens, found.input_tokens
+    read, written = (_total(each) if each else None for each in (prompts, answers))
+    both = None if read is None or written is None else read + written
     metrics: dict[str, Values | None] = {
         "request_throughput": _one(found.requests_per_s, rates),
         "request_count": _one(found.succeeded, "requests"),
         "error_request_count": _one(failed, "requests") if failed else None,
+        "completed_request_count": _one(found.sent, "requests"),
+        "request_error_rate": _one(_per(100 * failed, found.sent), "%"),
         "request_latency": _many(found.latency_ms, [record.latency_s for record in good]),
         "time_to_first_token": _many(found.ttft_ms, [record.ttft_s for record in good]),
         "inter_token_latency": _many(found.itl_ms, [record.itl_s for record in good]),
@@ -51,8 +56,11 @@ def aiperf(result: Result, records: Sequence[Record] = ()) -> str:
         "output_token_throughput": _one(found.output_tokens_per_s, "tokens/sec"),
         "output_token_throughput_per_user": _per_user([record.itl_s for record in good]),
         "output_sequence_length": _many(answers, [record.answer_tokens for record in good], "tokens"),
-        "input_sequence_length": _many(found.input_tokens, [record.prompt_tokens for record in good], "tokens"),
-        "total_osl": _one(round(answers.mean * answers.n) if answers else None, "tokens"),
+        "input_sequence_length": _many(prompts, [record.prompt_tokens for record in good], "tokens"),
+        "total_isl": _one(read, "tokens"),
+        "total_osl": _one(written, "tokens"),
+        "input_token_throughput": _one(_per(read, found.duration_s), "tokens/sec"),
+        "total_token_throughput": _one(_per(both, found.duration_s), "tokens/sec"),
         "benchmark_duration": _one(found.duration_s, "sec"),
         "goodput": _one(found.goodput.requests_per_s, rates) if found.goodput else None,
         "good_request_count": _one(found.goodput.good, "requests") if found.goodput else None,
@@ -63,9 +71,9 @@ def aiperf(result: Result, records: Sequence[Record] = ()) -> str:
     ]
     began, ended = _span(result)
     document: dict[str, object] = {"schema_version": SCHEMA, "start_time": began, "end_time": ended}
-    document["was_cancelled"] = result.ended_early == INTERRUPTED
+    document |= {"was_cancelled": result.ended_early == INTERRUPTED, "is_complete": not result.ended_early}
     if result.ended_early:
-        document |= {"is_complete": False, "incomplete_reason": result.ended_early}
+        document["incomplete_reason"] = result.ended_early
     return dumps({**document, "error_summary": errors, **{name: said for name, said in metrics.items() if said}})
 
 
@@ -179,8 +187,12 @@ def _per_user(itls_s: Sequence[float | None]) -> Values | None:
     if not values:
         return None
     shares = {f"p{share}": percentile(values, share / 100) for share in SHARES if share < 99 or len(values) >= ENOUGH}  # noqa: PLR2004
-    ends = {"min": values[0], "max": values[-1], "count": len(values)}
+    ends = {"min": values[0], "max": values[-1], "std": pstdev(values), "count": len(values), "sum": sum(values)}
     return {"unit": "tokens/sec/user", "avg": sum(values) / len(values), **shares, **ends}
+
+
+def _per(value: float | None, of: float) -> float | None:
+    return None if value is None or not of else value / of
 
 
 def _total(found: Distribution | None) -> int:
