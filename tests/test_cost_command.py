@@ -127,6 +127,12 @@ def test_the_page_and_the_picture_need_nothing_else() -> None:
         assert not re.search(r"(?:src|href)=|url\(|@import|<script", text)
     assert "a &lt;quote&gt; | `of` three" in page
     assert page.count("<svg") == 3
+    assert page.count('<div class="scroll" role="region" aria-label="') == page.count('tabindex="0"') == 2
+    assert '<th scope="row">GPUs a month</th><td>3,212 (1,606 to 4,818)</td>' in page
+    told = re.findall("<desc>(.*?)</desc>", page)
+    assert "rag: " in told[0]
+    assert re.search(r"utilization 0\.\d+ to 0\.\d+: [\d.]+ to [\d.]+", told[1])
+    assert page.count("<figcaption>") == 2
     assert run(["cost", SEED, "--svg", "b.svg"]) == 1
     assert "What a month is made of" in Path("b.svg").read_text("utf-8")
 
