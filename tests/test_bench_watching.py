@@ -128,8 +128,8 @@ def test_the_time_of_an_ensemble_is_split_by_its_steps() -> None:
     assert found.steps == (
         Step("search", "1", 5, 2, *times, None, 10.0),
         Step("inner", "1", 5, 0, *times, None, 10.0, "search"),
-        Step("rank", "1", 10, 0, *times, 2.0, 10.0, "inner"),
-        Step("embed", "1", 10, 0, *times, 10.0, 10.0, "inner"),
+        Step("rank", "1", 10, 0, *times, 2.0, 10.0, "inner", executions=5),
+        Step("embed", "1", 10, 0, *times, 10.0, 10.0, "inner", executions=2),
     )
     assert (found.server, found.version, found.missing) == ("triton", "2.51.0", ())
     assert "other models were asked meanwhile, and slow this one down: x (2)" in found.notes

@@ -385,6 +385,10 @@ def test_a_search_alone_needs_no_gpu_and_a_limit_of_the_latency(
     assert "160/s          20/s × 8 texts or documents of a request" in said
     assert "embedder_model  10%   1          2           10 ms      200/s" in said
     assert "search    " not in said
+    rows = [steps[0]._replace(batch=8.0, executions=1200)]  # each request has eight rows, and is a batch by itself
+    options = swept(tmp_path, [replace(one, observed=one.observed._replace(steps=tuple(rows)))])
+    assert run(["plan", SEARCH, "--peak", "3000/min", "--slo", "latency=50", *options]) == 0
+    assert "embedder_model  20%   1          8           10 ms      100/s" in capsys.readouterr().out
     assert run(["plan", SEARCH, *SLO, *options]) == 2
     assert "the results have no ITL or TTFT, as of answers that do not stream" in capsys.readouterr().err
 

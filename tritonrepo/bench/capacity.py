@@ -191,7 +191,8 @@ def busiest(result: Result, instances: dict[str, int], replicas: int = 1) -> tup
     """Return the steps of a load that run one batch at a time, the busiest first.
 
     `instances` are those of each model; others, such as engines that run requests side by side and steps that only
-    wait for other models, are left out: the time that a request spends there does not keep an instance busy.
+    wait for other models, are left out: the time that a request spends there does not keep an instance busy. If the
+    executions are not known, each request counts as one row of a batch.
     """
     figures, found = result.figures, list[Busy]()
     if figures.duration_s <= 0 or figures.requests_per_s <= 0:
@@ -200,7 +201,8 @@ def busiest(result: Result, instances: dict[str, int], replicas: int = 1) -> tup
         count = instances.get(step.model, 0) * replicas
         took_s = (step.input_ms + step.infer_ms + step.output_ms) / 1000
         if count and took_s > 0 and step.requests > 0 and not step.streams:
-            executions_per_s = step.requests / (step.batch or 1) / figures.duration_s
+            executions = step.requests / (step.batch or 1) if step.executions is None else step.executions
+            executions_per_s = executions / figures.duration_s
             busy = executions_per_s * took_s / count
             found.append(Busy(step, count // replicas, busy, figures.requests_per_s / busy / replicas))
     return tuple(sorted(found, key=lambda each: -each.busy))

@@ -55,7 +55,8 @@ class Step(NamedTuple):
     `batch` is None if the model does not batch, or if the server does not count it. `whole_ms` is the mean time from
     the arrival of a request to its last response. `within` is the model that calls it, "" for the model that the load
     is sent to; what a model counts has the times of those that it calls in it. `streams`: it is decoupled, and the
-    server's times of such a model need not include its answer.
+    server's times of such a model need not include its answer. `executions` are the batches that it ran, None if the
+    server does not count them: a request may have several rows of a batch.
     """
 
     model: str
@@ -70,6 +71,7 @@ class Step(NamedTuple):
     whole_ms: float | None = None
     within: str = ""
     streams: bool = False
+    executions: int | None = None
 
 
 class Observed(NamedTuple):

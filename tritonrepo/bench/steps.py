@@ -166,7 +166,8 @@ def _step(member: Member, version: Version, counted: Counted) -> Step:
     spent, requests = counted.spent, counted.requests
     parts = ("queue", "compute_input", "compute_infer", "compute_output")
     queue, put, infer, got = (spent[part].ns / requests / 1e6 if requests else 0.0 for part in parts)
-    batch = counted.inferences / counted.executions if counted.executions and member.backend != "ensemble" else None
+    runs = counted.executions if member.backend != "ensemble" else 0
+    batch = counted.inferences / runs if runs else None
     return Step(
         member.model,
         version[1],
@@ -180,6 +181,7 @@ def _step(member: Member, version: Version, counted: Counted) -> Step:
         counted.mean_ms("success"),
         member.within,
         member.streams,
+        runs or None,
     )
 
 
