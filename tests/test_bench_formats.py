@@ -259,7 +259,7 @@ def test_with_json_stdout_is_the_document_alone(url: str, capsys: pytest.Capture
 
 REFUSED: dict[str, tuple[list[str], str]] = {
     "a directory": (["--output", "."], '"." cannot be written: it is a directory'),
-    "a URI": (["--html", "s3://b/x"], '"s3:/b/x" cannot be written: use a path on this machine'),
+    "a URI": (["--html", "s3://b/x"], '"s3://b/x" cannot be written: use a path on this machine'),
     "below a file": (["--records", "q.jsonl/x"], '"q.jsonl/x" cannot be written: Not a directory'),
     "an empty path": (["--vllm", ""], "the path is empty"),
     "the same file twice": (["--output", "x", "--vllm", "./x"], "--output and --vllm name the same file: x"),

@@ -508,7 +508,7 @@ USAGE = {
     "no peak": (["--slo", "ttft=1"], "Missing option '--peak'"),
     "no SLO": (["--peak", "1/s"], "Missing option '--slo'"),
     "not a rate": (["--peak", "12", "--slo", "ttft=1"], '"12" is not a rate above 0, such as 12/s'),
-    "not an SLO": (["--peak", "1/s", "--slo", "ttfx=1"], 'unknown metric "ttfx"; did you mean "ttft"?'),
+    "not an SLO": (["--peak", "1/s", "--slo", "ttfx=1"], 'unknown metric "ttfx"; did you mean "ttft"?\n'),
     "all requests": ([*SLO, "--share", "100"], '"100" is not a percentage from 50 to 99.9, such as 95 or 99%.'),
     "no share": ([*SLO, "--share", "nan"], '"nan" is not a percentage'),
     "a mean above the peak": ([*SLO, "--mean", "13/s"], "--mean 13/s is above --peak 12/s"),

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tritonrepo.cli.values import Named
+from tritonrepo.plain import inline
 
 REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -23,7 +24,7 @@ class Written(Named):
         """Return the path; raise a usage error if no file can be written there."""
         path = Path(super().convert(value, param, ctx))
         if reason := _unusable(path):
-            self.fail(f'"{path}" cannot be written: {reason}.', param, ctx)
+            self.fail(f'"{inline(str(value))}" cannot be written: {reason}.', param, ctx)
         return path
 
 
@@ -36,7 +37,7 @@ class Folder(Named):
         """Return the path; raise a usage error if no file can be written there."""
         path = Path(super().convert(value, param, ctx))
         if reason := _unusable(path / "file" if path.is_dir() else path):
-            self.fail(f'"{path}" cannot be written: {reason}.', param, ctx)
+            self.fail(f'"{inline(str(value))}" cannot be written: {reason}.', param, ctx)
         return path
 
 

@@ -31,7 +31,7 @@ class Form(click.ParamType[Any]):
         try:
             return self.read(value) if isinstance(value, str) else value
         except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
+            self.fail(f"{error}" if str(error).endswith("?") else f"{error}.", param, ctx)
 
 
 NAMED = Named(path_type=Path)
