@@ -245,3 +245,13 @@ def test_a_line_that_is_no_record_is_named(line: str, says: str) -> None:
     (found,) = stopped.value.diagnostics
     assert (found.rule, found.at) == ("bench-records", Span("r.jsonl", 3))
     assert says in found.message
+
+
+def test_tokens_of_several_loads_are_a_range_if_one_counted_them() -> None:
+    results = [benches.result(benches.records(20, tokens=tokens)) for tokens in (64, 80)]
+    assert "\ntokens: counted by the server, 512 in on average, 64.0 to 80.0 out on average\n" in "\n".join(
+        text(results)
+    )
+    other = replace(results[1], figures=replace(results[1].figures, tokens_from="tokenizer"))
+    said = "\n".join(text([results[0], replace(other, load=replace(other.load, concurrency=16))]))
+    assert "\ntokens: 8 at once: counted by the server, 512 in on average, 64.0 out on average; 16 at once: " in said

@@ -29,7 +29,7 @@ def conditions(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
         "load": [loads([result.load for result in results])] * len(results),
         "prompts": [prompts(result.prompts) for result in results],
         "prefix reuse": [_range([_reuse(result) for result in results], percent)] * len(results),
-        "tokens": [tokens(result.figures) for result in results],
+        "tokens": _tokens(results),
         "answered": [_answered(results)] * len(results),
         "SLO": [slo(result.figures.goodput.slo) if result.figures.goodput else "" for result in results],
         "server hardware": [hardware(result) for result in results],
@@ -138,13 +138,23 @@ def hardware(result: Result) -> str:
     return ", ".join(filter(None, parts)) or NOT_STATED
 
 
-def tokens(figures: Figures) -> str:
-    """Return who counted tokens, and how many a request has on average."""
-    source = figures.tokens_from
+def _tokens(results: Sequence[Result]) -> list[str]:
+    """Return who counted tokens, and how many a request has on average: as a range, if one counted for all results."""
+    if len({result.figures.tokens_from for result in results}) == 1:
+        return [tokens(*(result.figures for result in results))] * len(results)
+    return [tokens(result.figures) for result in results]
+
+
+def tokens(*figures: Figures) -> str:
+    """Return who counted tokens of figures, the same for all, and how many a request has on average."""
+    source = figures[0].tokens_from
     by = COUNTED[Source(source)] if source in set(Source) else inline(source)
     means = [
-        f"{number(found.mean)} {name} on average"
-        for name, found in (("in", figures.input_tokens), ("out", figures.output_tokens))
-        if found
+        f"{said} {name} on average"
+        for name, found in (
+            ("in", [each.input_tokens for each in figures]),
+            ("out", [e.output_tokens for e in figures]),
+        )
+        if (said := _range([each.mean if each else None for each in found], number))
     ]
     return ", ".join([f"counted {by}", *means])
