@@ -186,6 +186,16 @@ def test_many_distributions_are_thinned_to_the_first_and_the_last() -> None:
     assert ">8 at once<" in drawn
 
 
+def test_a_distribution_that_only_one_of_several_results_has_says_whose_it_is() -> None:
+    records = [benches.records(20), benches.embedded(20)]
+    results = [benches.result(records[0]), benches.result(records[1], "grpc://b:1/embedder")]
+    assert [each.title for each in pictures.distributions(results, records)] == [
+        "Time to first token: grpc://127.0.0.1:8001/rag",
+        "Inter-token latency: grpc://127.0.0.1:8001/rag",
+        "Latency",
+    ]
+
+
 AXES = {
     "from zero": ([3.0, 97.0], (0, 100), (0, 20, 40, 60, 80, 100)),
     "small": ([0.0011, 0.0019], (0, 0.002), (0, 0.0005, 0.001, 0.0015, 0.002)),
@@ -303,6 +313,7 @@ def test_no_section_is_kept_from_breaking_over_pages_and_wide_plots_stay_readabl
     paper = style[style.index("section { border-color: #ccc") :]
     assert "break-inside" not in paper[: paper.index("}")]
     assert "figure { margin: 0; min-width: 0; max-width: 46rem; break-inside: avoid }" in style
+    assert "p, li { overflow-wrap: anywhere }" in style
     phone = style[style.index("@media (max-width: 40rem)") :]
     assert ".plots:not(.three) .plot, .bars .plot { min-width: 28rem }" in phone[: phone.index("@media print")]
 

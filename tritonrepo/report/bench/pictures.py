@@ -54,8 +54,9 @@ def distributions(results: Sequence[Result], records: Sequence[Sequence[Record]]
         if series:
             across = axis("ms", [x for one in series for x, _ in one.points], zero=False, log=True)
             up = Axis("percent of requests", 0, 100)
+            alone = len(series) == 1 and len(results) > 1  # a legend would name it only beside others
             yield Plot(
-                title,
+                f"{title}: {series[0].name}" if alone else title,
                 chart(Chart(title, f"{'. '.join(told)} ms.", across, up, series, [Rule(50, "p50")], width=NARROW)),
             )
 

@@ -27,7 +27,7 @@ header {{ padding-top: 1.5rem }}
 h1 {{ font-size: 1.5rem; line-height: 1.25; margin: 0 0 .25rem; overflow-wrap: anywhere }}
 h2 {{ font-size: 1.1rem; margin: 0 0 .75rem }}
 h3 {{ font-size: .95rem; margin: 0 0 .5rem; overflow-wrap: anywhere }}
-p {{ margin: .3rem 0 }}
+p {{ margin: .3rem 0 }} p, li {{ overflow-wrap: anywhere }}
 .quiet, footer {{ color: var(--quiet); font-size: .85rem }}
 footer {{ padding-top: .5rem; padding-bottom: 2rem }}
 section {{ background: var(--card); border: 1px solid var(--edge); border-radius: .75rem }}

@@ -15,7 +15,9 @@ WIDTH, HEIGHT = 560.0, 250.0
 """Size of the plot with its axes; the legend is above it."""
 
 RIGHT, BELOW, ROW = 18.0, 40.0, 19.0
-SWATCH = 30.0
+SWATCH = 46.0
+"""Room for the line of a series in the legend: long enough to tell one kind of line from another beside its point."""
+
 CLOSE = 11.0
 """Height of a text beside a point."""
 
@@ -128,9 +130,9 @@ def _rows(legend: list[list[tuple[float, Series]]]) -> Iterator[str]:
         for x, each in row:
             yield f"<g><title>{words(each.name)}</title>"
             if each.kind in {Kind.LINE, Kind.STEPS}:
-                yield f'<path class="{_line(each)}" d="M{x + 1:.1f} {y:.1f}h22"/>'
+                yield f'<path class="{_line(each)}" d="M{x + 1:.1f} {y:.1f}h{SWATCH - 8:.0f}"/>'
             if each.marked or each.kind in {Kind.POINTS, Kind.CROSSES}:
-                yield _mark(each, x + 12, y)
+                yield _mark(each, x + SWATCH / 2 - 3, y)
             yield f'<text x="{x + SWATCH - 1:.1f}" y="{y + 4:.1f}">{words(cut(each.name))}</text></g>'
 
 

@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from tritonrepo.plain import inline
 
-WIDE = 0.56
+WIDE = 0.6
 """Width of a character of the usual fonts, as a share of their size: enough for most texts."""
 
 LONGEST = 44
