@@ -303,6 +303,11 @@ def test_documents_of_aiperf_are_read_with_their_units_and_the_concurrency_of_th
     assert (claim.name, claim.ttft_mean, claim.ttft_p99, claim.duration_s) == ("m", 500, 900, 60)
     assert (claim.concurrency, claim.latency_mean) == (4, None)
     assert [text for _, text in claim.remarks] == ['"request_latency" has no unit that is understood']
+    warm = {"kind": "warmup", "exclude_from_results": True, "concurrency": 1}
+    phases = [warm, {"kind": "profiling", "requests": 24, "concurrency": 8}]  # as aiperf 0.13 writes them
+    document["input_config"] = {"models": {"items": [{"name": "llm"}]}, "phases": phases}
+    (claim,) = claims(json.dumps(document), "profile_export_aiperf.json")
+    assert (claim.name, claim.concurrency) == ("llm", 8)
     (early,) = claims(json.dumps({"records": {"time_to_first_token": stats}}), "x.json")
     assert early.ttft_p50 == 400
 

@@ -96,16 +96,19 @@ def _meant(field: str, point: str) -> Meaning | None:
 
 
 def _configured(data: Mapping[str, Any], key: str) -> Iterator[float]:
-    """Yield the numbers of a key anywhere in the configuration."""
+    """Yield the numbers of a key anywhere in the configuration, apart from phases that are no part of the results."""
     left: list[tuple[Any, int]] = [(data.get(name), 0) for name in CONFIG]
     while left:
         value, depth = left.pop()
-        if not isinstance(value, Mapping) or depth > DEEPEST:
+        if depth > DEEPEST:
             continue
-        for name, inner in value.items():
-            if name == key and isinstance(inner, int | float) and not isinstance(inner, bool) and inner > 0:
-                yield real(inner)
-            left.append((inner, depth + 1))
+        if isinstance(value, list):
+            left += [(inner, depth + 1) for inner in value]
+        elif isinstance(value, Mapping) and value.get("exclude_from_results") is not True:
+            found = value.get(key)
+            if isinstance(found, int | float) and not isinstance(found, bool) and found > 0:
+                yield real(found)
+            left += [(inner, depth + 1) for inner in value.values()]
 
 
 def _name(data: Mapping[str, Any]) -> str:
@@ -114,13 +117,15 @@ def _name(data: Mapping[str, Any]) -> str:
 
 
 def _models(config: Any) -> Iterator[str]:  # noqa: ANN401  data from a file
+    """Yield the names of models: of 0.13 they are in `models`, a list of objects with a name."""
     if not isinstance(config, Mapping):
         return
-    for key in ("model_names", "model", "model_name", "endpoint"):
+    for key in ("model_names", "model", "model_name", "endpoint", "models", "items"):
         value = config.get(key)
         if isinstance(value, str):
             yield value
         elif isinstance(value, list):
-            yield from (each for each in value if isinstance(each, str))
+            named = [each.get("name") if isinstance(each, Mapping) else each for each in value]
+            yield from (each for each in named if isinstance(each, str))
         elif isinstance(value, Mapping):
             yield from _models(value)
