@@ -118,6 +118,26 @@ def test_requests_that_were_due_and_never_sent_are_failures() -> None:
     }
 
 
+def test_nothing_is_sent_after_the_duration_however_much_is_due() -> None:
+    made = []
+
+    def prompts(number: int) -> Prompt:
+        made.append(number)
+        return Prompt(f"{number}")
+
+    async def work(clock: Callable[[], float]) -> Ran:
+        return await run(load, prompts, Scripted(clock, constant(0.1)), lambda _: None, clock)
+
+    load = Load(Shape.POISSON, concurrency=4, rate=5000.0, duration_s=2.0)
+    found = jumped(work)
+    sent = [record for record in found.records if record.ok]
+    assert len(sent) == pytest.approx(80, abs=4)
+    assert max(record.sent_s for record in sent) < 2.0
+    assert made == [record.number for record in sent]  # the others need no prompt, and are no part of what was sent
+    assert len(found.records) == pytest.approx(10_000, rel=0.1)
+    assert figures(found.records, (), None).duration_s == pytest.approx(2.0, abs=0.2)
+
+
 @pytest.mark.parametrize(("first", "last"), [(0.0, 100.0), (100.0, 0.0), (20.0, 60.0)])
 def test_a_ramp_sends_at_a_rate_that_changes_evenly(first: float, last: float) -> None:
     load = Load(Shape.RAMP, concurrency=None, rate=last, rate_from=first, requests=None, duration_s=100.0)

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import count
+from itertools import chain, count, takewhile
 from typing import NamedTuple
 
 from tritonrepo.bench.arrivals import arrivals
@@ -167,6 +167,7 @@ class _Phase:
         pulse = Pulse(asyncio.get_running_loop())
         pulse.start()
         telling = asyncio.create_task(self._tell())
+        unsent: Iterator[float] = iter(())
         try:
             async with asyncio.TaskGroup() as group:
                 load = self.running.load
@@ -174,10 +175,12 @@ class _Phase:
                     for _ in range(load.concurrency or 1):
                         group.create_task(self._work())
                 else:
-                    await self._open(group, load.concurrency)
+                    unsent = await self._open(group, load.concurrency)
         finally:
             telling.cancel()
             pulse.stop()
+            for due_s in unsent:  # so many can be due that counting them would hold up the answers
+                self._left(due_s)
             if not self.warm_up:
                 self.running.lags_s += pulse.lags_s
             self.running.hear(self._progress())
@@ -187,19 +190,23 @@ class _Phase:
         while self._goes_on():
             await self._ask(*self._next(), None)
 
-    async def _open(self, group: asyncio.TaskGroup, most: int | None) -> None:
-        """Send each request when it is due, or as soon as fewer than `most` are in flight."""
+    async def _open(self, group: asyncio.TaskGroup, most: int | None) -> Iterator[float]:
+        """Send each request when it is due, or as soon as fewer than `most` are in flight.
+
+        Return when those are due that could not be sent: the first that finds no place until the end, and all after it.
+        """
         free = asyncio.Semaphore(most) if most else None
-        for due_s in self._due():
+        due = self._due()
+        for due_s in due:
             if not self._goes_on(due_s):
-                return
+                break
             await asyncio.sleep(max(0.0, self.started_s + due_s - self.running.clock()))
             if not self._goes_on(due_s):
-                return
-            if free is None or await self._acquired(free):
-                group.create_task(self._ask(*self._next(), self.started_s + due_s, free))
-            else:
-                self._left(self.started_s + due_s)
+                break
+            if free is not None and not await self._acquired(free):
+                return takewhile(self._goes_on, chain([due_s], due))
+            group.create_task(self._ask(*self._next(), self.started_s + due_s, free))
+        return iter(())
 
     def _due(self) -> Iterator[float]:
         """Yield when requests are due, in seconds since the phase began."""
@@ -221,9 +228,10 @@ class _Phase:
 
     def _left(self, due_s: float) -> None:
         """Record a request that was due and could not be sent: passing over it would flatter the server."""
-        now_s = self.running.clock()
-        number, _ = self._next()
-        self._heard(Record(number, now_s, now_s, due_s=due_s, error=UNSENT, status="client"))
+        end_s = self.started_s + (self.duration_s or 0.0)
+        self.sent += 1
+        number = next(self.running.numbers)
+        self._heard(Record(number, end_s, end_s, due_s=self.started_s + due_s, error=UNSENT, status="client"))
 
     def _goes_on(self, due_s: float | None = None) -> bool:
         """Return whether one more request is to be sent, now or, in an open loop, when it is due."""
