@@ -75,8 +75,13 @@ async def run(
     """
     running = _Running(load, prompts, client, hear, clock)
     with unpaused():
-        async with client:
-            await running.all()
+        try:
+            async with client:
+                await running.all()
+        except asyncio.CancelledError:
+            running.interrupted = not running.complete
+            if task := asyncio.current_task():
+                task.uncancel()
     return running.ran()
 
 
@@ -97,7 +102,7 @@ class _Running:
         self.lags_s: list[float] = []
         self.numbers = count()
         self.spare = count(load.requests or 0)
-        self.interrupted = False
+        self.complete = self.interrupted = False
         self.stopped = ""
         self._succeeded = False
         self._failures = 0
@@ -115,12 +120,9 @@ class _Running:
             await _Phase(self, 0, warm_up=True).run()
             for repeat in range(self.load.repeats):
                 await _Phase(self, repeat, warm_up=False).run()
-        except asyncio.CancelledError:
-            self.interrupted = True
-            if task := asyncio.current_task():
-                task.uncancel()
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
+        self.complete = True
 
     def keep(self, record: Record) -> None:
         """Keep a record, and stop if the server is of no use."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -113,16 +114,31 @@ def finished(
     from tritonrepo.report.bench.text import text
 
     done = _measured(done)
-    if done and given["form"] == "text":
-        say(*text([each.result for each in done], verbose=given["verbose"]))
-        say(*bench_writing.said(found))
-    bench_writing.written(given, [each[:2] for each in done], found, marks)
+    with given["ending"].held():
+        if done and given["form"] == "text":
+            say(*text([each.result for each in done], verbose=given["verbose"]))
+            say(*bench_writing.said(found))
+        bench_writing.written(given, [each[:2] for each in done], found, marks)
 
 
-def ended(done: Sequence[Benched], found: Sequence[Diagnostic]) -> int:
+@contextmanager
+def cut(done: Sequence[Benched], cuts: list[BaseException]) -> Iterator[None]:
+    """End the block by Ctrl-C or a signal, but not the command, which has results to show: `cuts` then has what came.
+
+    This is for what comes between two loads. One that comes while a load runs makes it end with a result.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if not done:
+            raise
+        cuts.append(error)
+
+
+def ended(done: Sequence[Benched], found: Sequence[Diagnostic], cuts: Sequence[BaseException] = ()) -> int:
     """Print what is wrong with the results on stderr, and return the exit code.
 
-    KeyboardInterrupt is raised if the user ended the last run.
+    KeyboardInterrupt is raised if the user ended the last run, or the command after it.
     """
     from tritonrepo.diagnostics import Severity
 
@@ -132,6 +148,9 @@ def ended(done: Sequence[Benched], found: Sequence[Diagnostic]) -> int:
     if done and done[-1].interrupted:
         say(_interrupted(done), err=True)
         raise KeyboardInterrupt
+    if cuts:
+        say(f"the run was interrupted; the results are those of {counted(len(done), 'load')} before it", err=True)
+        raise cuts[0]
     return int(any(each.severity is Severity.ERROR for each in found))
 
 

@@ -10,7 +10,7 @@ import click
 from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.bench_live import loading
 from tritonrepo.cli.bench_loading import SHAPES, load_of
-from tritonrepo.cli.bench_options import benching, ended, finished, options_of, printed, targets_of
+from tritonrepo.cli.bench_options import benching, cut, ended, finished, options_of, printed, targets_of
 from tritonrepo.cli.output import concluded
 
 if TYPE_CHECKING:
@@ -43,16 +43,18 @@ def command(targets: tuple[str, ...], *, given: Mapping[str, Any]) -> int:
 
     options, form = options_of(given, load_of(given)), given["form"]
     done: list[Benched] = []
+    cuts: list[BaseException] = []
     with concluded(form, lambda ends: printed(form, done, [*_found(done), *ends])):
         try:
-            for target in targets_of(given, targets):
-                with loading(target.text) as hear:
-                    done.append(measured(target, options, hear))
-                if done[-1].interrupted:
-                    break
+            with cut(done, cuts):
+                for target in targets_of(given, targets):
+                    with loading(target.text) as hear:
+                        done.append(measured(target, options, hear))
+                    if done[-1].interrupted or options.ending.over:
+                        break
         finally:
             finished(given, done, _found(done))
-    return ended(done, _found(done))
+    return ended(done, _found(done), cuts)
 
 
 def _found(done: Sequence[Benched]) -> list[Diagnostic]:

@@ -11,7 +11,7 @@ from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.bench_facts import Number
 from tritonrepo.cli.bench_live import loading
 from tritonrepo.cli.bench_loading import MOST, load_of
-from tritonrepo.cli.bench_options import benching, ended, finished, options_of, printed, targets_of
+from tritonrepo.cli.bench_options import benching, cut, ended, finished, options_of, printed, targets_of
 from tritonrepo.cli.output import concluded
 from tritonrepo.cli.values import Form
 
@@ -84,13 +84,14 @@ def command(target: str, *, given: Mapping[str, Any]) -> int:
         given["at"],
     )
     done: list[Benched] = []
+    cuts: list[BaseException] = []
     form = given["form"]
     with concluded(form, lambda ends: printed(form, done, [*conclusions(done, how, options.slo), *ends])):
         try:
             (chosen,) = targets_of(given, [target])
-            with loading(chosen.text) as hear:
+            with cut(done, cuts), loading(chosen.text) as hear:
                 done.extend(sweep(chosen, options, how, hear))
         finally:
             found = [*conclusions(done, how, options.slo)]
             finished(given, done, found, marks(done, how, options.slo))
-    return ended(done, found)
+    return ended(done, found, cuts)

@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import NamedTuple
@@ -71,8 +71,8 @@ def drainable(limit_s: float) -> AbstractContextManager[None]:
 def ended_by(end: Callable[[], bool]) -> Iterator[None]:
     """Let SIGTERM and SIGHUP end what runs in the block by a call, as Ctrl-C does, so that its result is kept.
 
-    The exit code is that of the signal all the same. `end` returns False if nothing runs that it could end: then, and
-    on a second signal, the block ends by an exception.
+    The exit code is that of the signal all the same. `end` returns False if nothing runs that it could end or let go on
+    to its end: then, and on a second signal, the block ends by an exception.
     """
     if threading.current_thread() is not threading.main_thread():  # only it may set handlers
         yield
@@ -87,13 +87,25 @@ def ended_by(end: Callable[[], bool]) -> Iterator[None]:
             raise Terminated(arrived[0])
 
     heeded = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, handle) for number in heeded}
     try:
-        yield
+        with _heeding(heeded, handle, arrived):
+            yield
+            if arrived:
+                raise Terminated(arrived[0])
     except KeyboardInterrupt as error:
         raise (Terminated(arrived[0]) if arrived else error) from None
+
+
+@contextmanager
+def _heeding(
+    numbers: Sequence[int], handle: Callable[[int, FrameType | None], None], arrived: Sequence[int]
+) -> Iterator[None]:
+    """Handle signals in the block, and after it if one has arrived: then all stays until the process ends."""
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
     finally:
-        if not arrived:  # after a signal, all stays until the process ends
+        if not arrived:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -116,16 +128,14 @@ def _handled(manner: _Manner) -> Iterator[None]:
         if len(arrived) == 1 or (manner.kill_s and len(arrived) == 2):  # noqa: PLR2004  the first, the second
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
-    before = {number: signal.signal(number, handle) for number in heeded}
     try:
-        yield
+        with _heeding(heeded, handle, arrived):
+            yield
     except KeyboardInterrupt as error:
         say("interrupted", err=True)
         raise click.exceptions.Exit(128 + (error.number if isinstance(error, Terminated) else signal.SIGINT)) from error
     finally:
-        if not arrived:  # after a signal, all stays until the process ends
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        if not arrived:
             signal.set_wakeup_fd(other)
             os.close(writes)
 

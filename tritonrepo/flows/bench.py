@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from tritonrepo import __version__
+from tritonrepo.bench.asking import Client
 from tritonrepo.bench.clients import client
 from tritonrepo.bench.ending import Ending
 from tritonrepo.bench.figures import Figures, Slo
@@ -86,7 +87,7 @@ def bench(
     done: list[Benched] = []
     for target in targets:
         done.append(measured(target, options, hear))
-        if done[-1].interrupted:
+        if done[-1].interrupted or options.ending.over:
             break
     return tuple(done)
 
@@ -98,6 +99,12 @@ def measured(target: Target, options: BenchOptions, hear: Callable[[Progress], N
     sent = Sent(_from(source, options.first), _ahead(load))
     asking = client(target, options.sampling, options.timeout_s, options.count)
     watch = _Watch(Observer(target, options.metrics), hear)
+    with options.ending.held():
+        return _measured(target, replace(options, load=load), sent, asking, watch)
+
+
+def _measured(target: Target, options: BenchOptions, sent: Sent, asking: Client, watch: _Watch) -> Benched:
+    load = options.load
     began, here = datetime.now(UTC), _machine()
     ran = _ran(lambda: options.ending.during(run(load, sent.prompt, asking, watch.hear)))
     warm_up = sum(record.warm_up for record in ran.records)

@@ -48,7 +48,7 @@ def sweep(
         first += len(done.records)
         steps.append(Step(concurrency, done.result.figures))
         yield done
-        if done.interrupted or (not how.whole and saturated(steps, how.least_gain)):
+        if done.interrupted or options.ending.over or (not how.whole and saturated(steps, how.least_gain)):
             return
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 from typing import Any, Self
 
 from tritonrepo.bench.clients.drafting import Draft, RefusedError, brief
+from tritonrepo.bench.ending import apart
 from tritonrepo.bench.target import Target
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.eventlines import Events
@@ -37,7 +39,7 @@ class Asking:
             async with asyncio.timeout(min(CONNECT_S, self.endpoint.timeout_s)):
                 wires.keep(await wires.take())
         except (WireError, TimeoutError) as error:
-            raise await asyncio.to_thread(unreachable, self.endpoint, error) from None
+            raise await apart(partial(unreachable, self.endpoint, error)) from None
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -6,7 +6,6 @@ under status 200.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any, Self
@@ -14,6 +13,7 @@ from typing import Any, Self
 from tritonrepo.bench.clients.drafting import Draft, RefusedError, Tokenizer, count, counted, recorded
 from tritonrepo.bench.clients.http import OK, Asking, worded
 from tritonrepo.bench.clients.triton import MADE, READ, REASON, Way, way
+from tritonrepo.bench.ending import apart
 from tritonrepo.bench.load import Prompt, Sampling
 from tritonrepo.bench.record import Record
 from tritonrepo.bench.target import Target
@@ -38,7 +38,7 @@ class GenerateClient(Asking):
 
     async def __aenter__(self) -> Self:
         client = Client(self.target.endpoint)
-        config = await asyncio.to_thread(served, client, self.target.model)
+        config = await apart(lambda: served(client, self.target.model))
         self._way = way(client.url, self.target.model, config, self.sampling, stream=self._stream)
         return await super().__aenter__()
 

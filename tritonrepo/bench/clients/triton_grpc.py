@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 import re
 import time
@@ -13,6 +12,7 @@ from typing import Any, Self
 
 from tritonrepo.bench.clients.drafting import Draft, RefusedError, Tokenizer, count, counted, recorded
 from tritonrepo.bench.clients.triton import MADE, READ, REASON, Way, way
+from tritonrepo.bench.ending import apart
 from tritonrepo.bench.load import Prompt, Sampling
 from tritonrepo.bench.record import Record
 from tritonrepo.bench.target import Target
@@ -41,7 +41,7 @@ class GrpcClient:
 
     async def __aenter__(self) -> Self:
         endpoint = self.target.endpoint
-        await asyncio.to_thread(_reached, Rpc(endpoint))
+        await apart(lambda: _reached(Rpc(endpoint)))
         try:
             async with self._free() as calls:
                 config = await self._config(calls)
