@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -27,6 +28,8 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.flows.bench import BenchOptions, bench
 from tritonrepo.flows.bench_found import found as wrong_with
 from tritonrepo.server import endpoint as address
+from tritonrepo.stores.intact import checked
+from tritonrepo.tree import File
 
 QUICK = ("--metrics", "none", "--max-tokens", "4", "--input-tokens", "8")
 
@@ -326,6 +329,28 @@ def test_what_was_measured_before_a_target_that_is_not_there_is_written(
     assert [each["target"] for each in json.loads(file.read_text())["results"]] == [here.url]
     assert [each["target"] for each in said.data["results"]] == [here.url]
     assert said.data["diagnostics"][-1]["rule"] == "server-unreachable"
+
+
+def test_a_full_disk_costs_no_other_file_and_keeps_nothing_half_written(
+    here: Endpoint, benched: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(10))
+
+    def fails_once(file: File) -> Iterator[bytes]:
+        if next(calls) == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return iter(checked(file))
+
+    monkeypatch.setattr("tritonrepo.stores.directory.checked", fails_once)
+    for name in ("full", "other"):
+        (tmp_path / name).mkdir()
+    lost, kept = tmp_path / "full" / "now.json", tmp_path / "other" / "now.md"
+    said = benched(here.url, "--requests", "4", "--output", str(lost), "--markdown", str(kept), *QUICK)
+    assert said.code == 2
+    assert f"{lost}: fatal: cannot write: No space left on device" in said.err
+    assert "Free some space and run the command again.\n" in said.err
+    assert not list(lost.parent.iterdir())
+    assert [path.name for path in kept.parent.iterdir()] == [kept.name]
 
 
 @pytest.mark.parametrize("ladder", ["", "0", "2,1", "1,1", "1,x", "1,-2", "1.5", "999999999"])

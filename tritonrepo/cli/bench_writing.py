@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def written(
     found: Sequence[Diagnostic] = (),
     marks: Sequence[Mark] = (),
 ) -> None:
-    """Write the files that the options name; none without a result. Raise Stop for one that cannot be written.
+    """Write the files that the options name; none without a result. Raise Stop for those that cannot be written.
 
     Args:
         given: The values of the options by name.
@@ -75,9 +76,17 @@ def written(
     """
     if not done:
         return
+    from tritonrepo.diagnostics import Faults  # imported here to keep `--help` quick
+
+    faults = Faults()
     for path, text in _texts(given, done, found, marks):
-        write(path, text)
-        talk(f"written: {path}")
+        faults.tried(partial(_write, path, text), None)
+    faults.stop()
+
+
+def _write(path: Path, text: str) -> None:
+    write(path, text)
+    talk(f"written: {path}")
 
 
 def _texts(

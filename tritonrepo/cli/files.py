@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import click
 
 from tritonrepo.cli.values import Named
 from tritonrepo.plain import inline
+
+CONTINUES = " It continues from this point."
+"""What a store says of many files, and what is not true of one."""
 
 REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -61,10 +65,15 @@ def _unusable(path: Path) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
+    """Write a file as a whole or not at all; nothing of it stays where it cannot be written."""
+    from tritonrepo.diagnostics import Stop
     from tritonrepo.stores import open_store
     from tritonrepo.tree import of_text  # imported here to keep `--help` quick
 
     store, name = open_store(str(path))
-    store.put(name, of_text(text))
-    store.tidy()
+    try:
+        store.put(name, of_text(text))
+    except Stop as stop:
+        raise Stop(replace(each, hint=each.hint.removesuffix(CONTINUES)) for each in stop.diagnostics) from None
+    finally:
+        store.tidy()
