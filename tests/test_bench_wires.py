@@ -199,6 +199,8 @@ def test_a_response_without_a_length_ends_with_its_connection() -> None:
 EVENTS: dict[str, tuple[bytes, list[bytes], bytes | None]] = {
     "two": (b"data: a\n\ndata:b\n\n", [b"a", b"b"], None),
     "other line breaks": (b"data: a\r\n\r\ndata: b\r\n\r\n", [b"a", b"b"], None),
+    "carriage returns": (b"data: a\r\rdata: b\r\r", [b"a", b"b"], None),
+    "mixed line breaks": (b"data: a\n\r\ndata: b\r\n\rdata: c\r\r\n\n", [b"a", b"b", b"c"], None),
     "comments and fields": (b": hi\nid: 1\nretry: 5\nevent: x\ndata: a\n\n:\n\n", [b"a"], None),
     "several lines": (b"data: {\ndata: }\n\n", [b"{\n}"], None),
     "no blank line at the end": (b"data: a\n\ndata: [DONE]", [b"a", b"[DONE]"], None),
@@ -210,7 +212,7 @@ EVENTS: dict[str, tuple[bytes, list[bytes], bytes | None]] = {
 
 @tabled(("sent", "found", "error"), EVENTS.values(), ids=EVENTS)
 def test_events_are_the_same_however_they_are_cut(sent: bytes, found: list[bytes], error: bytes | None) -> None:
-    for size in range(3, len(sent) + 1):
+    for size in range(1, len(sent) + 1):
         events = Events()
         read = [data for at in range(0, len(sent), size) for data in events.feed(sent[at : at + size])]
         assert ([*read, *events.end()], events.error) == (found, error)

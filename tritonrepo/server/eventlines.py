@@ -11,6 +11,9 @@ from tritonrepo.server.responding import WireError
 LONGEST = 16 << 20
 """Maximum size of an event in bytes."""
 
+MARK = b"\xef\xbb\xbf"
+"""A byte order mark, which may stand before the first line."""
+
 ERROR = b"error"
 """The type of an event that says that something failed."""
 
@@ -25,24 +28,34 @@ class Events:
         self._size = 0
         self._kind = b""
         self._begun = False
+        self._split = False  # between a carriage return and what may be its line feed
 
     def feed(self, content: bytes) -> list[bytes]:
         """Return the data of the events that this completes; raise WireError if an event is too large."""
-        if not self._begun:
-            self._begun = True
-            content = content.removeprefix(b"\xef\xbb\xbf")
+        if b"\r" in content or self._split:
+            content = self._unified(content)
         *lines, self._held = (self._held + content if self._held else content).split(b"\n")
+        if lines and not self._begun:
+            self._begun = True
+            lines[0] = lines[0].removeprefix(MARK)
         if len(self._held) + self._size > LONGEST:
             raise WireError(f"an event is larger than {LONGEST >> 20} MiB")
         found: list[bytes] = []
         for line in lines:
-            self._line(line.removesuffix(b"\r"), found)
+            self._line(line, found)
         return found
+
+    def _unified(self, content: bytes) -> bytes:
+        """Return content whose lines all end with a line feed; they can end with a carriage return, or with both."""
+        if self._split:
+            content = content.removeprefix(b"\n")
+        self._split = content.endswith(b"\r")
+        return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def end(self) -> list[bytes]:
         """Return the data of an event that lacks its blank line."""
         found: list[bytes] = []
-        self._line(self._held.removesuffix(b"\r"), found)
+        self._line(self._held if self._begun else self._held.removeprefix(MARK), found)
         self._line(b"", found)
         self._held = b""
         return found
