@@ -264,6 +264,12 @@ PIECES: dict[str, tuple[Script, str, str, int]] = {
         "307",
         0,
     ),
+    "a redirect with credentials": (
+        [reply(b"", 302, Location="https://me:secret@127.0.0.1:9/v1")],
+        "HTTP 302: the server redirects to https://***@127.0.0.1:9/v1",
+        "302",
+        0,
+    ),
     "too many requests": ([refusal(429, "slow  down\nplease")], "HTTP 429: slow down please", "429", 0),
     "a refusal in FastAPI's form": ([reply(b'{"detail": "nope"}', 503)], "HTTP 503: nope", "503", 0),
     "a refusal as HTML": ([reply(b"<h1>Bad gateway</h1>", 502, HTML)], "HTTP 502: <h1>Bad gateway</h1>", "502", 0),

@@ -11,6 +11,7 @@ from typing import Any, Self
 from tritonrepo.bench.clients.drafting import Draft, RefusedError, brief
 from tritonrepo.bench.ending import apart
 from tritonrepo.bench.target import Target
+from tritonrepo.plain import hidden
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.eventlines import Events
 from tritonrepo.server.exchanging import Exchange, Wires, unreachable
@@ -104,7 +105,7 @@ class Asking:
         """Raise RefusedError unless a response has the form that was asked for."""
         status, headers, _ = head
         if status in MOVED:
-            place = self.endpoint.without_secrets(headers.get("location", "another place"))
+            place = hidden(self.endpoint.without_secrets(headers.get("location", "another place")))
             raise RefusedError(str(status), f"HTTP {status}: the server redirects to {place}")
         if status != OK:
             content = await _rest(exchange)
