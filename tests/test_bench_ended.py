@@ -22,7 +22,7 @@ from tritonrepo.bench.ending import Ending, apart
 from tritonrepo.bench.load import Load, Prompt
 from tritonrepo.bench.running import Ran, run
 from tritonrepo.bench.watching import Observer
-from tritonrepo.cli import ENDING
+from tritonrepo.cli import ENDING, interrupts
 from tritonrepo.cli import run as command
 from tritonrepo.cli.files import write
 
@@ -96,6 +96,7 @@ def test_a_signal_while_files_are_written_lets_them_be_written(
 def test_a_second_signal_ends_what_writes_files(
     here: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(interrupts, "TWICE_S", 0.0)
     monkeypatch.setattr("tritonrepo.cli.bench_writing.write", first(first(write)))
     assert command(["bench", here.url, "--output", str(tmp_path / "now.json"), "--requests", "4", *QUICK]) == 143
     assert not list(tmp_path.iterdir())
@@ -114,6 +115,16 @@ def test_a_signal_between_two_loads_gives_those_before_it(
         (found,) = json.loads(text)["results"]
         assert found["figures"]["succeeded"] == 4
     assert "the run was interrupted; the results are those of 1 load before it" in said.err
+
+
+def test_a_signal_that_is_sent_twice_at_once_is_one(
+    here: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interrupts, "TWICE_S", 60.0)
+    monkeypatch.setattr("tritonrepo.cli.bench_writing.write", first(first(write)))
+    file = tmp_path / "now.json"
+    assert command(["bench", here.url, "--output", str(file), "--requests", "4", *QUICK]) == 143
+    assert file.exists()
 
 
 @pytest.mark.parametrize(

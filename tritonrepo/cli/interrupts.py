@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
@@ -24,6 +25,9 @@ SERVER_LIMIT_S = 4.5
 
 KILL_S = 1.0
 """How long a server may take to be killed, with all that it left."""
+
+TWICE_S = 0.5
+"""How long after a signal another one can be the same, sent twice."""
 
 STOPPING = "stopping; press Ctrl-C again to stop at once\n"
 
@@ -72,15 +76,20 @@ def ended_by(end: Callable[[], bool]) -> Iterator[None]:
     """Let SIGTERM and SIGHUP end what runs in the block by a call, as Ctrl-C does, so that its result is kept.
 
     The exit code is that of the signal all the same. `end` returns False if nothing runs that it could end or let go on
-    to its end: then, and on a second signal, the block ends by an exception.
+    to its end: then, and on a second signal, the block ends by an exception. The same one within TWICE_S
+    is no second one: `timeout` sends it to the command and to its process group (GNU coreutils, src/timeout.c).
     """
     if threading.current_thread() is not threading.main_thread():  # only it may set handlers
         yield
         return
     arrived: list[int] = []
+    at_s: list[float] = []
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
+        if [number] == arrived[-1:] and time.monotonic() - at_s[-1] < TWICE_S:
+            return
         arrived.append(number)
+        at_s.append(time.monotonic())
         if len(arrived) > 1 or not end():
             for each in heeded:
                 signal.signal(each, signal.SIG_IGN)  # nothing more may interrupt the cleanup
