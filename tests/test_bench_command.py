@@ -145,6 +145,14 @@ def test_a_ramp_has_no_steady_rate(here: Endpoint, benched: Bench) -> None:
     assert found["figures"]["steady_requests_per_s"] is None
 
 
+def test_a_run_in_which_no_request_is_due(here: Endpoint, benched: Bench, tmp_path: Path) -> None:
+    file = tmp_path / "now.json"
+    said = benched(here.url, "--rate", "0.01", "--duration", "0.1", "--warmup", "0", "--output", str(file), *QUICK)
+    assert said.code == 1
+    assert "error: no request was due before the end of the run [bench-failed]" in said.err
+    assert not file.exists()
+
+
 def test_a_trace_and_questions_of_a_file(here: Endpoint, benched: Bench, tmp_path: Path) -> None:
     file = tmp_path / "f.jsonl"
     file.write_text('{"at_s": 0, "text": "a b c d e", "max_tokens": 2}\n{"timestamp": 20, "text": "f"}\n')

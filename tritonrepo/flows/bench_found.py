@@ -22,6 +22,9 @@ def found(result: Result, slo: Slo | None = None) -> Iterator[Diagnostic]:
     if result.ended_early and result.ended_early != INTERRUPTED:
         hint = "Check that the target is the server that you mean, and that it serves the model."
         yield Diagnostic("bench-stopped", Severity.ERROR, at, f"the run gave up: {result.ended_early}", hint)
+    elif not figures.sent and result.ended_early != INTERRUPTED:
+        hint = "Raise the duration or the rate."
+        yield Diagnostic("bench-failed", Severity.ERROR, at, "no request was due before the end of the run", hint)
     elif too_many_failed(figures) and result.ended_early != INTERRUPTED:
         failed = figures.sent - figures.succeeded
         message = f"{failed:,} of {figures.sent:,} requests failed, more than 1 %"
