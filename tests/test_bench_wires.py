@@ -247,6 +247,50 @@ def test_a_connection_that_was_long_unused_is_not_used(monkeypatch: pytest.Monke
         assert where.connections == 3  # that of the first look as well
 
 
+class Transport(asyncio.Transport):
+    """A transport that notes whether it is to read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = [True]
+
+    def pause_reading(self) -> None:
+        """Read no more."""
+        self.reads.append(False)
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        self.reads.append(True)
+
+
+def test_a_server_waits_while_much_of_what_it_sent_is_not_read() -> None:
+    wire, transport = exchanging.Wire(), Transport()
+    wire.connection_made(transport)
+    wire.data_received(b"x" * exchanging.HELD_BYTES)
+    assert transport.reads == [True]
+    wire.data_received(b"y")
+    assert transport.reads == [True, False]
+    assert [len(part.content) for part in asyncio.run(wire.arrived())] == [exchanging.HELD_BYTES, 1]
+    assert transport.reads == [True, False, True]
+    wire.data_received(b"z")
+    assert transport.reads == [True, False, True]
+
+
+def test_a_response_is_whole_however_often_its_server_had_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchanging, "HELD_BYTES", 1)
+    content = json.dumps(["x" * 3_000_000]).encode()
+
+    async def whole(url: str) -> bytes:
+        wires = exchanging.Wires(Endpoint(url))
+        async with wires.ask("/", b"{}", {}) as exchange:
+            found = (await exchange.whole()).content
+        await wires.close()
+        return found
+
+    with endpoint(lambda _: [reply(content)]) as where:
+        assert asyncio.run(whole(where.url)) == content
+
+
 def test_nothing_is_sent_twice() -> None:
     with endpoint(lambda _: [Act.CLOSE]) as where:
         (record,) = asked(target(where.url), HELLO)

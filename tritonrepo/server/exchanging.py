@@ -28,6 +28,10 @@ KEPT_S = 2.0
 """How long an unused connection is used again; uvicorn closes one after 5 s (uvicorn, config.py)."""
 
 
+HELD_BYTES = 1 << 20
+"""How much of a response may wait to be read; the server then has to wait, too, or memory would be its to fill."""
+
+
 class Part(NamedTuple):
     """Bytes of a body, and when they arrived, in seconds on `time.perf_counter`."""
 
@@ -44,6 +48,7 @@ class Wire(asyncio.Protocol):
         self.unused_s = 0.0
         self._transport: Any = None
         self._arrived: list[Part] = []
+        self._held_bytes = 0
         self._lost_s = 0.0
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -56,6 +61,9 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what arrived."""
         self._arrived.append(Part(time.perf_counter(), data))
+        self._held_bytes += len(data)
+        if self._held_bytes > HELD_BYTES:
+            self._transport.pause_reading()
         self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -90,6 +98,9 @@ class Wire(asyncio.Protocol):
             finally:
                 self._waiter = None
         found, self._arrived = self._arrived, []
+        if self._held_bytes > HELD_BYTES:
+            self._transport.resume_reading()
+        self._held_bytes = 0
         return found
 
     def lost_s(self) -> float:
