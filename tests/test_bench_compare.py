@@ -163,6 +163,11 @@ def test_a_run_that_is_short_against_its_answers_has_no_interval_of_rates() -> N
     assert intervals.of_means(*[comparing.parts(short, lambda _: 1.0)] * 2) is None
     assert intervals.of_means([0.0] * 9, [1.0] * 9) is None
     assert intervals.of_means([2.0] * 9, [3.0] * 9) == pytest.approx((0.5, 0.5))
+    series = [1.0, 2.0, 3.0, 4.0] * 3
+    for scale in (1e-300, 1e300):  # whatever the unit
+        scaled = [value * scale for value in series]
+        assert intervals.of_means(scaled, series[::-1]) is not None
+        assert intervals.of_means(scaled, scaled) == pytest.approx(intervals.of_means(series, series))
 
 
 def test_what_cannot_have_an_interval_has_none() -> None:

@@ -120,7 +120,8 @@ def of_means(before: Sequence[float], after: Sequence[float]) -> Interval | None
     if min(len(before), len(after)) < LEAST or min(means) <= 0:
         return None
     errors = [
-        statistics.variance(values) / len(values) / mean**2 for values, mean in zip((before, after), means, strict=True)
+        statistics.variance([value / mean for value in values]) / len(values)
+        for values, mean in zip((before, after), means, strict=True)
     ]
     return _welch(math.log(means[1] / means[0]), errors, (len(before), len(after)))
 
