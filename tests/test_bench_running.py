@@ -14,6 +14,7 @@ from itertools import islice, pairwise
 import pytest
 
 from tests.jumping import Scripted, constant, jumped, ran
+from tritonrepo.bench import running
 from tritonrepo.bench.arrivals import Ramp, arrivals
 from tritonrepo.bench.figures import distribution
 from tritonrepo.bench.lag import Pulse, unpaused
@@ -116,6 +117,37 @@ def test_requests_that_were_due_and_never_sent_are_failures() -> None:
     assert {record.error for record in unsent} == {
         "not sent: too many requests were in flight until the end of the run"
     }
+
+
+def test_a_client_that_is_too_slow_for_its_times_ends_in_time() -> None:
+    """It needs 0.1 s for each request, and sends what was due for at most a second after the end."""
+    spent_s = [0.0]
+
+    def prompts(number: int) -> Prompt:
+        spent_s[0] += 0.1
+        return Prompt(f"{number}")
+
+    async def work(time_s: Callable[[], float]) -> Ran:
+        def clock() -> float:
+            return time_s() + spent_s[0]
+
+        return await run(load, prompts, Scripted(clock, constant(0.1)), lambda _: None, clock)
+
+    load = Load(Shape.POISSON, concurrency=None, rate=100.0, duration_s=2.0)
+    found = jumped(work)
+    assert sum(record.ok for record in found.records) == pytest.approx(31, abs=2)
+    assert len(found.records) == pytest.approx(200, abs=45)
+    assert {record.error for record in found.records if not record.ok} == {
+        "not sent: the client was too slow to send it before the end of the run"
+    }
+
+
+def test_a_rate_that_nothing_can_answer_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "MOST_UNSENT", 500)
+    load = Load(Shape.POISSON, concurrency=1, rate=1000.0, duration_s=1.0, repeats=2)
+    found, client, _ = ran(load, constant(0.1))
+    assert len(found.records) == len(client.asked) + 500
+    assert found.stopped == "more than 500 requests were due that could not be sent"
 
 
 def test_nothing_is_sent_after_the_duration_however_much_is_due() -> None:

@@ -6,7 +6,7 @@ is not empty (aiperf, src/aiperf/metrics/types; vLLM, vllm/benchmarks/serve.py a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
@@ -107,3 +107,10 @@ class Record:
     def queued_s(self) -> float | None:
         """How long it waited in the client, for a place in flight and for a connection; None in a closed loop."""
         return None if self.due_s is None else max(0.0, self.sent_s - self.due_s)
+
+
+def moved(record: Record, start_s: float) -> Record:
+    """Return a record whose times count from another moment."""
+    due_s = None if record.due_s is None else record.due_s - start_s
+    pieces = tuple(piece._replace(at_s=piece.at_s - start_s) for piece in record.pieces)
+    return replace(record, sent_s=record.sent_s - start_s, ended_s=record.ended_s - start_s, due_s=due_s, pieces=pieces)

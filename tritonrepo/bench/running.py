@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import chain, count, takewhile
+from itertools import chain, count, islice, takewhile
 from typing import NamedTuple
 
 from tritonrepo.bench.arrivals import arrivals
 from tritonrepo.bench.asking import Client
 from tritonrepo.bench.lag import Pulse, unpaused
 from tritonrepo.bench.load import Load, Prompt, Shape
-from tritonrepo.bench.record import Record
+from tritonrepo.bench.record import Record, moved
 from tritonrepo.bench.warming import Warming
 
 HOPELESS = 20
@@ -27,6 +28,11 @@ TELL_S = 0.2
 """Time between two reports of progress."""
 WARM_UP, MEASURING, FINISHING = "warm-up", "measuring", "finishing"
 UNSENT = "not sent: too many requests were in flight until the end of the run"
+OVERDUE = "not sent: the client was too slow to send it before the end of the run"
+LATE_S = 1.0
+"""How long after the end a request may be sent that was due before it, because timers are late."""
+MOST_UNSENT = 1_000_000
+"""Requests that are counted of those that were due and not sent."""
 
 
 class Progress(NamedTuple):
@@ -111,7 +117,7 @@ class _Running:
         """Return what was measured, in the order of sending, with times since the start of the run."""
         self.records.sort(key=lambda record: record.number)
         for at, record in enumerate(self.records):  # one by one, or all pieces would be there twice
-            self.records[at] = _moved(record, self.began_s)
+            self.records[at] = moved(record, self.began_s)
         return Ran(tuple(self.records), tuple(self.lags_s), self.interrupted, self.stopped)
 
     async def all(self) -> None:
@@ -133,13 +139,6 @@ class _Running:
             self.stopped = self.stopped or f"the first {HOPELESS} requests all failed: {record.error}"
         elif self._failures >= GONE and record.status in UNREACHED:
             self.stopped = self.stopped or f"the last {GONE} requests all failed: {record.error}"
-
-
-def _moved(record: Record, start_s: float) -> Record:
-    """Return a record whose times count from another moment."""
-    due_s = None if record.due_s is None else record.due_s - start_s
-    pieces = tuple(piece._replace(at_s=piece.at_s - start_s) for piece in record.pieces)
-    return replace(record, sent_s=record.sent_s - start_s, ended_s=record.ended_s - start_s, due_s=due_s, pieces=pieces)
 
 
 class _Phase:
@@ -181,8 +180,7 @@ class _Phase:
         finally:
             telling.cancel()
             pulse.stop()
-            for due_s in unsent:  # so many can be due that counting them would hold up the answers
-                self._left(due_s)
+            self._left(unsent)  # so many can be due that counting them would hold up the answers
             if not self.warm_up:
                 self.running.lags_s += pulse.lags_s
             self.running.hear(self._progress())
@@ -195,7 +193,8 @@ class _Phase:
     async def _open(self, group: asyncio.TaskGroup, most: int | None) -> Iterator[float]:
         """Send each request when it is due, or as soon as fewer than `most` are in flight.
 
-        Return when those are due that could not be sent: the first that finds no place until the end, and all after it.
+        Return when those are due that could not be sent: the first that finds no place until the end, or for which the
+        client comes too late, and all after it.
         """
         free = asyncio.Semaphore(most) if most else None
         due = self._due()
@@ -205,7 +204,7 @@ class _Phase:
             await asyncio.sleep(max(0.0, self.started_s + due_s - self.running.clock()))
             if not self._goes_on(due_s):
                 break
-            if free is not None and not await self._acquired(free):
+            if self._left_s() < -LATE_S or (free is not None and not await self._acquired(free)):
                 return takewhile(self._goes_on, chain([due_s], due))
             group.create_task(self._ask(*self._next(), self.started_s + due_s, free))
         return iter(())
@@ -220,20 +219,28 @@ class _Phase:
 
     async def _acquired(self, free: asyncio.Semaphore) -> bool:
         """Return whether a place in flight became free before the end of the phase."""
-        left_s = None if self.duration_s is None else self.started_s + self.duration_s - self.running.clock()
+        left_s = self._left_s()
         try:
-            async with asyncio.timeout(left_s):
+            async with asyncio.timeout(None if math.isinf(left_s) else left_s):
                 await free.acquire()
         except TimeoutError:
             return False
         return True
 
-    def _left(self, due_s: float) -> None:
-        """Record a request that was due and could not be sent: passing over it would flatter the server."""
+    def _left_s(self) -> float:
+        """Return how long it is until the end of the phase, infinity if only a number of requests ends it."""
+        return (math.inf if self.duration_s is None else self.started_s + self.duration_s) - self.running.clock()
+
+    def _left(self, due: Iterator[float]) -> None:
+        """Record requests that were due and could not be sent: passing over them would flatter the server."""
         end_s = self.started_s + (self.duration_s or 0.0)
-        self.sent += 1
-        number = next(self.running.numbers)
-        self._heard(Record(number, end_s, end_s, due_s=self.started_s + due_s, error=UNSENT, status="client"))
+        why = OVERDUE if self.running.load.concurrency is None else UNSENT
+        for due_s in islice(due, MOST_UNSENT):
+            self.sent += 1
+            number = next(self.running.numbers)
+            self._heard(Record(number, end_s, end_s, due_s=self.started_s + due_s, error=why, status="client"))
+        if next(due, None) is not None:
+            self.running.stopped = f"more than {MOST_UNSENT:,} requests were due that could not be sent"
 
     def _goes_on(self, due_s: float | None = None) -> bool:
         """Return whether one more request is to be sent, now or, in an open loop, when it is due."""
