@@ -39,7 +39,7 @@ def compared(costs: Costs) -> Iterator[str]:
         names = either(f"{each.name} ({_factor(each)})" for each in costs.swamping).replace(" or ", " and ")
         verb = "changes" if len(costs.swamping) == 1 else "each change"
         yield (
-            f"{names} alone {verb} the cost of {costs.headline.title} by more than the choice of an option does "
+            f"{names} alone {verb} the cost of {costs.headline.said} by more than the choice of an option does "
             f"({times(_most(costs.comparisons))})."
         )
 
