@@ -54,6 +54,10 @@ MEANINGS: Mapping[str, Meaning | None] = {
     "Req/s": Meaning("requests_per_s"),
     "Request Throughput (per sec)": Meaning("requests_per_s"),
     "Traffic request rate": Meaning("offered_per_s"),
+    "Rate (req/s)": Meaning("offered_per_s"),
+    "Req Tput (RPS)": Meaning("requests_per_s"),
+    "Average concurrency": Meaning("in_flight"),
+    "1st Token Latency p50 (ms)": Meaning("ttft", "p50", 1.0),
     "TTFT P50": Meaning("ttft", "p50", None),
     "Median TTFT (ms)": Meaning("ttft", "p50", 1.0),
     "ttft_p99_s": Meaning("ttft", "p99", 1000.0),
@@ -69,6 +73,9 @@ MEANINGS: Mapping[str, Meaning | None] = {
     "Benchmark duration (s)": Meaning("duration_s", "", 1.0),
     "Peak output token throughput (tok/s)": Meaning("ignored"),
     "Output Token Throughput Per User (tokens/sec/user)": Meaning("ignored"),
+    "QPS": None,
+    "RPS": None,
+    "Output tput/GPU (tok/s)": None,
     "Latency (ms)": None,
     "TTFT (ms)": None,
     "Setup time": None,
@@ -160,6 +167,29 @@ def test_markdown_tables_are_read_among_prose_and_by_either_side() -> None:
         ("y", None, 2),
     ]
     assert str(rows[2].cells["requests_per_s"]) == "t.md:13:11"
+
+
+@pytest.mark.parametrize("rule", ["|:-:|:-:|", "|-|-:|", "| :--- | ---: |", ":-:|:-:"])
+def test_a_rule_of_markdown_is_no_row_whatever_its_alignment_and_length(rule: str) -> None:
+    text = f"| Metric | a |\n{rule}\n| Concurrency | 32 |\n| Req/s | 2 |\n"
+    (found,) = claims(text, "t.md")
+    assert (found.concurrency, found.requests_per_s, found.remarks) == (32, 2, ())
+
+
+def test_beside_a_highest_concurrency_a_plain_one_is_what_was_counted() -> None:
+    """As in the results of AISBench: 32 at most, and 29.5 of them on average."""
+    (found,) = claims("Concurrency,Max Concurrency,Req/s\n29.5,32,2\n")
+    assert (found.concurrency, found.in_flight) == (32, 29.5)
+    (alone,) = claims("Concurrency,Req/s\n32,2\n")
+    assert (alone.concurrency, alone.in_flight) == (32, None)
+
+
+def test_a_rate_that_can_be_the_load_contradicts_nothing() -> None:
+    """A limit of 4 at once keeps requests waiting in the client: of 10/s that are due, fewer are sent."""
+    text = "QPS,Max concurrency,Request throughput (req/s),Mean E2E latency (s)\n10,4,1.3,3\n"
+    (found,) = claims(text)
+    assert found.requests_per_s == 1.3
+    assert not broken(found)
 
 
 def test_a_cell_with_two_figures_has_both() -> None:

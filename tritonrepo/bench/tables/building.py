@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tritonrepo.bench.claim import Claim
-from tritonrepo.bench.tables.cells import LONGEST, Stated, Unread, number
+from tritonrepo.bench.tables.cells import LONGEST, Cell, Stated, Unread, number
 from tritonrepo.bench.tables.headings import IGNORED, LENGTHS, NAME, PER_REQUEST, PER_TOKEN, UNITS_MS, Meaning, meaning
 from tritonrepo.bench.tables.runs import Entry, Run, apart
 from tritonrepo.diagnostics import Span
@@ -19,6 +19,9 @@ WHOLE = COUNTS - {"concurrency"}
 TIMES = {"ttft", "itl", "tpot", "latency"}
 FIELDS = ({"", "mean"}, {"mean", "p50", "p99"})
 """Points that have fields of their own: of what is not a time, and of times."""
+
+LIMIT = re.compile(r"\bmax(?:imum)?[ _](?:request[ _])?concurrency", re.IGNORECASE)
+"""Heading beside which a plain `Concurrency` is not the limit."""
 
 CONDITIONS: Mapping[str, tuple[str, ...]] = {
     "input tokens": ("input_tokens", "asked_input_tokens"),
@@ -111,12 +114,20 @@ class Reading:
 def claim(run: Run, reading: Reading, **others: Any) -> Claim | None:  # noqa: ANN401  fields of a claim
     """Return what a run claims; None if nothing of it is understood."""
     built = Built()
-    for entry in run.entries:
+    for entry in _counted(run.entries):
         for each in apart(entry):
             built.remarks += _read(built, each, reading)
     if not built.cells:
         return None
     return built.claim(run.name, run.at, **others)
+
+
+def _counted(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """Yield the entries; beside a highest concurrency, a plain one is what was counted in flight."""
+    limited = any(LIMIT.search(entry.heading.text) for entry in entries)
+    for entry in entries:
+        plain = entry.heading.text.strip().lower() == "concurrency"
+        yield entry._replace(heading=Cell("in flight", entry.heading.at)) if limited and plain else entry
 
 
 def still_unstated(found: Claim) -> tuple[str, ...]:

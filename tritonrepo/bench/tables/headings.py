@@ -23,7 +23,7 @@ POINTS = {
 PERCENTILE = re.compile(r"(?<![a-z0-9])p(\d{1,2}(?:\.\d{1,2})?)(?![0-9])|(?<!\d)(\d{1,2})(?:st|nd|rd|th) percentile")
 
 TIMES = {
-    r"ttft|time to first token|first token latency": "ttft",
+    r"ttft|time to first token|(?:first|1st) token latency": "ttft",
     r"itl|inter[ -]?token latency|time between tokens|tbt": "itl",
     r"tpot|time per output token": "tpot",
     r"e2el?|(?:e2e|end[ -]to[ -]end)(?: request)? latency|request latency": "latency",
@@ -38,8 +38,9 @@ PER_REQUEST = r"(?:req|requests?)(?: |/)?(?:/|per) ?(?:s|sec|second)|rps|qps"
 OTHERS = (
     (r"notes?|items (?:per|/) ?s(?:ec|econd)?", IGNORED),
     (r"peak.*|max(?:imum)? output.*|.*(?:per|/) ?user.*|time to (?:second|first output) token.*", IGNORED),
+    (r"(?:mean|avg|average) concurrency|(?:requests )?in flight", "in_flight"),
     (r"(?:max(?:imum)? |target )?(?:request )?concurrency|concurrent(?: requests| users)?|concur", "concurrency"),
-    (r"traffic request rate|request rate|offered (?:load|rate)", "offered_per_s"),
+    (rf"traffic request rate|request rate|rate (?:{PER_REQUEST})|offered (?:load|rate)", "offered_per_s"),
     (
         rf"(?:total|combined|overall) (?:token )?(?:throughput|{PER_TOKEN})|total tokens? throughput",
         "total_tokens_per_s",
@@ -54,7 +55,7 @@ OTHERS = (
         "output_tokens_per_s",
     ),
     (
-        rf"(?:request )?(?:throughput|rate|tput)?(?: of requests)? ?(?:{PER_REQUEST})|request throughput",
+        rf"(?:req(?:uest)? )?(?:throughput|rate|tput)?(?: of requests)? ?(?:{PER_REQUEST})|request throughput",
         "requests_per_s",
     ),
     (r"goodput|request goodput", "goodput_per_s"),
@@ -81,6 +82,9 @@ OTHERS = (
 
 SHARES = {"%": 0.01, "percent": 0.01, "per sec": 1.0}
 RATE = re.compile(f"{PER_TOKEN}|{PER_REQUEST}")
+EITHER_RATE = {"qps", "rps"}
+"""Headings that some tables have for the load and others for what was answered: more than that if a limit held it."""
+
 LENGTHS = {"input_tokens", "output_tokens"}
 """Fields that have a distribution, and of which a table may state the length that was asked for."""
 
@@ -100,6 +104,8 @@ class Meaning(NamedTuple):
 def meaning(heading: str, point: str = "") -> Meaning | str:
     """Return what a heading means, or why it is not clear; `point` is that of its column, if points are columns."""
     text, unit = _plain(heading)
+    if text in EITHER_RATE:
+        return "can be the rate that was sent, or the one that was answered"
     rest, stated = _without_point(text)
     point = stated or point
     for pattern, metric in TIMES.items():
