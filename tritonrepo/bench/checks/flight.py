@@ -131,7 +131,14 @@ def _instead(claim: Claim, rate: float, token: Figure, limit: float) -> str:
     counted = "" if claim.total_tokens_per_s else ", or input tokens are counted as output"
     needed = shown(limit / rate * 1000)
     half = f" although half of the values are {shown(token.value)} ms or more" if "p50" in token.text else ""
-    return f"{shown(found)} sequences decoding, not {shown(limit)}{allowed}{counted}, or {needed} ms a token{half}"
+    several = "" if "ITL" not in token.text or claim.tokens_per_step else _several(found / limit)
+    given = f"{shown(found)} sequences decoding, not {shown(limit)}{allowed}{counted}"
+    return f"{given}, or {needed} ms a token{half}{several}"
+
+
+def _several(tokens: float) -> str:
+    """Return that a gap between messages can be the time of several tokens."""
+    return f", or {shown(tokens)} tokens a step, as with speculative decoding"
 
 
 def _most(claim: Claim) -> tuple[float, str] | None:
