@@ -55,8 +55,9 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 CHANCE = {
     "medians": (0.5, 200, 0.0),
     "medians of requests that follow each other": (0.5, 300, 0.5),
-    "medians of requests that follow each other closely": (0.5, 300, 0.8),
+    "medians of requests that are much alike": (0.5, 1000, 0.9),
     "tails": (0.99, 400, 0.0),
+    "tails of requests that are much alike": (0.99, 1000, 0.9),
 }
 
 
@@ -73,6 +74,22 @@ def test_chance_is_no_difference_and_a_fifth_more_is_found(at: float, number: in
     assert same >= 0.875
     _, found = shares(of(1.2), 10)
     assert found >= (0.9 if at == 0.5 else 0.6)
+
+
+@pytest.mark.parametrize(("tied", "length"), [(0.0, 10), (0.5, 10), (0.9, 45), (0.97, 83)])
+def test_blocks_are_as_long_as_neighbors_are_alike(tied: float, length: int) -> None:
+    """For a first-order autoregression, known: its indicator at the median is alike by 2/pi * asin(tied**lag)."""
+    sizes = sorted(intervals.blocks(series(f"{n}", 1000, tied=tied), 0.5).size for n in range(31))
+    assert sizes[15] == pytest.approx(length, rel=0.3)
+
+
+def test_samples_of_blocks_vary_as_series_do() -> None:
+    """At 0.9, they vary less by themselves."""
+    found = [intervals.blocks(series(f"{n}", 1000, tied=0.9), 0.5).wider for n in range(31)]
+    assert 1.05 < sorted(found)[15] < 1.2
+    assert intervals.blocks([1.0] * 50, 0.5) == (4, 1.0)
+    assert intervals.blocks([], 0.5).size == 1
+    assert intervals.blocks([float(n) for n in range(1000)], 0.5).size == 100
 
 
 @tabled("repeats", [3, 5, 8])
@@ -199,9 +216,13 @@ def verdicts(found: Comparison) -> dict[str, tuple[Verdict, Basis]]:
     return {each.metric: (each.verdict, each.basis) for each in found.differences}
 
 
-def test_two_halves_of_one_distribution_are_no_different_and_a_slower_server_is_worse() -> None:
+def test_two_halves_of_one_distribution_are_no_different_and_a_slower_server_is_worse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(intervals, "MOST", 1000)
+    monkeypatch.setattr(intervals, "FEWEST", 1000)
     before = side(benches.records(500, seed=1))
-    same, slow = (compare(before, side(benches.records(500, seed=6, scale=scale))) for scale in (1.0, 1.3))
+    same, slow = (compare(before, side(benches.records(500, seed=6, scale=scale))) for scale in (1.0, 1.2))
     assert {*verdicts(same).values()} == {(Verdict.SAME, Basis.REQUESTS)}
     assert {*verdicts(slow).values()} == {(Verdict.WORSE, Basis.REQUESTS)}
     assert "items per second" not in verdicts(same)

@@ -13,7 +13,6 @@ import math
 import random
 import statistics
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 from tritonrepo.bench.figures import percentile
@@ -30,8 +29,14 @@ T = (
 )
 """Quantile 0.975 of Student's distribution with 1, 2, … 30 degrees of freedom."""
 
-ALIKE = 0.97
-"""Highest correlation of neighbours that is believed of a series."""
+LOST = 0.5
+"""Highest share of the variance that is believed to be lost."""
+
+UNLIKE = 5
+"""So many distances in a row at which values are not alike end the search for more."""
+
+FARTHEST = 2000
+"""Most distances that are looked at: a series with a trend would be alike at all of them."""
 
 LEAST = 5
 """Blocks, or parts, that a series must have: fewer say nothing of how much they differ."""
@@ -95,17 +100,17 @@ def of_percentile(before: Sequence[float], after: Sequence[float], at: float, se
         seed: What is drawn follows from it.
     """
     series = (before, after)
-    sizes = [block(values) for values in series]
-    blocks = min(len(values) // size for values, size in zip(series, sizes, strict=True))
-    if blocks < LEAST:
+    cut = [blocks(values, at) for values in series]
+    fewest = min(len(values) // each.size for values, each in zip(series, cut, strict=True))
+    if fewest < LEAST:
         return None
-    statistic, given = _percentiles(at), enumerate(zip(series, sizes, strict=True))
-    drawn = [_drawn(values, size, statistic, f"{seed} {n}") for n, (values, size) in given]
+    statistic, given = _percentiles(at), enumerate(zip(series, cut, strict=True))
+    drawn = [_drawn(values, each.size, statistic, f"{seed} {n}") for n, (values, each) in given]
     if min(map(min, drawn)) <= 0:
         return None
     ratios = sorted(math.log(b / a) for a, b in zip(*drawn, strict=False))  # the longer series has fewer samples
     middle = percentile(ratios, 0.5)
-    wider = quantile(blocks - 1) / Z  # so few blocks say less of how much they differ
+    wider = quantile(fewest - 1) / Z * max(each.wider for each in cut)  # few blocks say less of how much they differ
     ends = (middle + wider * (percentile(ratios, end) - middle) for end in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return Interval(*map(math.expm1, ends))
 
@@ -144,23 +149,57 @@ def _percentiles(at: float) -> Callable[[list[float]], float]:
     return found
 
 
-def block(values: Sequence[float]) -> int:
-    """Return how many values that follow each other are drawn together: the cube root of their number at least.
+class Blocks(NamedTuple):
+    """How many values are drawn together, and by how much wider an interval of such samples is than the samples say."""
 
-    It is more if neighbours are alike, by their ranks: the length that suits a series whose correlation falls evenly,
-    up to a tenth of the series (D. Andrews, Heteroskedasticity and Autocorrelation Consistent Covariance Matrix
-    Estimation, 1991, (6.2) and (6.4), for Bartlett's kernel, which moving blocks amount to).
+    size: int
+    wider: float
+
+
+def blocks(values: Sequence[float], at: float) -> Blocks:
+    """Return how a series is drawn: in blocks of the cube root of its number at least.
+
+    They are longer if values that are near each other are alike, by whether they are above the percentile or the
+    median: the length that suits the correlations, up to a tenth of the series (D. Politis and H. White, Automatic
+    Block-Length Selection for the Dependent Bootstrap, 2004, as corrected by A. Patton, 2009). Samples of blocks differ
+    less than series do, as what is alike on both sides of a block's end is lost: by a share of the variance that the
+    same correlations give (H. Künsch, 1989).
     """
     number = len(values)
-    places = sorted(range(number), key=values.__getitem__)
-    rank = [0.0] * number
-    for place, at in enumerate(places):
-        rank[at] = place - (number - 1) / 2
-    spread = math.fsum(each * each for each in rank)
-    alike = math.fsum(a * b for a, b in pairwise(rank)) / spread if spread else 0.0
-    rho = min(max(0.0, alike), ALIKE)
-    suited = 1.1447 * math.cbrt(4 * rho**2 / (1 - rho**2) ** 2 * number)
-    return max(1, round(max(math.cbrt(number), min(suited, number / 10))))
+    least = math.cbrt(number)
+    found = [Blocks(max(1, round(least)), 1.0)]
+    for share in {at, 0.5} if values else ():
+        spectrum, slope = _dependence(_correlations(values, share))
+        suited = math.cbrt(1.5 * (slope / spectrum) ** 2 * number)
+        size = max(1, round(max(least, min(suited, number / 10))))
+        lost = min(max(0.0, slope / spectrum / size), LOST)
+        found.append(Blocks(size, 1 / math.sqrt(1 - lost)))
+    return max(found)
+
+
+def _dependence(correlations: Sequence[float]) -> tuple[float, float]:
+    """Return the sum of the correlations at all distances, and of each times its distance; distant ones count less."""
+    ends = len(correlations) + 1
+    weighed = [min(1.0, 2 * (1 - lag / ends)) * each for lag, each in enumerate(correlations, 1)]
+    return max(1.0, 1 + 2 * math.fsum(weighed)), 2 * math.fsum(lag * each for lag, each in enumerate(weighed, 1))
+
+
+def _correlations(values: Sequence[float], at: float) -> list[float]:
+    """Return how alike values are that are one apart, two apart and so on, up to twice as far as they surely are."""
+    edge, number = percentile(sorted(values), at), len(values)
+    above = int("".join("1" if value > edge else "0" for value in values), 2)
+    share, least = above.bit_count() / number, 2 * math.sqrt(math.log10(max(number, 10)) / number)
+    spread = share * (1 - share) * number
+    found: list[float] = []
+    far = 0
+    while spread and len(found) < max(2 * far, far + UNLIKE) and len(found) < min(number // 5, FARTHEST):
+        lag = len(found) + 1
+        both = (above & (above >> lag)).bit_count()
+        ends = (above >> lag).bit_count() + (above & ((1 << (number - lag)) - 1)).bit_count()
+        found.append((both - share * ends + (number - lag) * share**2) / spread)
+        if found[-1] >= least and lag <= far + UNLIKE:
+            far = lag
+    return found[: 2 * far]
 
 
 def _drawn(values: Sequence[float], size: int, statistic: Callable[[list[float]], float], seed: str) -> list[float]:
