@@ -415,6 +415,19 @@ def test_the_gpus_behind_an_endpoint_are_elsewhere(tmp_path: Path, capsys: pytes
     assert "the GPUs of that server are elsewhere" in said
 
 
+@pytest.mark.parametrize(
+    ("lengths", "heading"), [(["--input-tokens", "500", "--output-tokens", "100"], "600 tokens"), ([], "max_model_len")]
+)
+def test_the_table_of_gpus_says_the_length_of_requests_without_a_gpu_as_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lengths: list[str], heading: str
+) -> None:
+    (tmp_path / "tritonrepo.yaml").write_text(ENDPOINT.replace("gpu: H200, ", ""))
+    assert run(["plan", str(tmp_path), *SLO, *lengths]) == 0
+    said = capsys.readouterr().out
+    assert f"requests of {heading}  KV cache" in said
+    assert "What the GPUs hold of llm is not known" in said
+
+
 def test_observed_steps_and_few_requests_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     slow = replace(random(2, 1.0, sent=40), client_bound=True, judgements=(), observed=Observed())
     ramp = replace(SWEEP[0], load=Load(Shape.RAMP, None, 8.0, 1.0, 100))

@@ -69,25 +69,26 @@ def engine(source: Source, given: Chosen) -> Engine:
 
 
 def _memory(source: Source, given: Chosen, lengths: Lengths, copies: int) -> Memory:
-    one, target = given.one, source.target
-    made = engine(source, given)
+    target, made = source.target, engine(source, given)
     name = target.gpu.name if target.gpu is not None else ""
     if not made.vllm:
-        why = f"the vLLM of Triton {target.release.name} is not known"
-        return Memory(one.name, name, one.gpus, Fits.UNKNOWN, None, None, 0, "", why=why)
+        return _unknown(given, name, lengths, f"the vLLM of Triton {target.release.name} is not known")
     if target.gpu_memory is None:
-        elsewhere = bool(one.url)
-        return Memory(one.name, name, one.gpus, Fits.UNKNOWN, None, None, 0, "", elsewhere=elsewhere, why=NOT_KNOWN)
+        return _unknown(given, name, lengths, NOT_KNOWN)
     found = room(made, name, target.gpu_memory)
     return _held(given, found if name else found._replace(gpu=called(source)), lengths, max(1, copies))
+
+
+def _unknown(given: Chosen, gpu: str, lengths: Lengths, why: str) -> Memory:
+    """Return that what the GPUs hold is not known, and why."""
+    one, each = given.one, lengths.each or 0
+    return Memory(one.name, gpu, one.gpus, Fits.UNKNOWN, None, None, each, "", elsewhere=bool(one.url), why=why)
 
 
 def _held(given: Chosen, found: Room, lengths: Lengths, copies: int) -> Memory:
     one, share, held = given.one, found.share, found.held
     if share is None or held is None or held.settings is None:
-        return Memory(
-            one.name, found.gpu, one.gpus, Fits.UNKNOWN, None, None, 0, "", elsewhere=bool(one.url), why=found.why
-        )
+        return _unknown(given, found.gpu, lengths, found.why)
     engines = copies * held.settings.replicas
     each = lengths.each or max(1, share.max_model_len)
     slots, by = _slots(share, held, each)

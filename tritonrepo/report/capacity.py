@@ -215,10 +215,11 @@ def tables(plan: Plan) -> dict[str, tuple[Sequence[str], Sequence[Sequence[str]]
         )
     if plan.alternatives:
         length = plan.memory[0].each if plan.memory else 0
+        size = f"{length:,} tokens" if length else "max_model_len"
         priced = any(each.month is not None for each in plan.alternatives)
         cost = ("GPUs of a replica, a month",) if priced else ()
         found["GPUs by memory alone"] = (
-            ("GPU", "of a replica", "by memory", f"requests of {length:,} tokens", "KV cache", *cost, ""),
+            ("GPU", "of a replica", "by memory", f"requests of {size}", "KV cache", *cost, ""),
             [_alternative(each, plan, priced=priced) for each in plan.alternatives],
         )
     if plan.costs is not None:
