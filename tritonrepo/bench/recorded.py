@@ -9,6 +9,8 @@ from tritonrepo.bench.record import Piece, Record, Source
 from tritonrepo.diagnostics import Span, Stop, fatal
 
 RULE = "bench-records"
+LONGEST_MS = 1e12
+"""Most milliseconds that are believed: 31 years."""
 
 
 def records(text: str, path: str) -> dict[int, tuple[Record, ...]]:
@@ -62,7 +64,7 @@ def _whole(value: object) -> int:
 
 def _seconds(value: object) -> float:
     """Return milliseconds in seconds."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf"):
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST_MS:
         return value / 1000
     raise ValueError(f"a number of milliseconds is needed, not {value!r:.40}")
 
