@@ -176,6 +176,40 @@ def test_a_rule_of_markdown_is_no_row_whatever_its_alignment_and_length(rule: st
     assert (found.concurrency, found.requests_per_s, found.remarks) == (32, 2, ())
 
 
+SPANNED = """
+|============|=========|========|======|======|
+| Benchmark  | Request Latency || TTFT       ||
+| Strategy   | Sec             || ms         ||
+|            | Mdn     | p95    | Mdn  | p95  |
+|------------|---------|--------|------|------|
+| concurrent | 3.8     | 4.1    | 180  | 400  |
+|============|=========|========|======|======|
+
+|============|=====|======|=======|======|========|=======|
+| Benchmark  | Requests                |||| Output Tokens ||
+| Strategy   | Per Sec   || Concurrency || Per Sec       ||
+|            | Mdn | Mean | Mdn   | Mean | Mdn    | Mean  |
+|------------|-----|------|-------|------|--------|-------|
+| concurrent | 8.4 | 8.3  | 31.0  | 30.2 | 1100   | 1080  |
+"""
+
+
+def test_headings_over_several_columns_are_joined_with_those_below_them() -> None:
+    """As GuideLLM prints them; a median of what was in flight is no limit of it."""
+    times, rates = claims(SPANNED, "t.md")
+    assert (times.latency_p50, times.ttft_p50) == (3800, 180)
+    assert (times.spreads["latency"]["p95"], times.spreads["ttft"]["p95"]) == (4100, 400)
+    assert (rates.requests_per_s, rates.output_tokens_per_s, rates.in_flight) == (8.3, 1080, 30.2)
+    assert (rates.concurrency, rates.output_tokens) == (None, pytest.approx(1080 / 8.3))
+    (found,) = claims("| | TTFT (ms) | | Note |\n| Engine | mean | p99 | |\n|-|-|-|-|\n| a | 180 | 400 | |\n", "t.md")
+    assert (found.name, found.ttft_mean, found.ttft_p99) == ("a", 180, 400)
+
+
+def test_a_column_without_a_heading_is_not_one_of_a_heading_before_it() -> None:
+    first, second = claims("| Engine | Req/s | |\n|-|-|-|\n| a | - | failed |\n| b | 2 | |\n| c | 3 | x |\n", "t.md")
+    assert [(one.name, one.requests_per_s, one.remarks) for one in (first, second)] == [("b", 2, ()), ("c x", 3, ())]
+
+
 def test_beside_a_highest_concurrency_a_plain_one_is_what_was_counted() -> None:
     """As in the results of AISBench: 32 at most, and 29.5 of them on average."""
     (found,) = claims("Concurrency,Max Concurrency,Req/s\n29.5,32,2\n")

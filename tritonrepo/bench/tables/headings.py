@@ -14,7 +14,7 @@ IGNORED = "ignored"
 LONGEST = 120
 
 POINTS = {
-    r"median|p50|50th": "p50",
+    r"median|mdn|p50|50th": "p50",
     r"mean|avg|average": "mean",
     r"min|minimum": "min",
     r"max|maximum": "max",
@@ -38,7 +38,10 @@ PER_REQUEST = r"(?:req|requests?)(?: |/)?(?:/|per) ?(?:s|sec|second)|rps|qps"
 OTHERS = (
     (r"notes?|items (?:per|/) ?s(?:ec|econd)?", IGNORED),
     (r"peak.*|max(?:imum)? output.*|.*(?:per|/) ?user.*|time to (?:second|first output) token.*", IGNORED),
-    (r"(?:mean|avg|average) concurrency|(?:requests )?in flight", "in_flight"),
+    (
+        r"(?:mean|avg|average) concurrency|(?:requests )?concurrency (?:mean|avg|average)|(?:requests )?in flight",
+        "in_flight",
+    ),
     (r"(?:max(?:imum)? |target )?(?:request )?concurrency|concurrent(?: requests| users)?|concur", "concurrency"),
     (rf"traffic request rate|request rate|rate (?:{PER_REQUEST})|offered (?:load|rate)", "offered_per_s"),
     (
@@ -133,7 +136,8 @@ def _other(field: str, point: str, unit: str) -> Meaning | str:
         return Meaning(field, "", 0.01 if unit in {"%", "percent"} else None)
     if field in LENGTHS:
         return Meaning(field, point)
-    return Meaning(IGNORED if point not in {"", "mean"} and field != "concurrency" else field)
+    kept = {"", "mean", "max"} if field == "concurrency" else {"", "mean"}
+    return Meaning(field if point in kept else IGNORED)
 
 
 def _plain(heading: str) -> tuple[str, str]:

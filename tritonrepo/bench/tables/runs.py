@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from tritonrepo.bench.tables.cells import LONGEST, NOTHING, Cell
-from tritonrepo.bench.tables.headings import NAME, meaning, point_of, within
+from tritonrepo.bench.tables.cells import LONGEST, NOTHING, Cell, Stated, number
+from tritonrepo.bench.tables.headings import NAME, UNITS_MS, meaning, point_of, within
 from tritonrepo.diagnostics import Span
 
 Grid = Sequence[Sequence[Cell]]
@@ -63,7 +63,7 @@ def _part(entry: Entry, heading: str, cell: str) -> Entry:
 def runs(grids: Iterable[Grid]) -> Iterator[Run]:
     """Yield the runs of tables; of a tool that writes distributions and then single values, both are one run."""
     open_: Run | None = None
-    for grid in grids:
+    for grid in map(_joined, grids):
         if len(grid) < 2 or not grid[0]:  # noqa: PLR2004  headings and a row
             continue
         if open_ is not None and len(grid[0]) == 2:  # noqa: PLR2004  a name and its value
@@ -80,6 +80,41 @@ def runs(grids: Iterable[Grid]) -> Iterator[Run]:
             yield from _of_columns(grid) if _metrics_are_rows(grid) else _of_rows(grid)
     if open_ is not None:
         yield open_
+
+
+def _joined(grid: Grid) -> Grid:
+    """Return a grid with one row of headings: cells over several columns, and those below them, are joined."""
+    many = next((n for n, row in enumerate(grid) if any(isinstance(number(cell), Stated) for cell in row)), 0)
+    if many < 2 or not _spans(grid[:many]):  # noqa: PLR2004  a row of headings below another
+        return grid
+    levels = [_filled(row, len(grid[0])) for row in grid[:many]]
+    heads = []
+    for cells in zip(*levels, strict=True):
+        words = dict.fromkeys(_bracketed(cell.text) for cell in cells if cell.text.strip())
+        heads.append(Cell(" ".join(words), cells[0].at))
+    return [heads, *grid[many:]]
+
+
+def _spans(rows: Grid) -> bool:
+    """Return whether a heading is over several columns, and below it are units or points of a distribution."""
+    empty = [column for column, cell in enumerate(rows[0]) if column > 1 and not cell.text.strip()]
+    below = [row[column].text.strip() for row in rows[1:] for column in empty if column < len(row)]
+    return any(point_of(text) or text.lower() in UNITS_MS for text in below)
+
+
+def _filled(row: Sequence[Cell], width: int) -> list[Cell]:
+    """Return a row of headings in which an empty one, but for the first, is that before it."""
+    found: list[Cell] = []
+    for column in range(width):
+        cell = row[column] if column < len(row) else Cell("", row[0].at)
+        found.append(found[-1] if column > 1 and not cell.text.strip() else cell)
+    return found
+
+
+def _bracketed(text: str) -> str:
+    """Return a part of a heading; a unit that stands alone is put in brackets."""
+    text = text.strip()
+    return f"({text})" if text.lower() in UNITS_MS else text
 
 
 def _of_points(grid: Grid, points: Sequence[str]) -> Run:
