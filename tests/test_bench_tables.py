@@ -176,6 +176,14 @@ def test_a_rule_of_markdown_is_no_row_whatever_its_alignment_and_length(rule: st
     assert (found.concurrency, found.requests_per_s, found.remarks) == (32, 2, ())
 
 
+GRID = "+-----+-------+\n| Concurrency | Req/s |\n+=====+=======+\n| 8 | 2 |\n+-----+-------+\n| 16 | 3 |\n+-----+-------+\n"
+
+
+@pytest.mark.parametrize("text", [GRID, " Concurrency | Req/s\n-------------+-------\n 8 | 2\n 16 | 3\n(2 rows)\n"])
+def test_tables_that_are_drawn_with_plain_characters_are_read(text: str) -> None:
+    assert [(one.concurrency, one.requests_per_s) for one in claims(text, "t.txt")] == [(8, 2), (16, 3)]
+
+
 SPANNED = """
 |============|=========|========|======|======|
 | Benchmark  | Request Latency || TTFT       ||

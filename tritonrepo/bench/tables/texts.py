@@ -42,7 +42,9 @@ def markdown(text: str, path: str) -> Iterator[Grid]:
 def is_markdown(text: str) -> bool:
     """Return whether a text has a table of Markdown, or one that is drawn with lines."""
     return any(
-        ("|" in line and RULE.fullmatch(line)) or line.lstrip().startswith(("┏", "┡", "╒", "┌"))
+        ("|" in line and RULE.fullmatch(line))
+        or ("-+" in line and LINES.fullmatch(line))
+        or line.lstrip().startswith(("┏", "┡", "╒", "┌"))
         for line in text.splitlines()
     )
 
