@@ -176,7 +176,7 @@ def test_a_rule_of_markdown_is_no_row_whatever_its_alignment_and_length(rule: st
     assert (found.concurrency, found.requests_per_s, found.remarks) == (32, 2, ())
 
 
-GRID = "+-----+-------+\n| Concurrency | Req/s |\n+=====+=======+\n| 8 | 2 |\n+-----+-------+\n| 16 | 3 |\n+-----+-------+\n"
+GRID = "+----+----+\n| Concurrency | Req/s |\n+====+====+\n| 8 | 2 |\n+----+----+\n| 16 | 3 |\n+----+----+\n"
 
 
 @pytest.mark.parametrize("text", [GRID, " Concurrency | Req/s\n-------------+-------\n 8 | 2\n 16 | 3\n(2 rows)\n"])
@@ -224,6 +224,32 @@ def test_beside_a_highest_concurrency_a_plain_one_is_what_was_counted() -> None:
     assert (found.concurrency, found.in_flight) == (32, 29.5)
     (alone,) = claims("Concurrency,Req/s\n32,2\n")
     assert (alone.concurrency, alone.in_flight) == (32, None)
+
+
+COLUMNS = {
+    "Max concurrency": "concurrency",
+    "Req/s": "requests_per_s",
+    "Output tok/s": "output_tokens_per_s",
+    "Mean TTFT (ms)": "ttft_mean",
+    "Mean E2E latency (ms)": "latency_mean",
+    "P99 E2E latency (ms)": "latency_p99",
+    "Mean TPOT (ms)": "tpot_mean",
+    "Duration (s)": "duration_s",
+    "Mean output tokens": "output_tokens",
+}
+
+
+@pytest.mark.parametrize("digits", [0, 1, 2])
+def test_digits_that_were_rounded_away_contradict_nothing(digits: int) -> None:
+    """Of 0.01 requests/s, or 5 tokens/s, half may be all that was measured."""
+    drawn = random.Random(digits)
+    for seed in range(200):
+        claim = of_result(measured(seed))
+        kept = {name: value for name, field in COLUMNS.items() if (value := getattr(claim, field)) is not None}
+        names = [name for name in kept if name == "Max concurrency" or drawn.random() < 0.7]
+        row = [str(kept[name]) if name == "Max concurrency" else f"{kept[name]:.{digits}f}" for name in names]
+        for read_ in claims(f"{','.join(names)}\n{','.join(row)}\n"):
+            assert broken(read_) == [], (seed, names, row)
 
 
 def test_a_rate_that_can_be_the_load_contradicts_nothing() -> None:

@@ -75,7 +75,8 @@ def _values(claim: Claim) -> Iterator[tuple[str, Judgement]]:
         value = getattr(claim, field.name)
         if not isinstance(value, int | float) or isinstance(value, bool):
             continue
-        if math.isfinite(value) and (value > 0 or (value == 0 and field.name not in POSITIVE)):
+        zero = field.name not in POSITIVE or claim.rounded.get(field.name, 0.0) > 0
+        if math.isfinite(value) and (value > 0 or (value == 0 and zero)):
             continue
         least = "more than 0" if field.name in POSITIVE else "0 or more"
         left = f"{field.name.replace('_', ' ')} {value:g}"

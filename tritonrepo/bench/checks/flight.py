@@ -5,7 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tritonrepo.bench.checks.values import EDGE, HALF, Figure, compared, lacking, length, mean, per_token, said, shown
+from tritonrepo.bench.checks.values import (
+    EDGE,
+    HALF,
+    Figure,
+    compared,
+    down,
+    lacking,
+    length,
+    mean,
+    per_token,
+    said,
+    shown,
+    up,
+)
 from tritonrepo.bench.claim import Claim, Judgement, State
 
 MANY = 100
@@ -28,7 +41,7 @@ def in_flight(claim: Claim) -> Iterator[Judgement]:
         return
     found, limit, what = rate * latency.value / 1000, *most
     left = f"{shown(rate)} requests/s * {latency.seconds} ({latency.text}) = {shown(found)} in flight"
-    spare = max(1.0, latency.value / max(latency.least, 1e-9))
+    spare = max(1.0, latency.value / max(latency.least, 1e-9)) * down(claim, "requests_per_s")
     instead = f"{shown(found)} requests in flight, or a latency of at most {shown(limit / rate * 1000)} ms on average"
     yield compared(check, (found, limit, limit * spare), (left, f"at most {shown(limit)}, {what}"), instead)
 
@@ -67,6 +80,7 @@ def output_rate(claim: Claim) -> Iterator[Judgement]:
         yield lacking(check, *_without(output_tokens=rate, concurrency=most, ITL=token))
         return
     limit, ceiling, right = _whole(claim, most[0]) if whole else _by_token(claim, most[0], token)
+    ceiling *= down(claim, "output_tokens_per_s") * up(claim)
     instead = _instead(claim, rate, token, most[0]) if token else f"{shown(rate / limit * most[0])} requests in flight"
     yield compared(check, (rate, limit, ceiling), (f"{shown(rate)} output tokens/s", right), instead)
 
@@ -74,7 +88,8 @@ def output_rate(claim: Claim) -> Iterator[Judgement]:
 def _whole(claim: Claim, most: float) -> tuple[float, float, str]:
     tokens, latency = length(claim) or 0.0, (claim.latency_mean or 0.0) / 1000
     limit = most * tokens / latency
-    return limit, limit, f"{shown(most)} * {shown(tokens)} / {shown(latency)} s (latency) = {shown(limit)}"
+    ceiling = limit * down(claim, "latency_mean")
+    return limit, ceiling, f"{shown(most)} * {shown(tokens)} / {shown(latency)} s (latency) = {shown(limit)}"
 
 
 def _by_token(claim: Claim, most: float, token: Figure | None) -> tuple[float, float, str]:
@@ -118,7 +133,9 @@ def decoding(claim: Claim) -> Iterator[Judgement]:
     later = (n - 1) / n if n < MANY else 1.0
     found, without = rate * later * token.value / 1000, f" * {shown(n - 1)}/{shown(n)}" if later < 1 else ""
     left = f"{shown(rate)} tokens/s{without} * {token.seconds} ({token.text}) = {shown(found)} decoding"
-    ceiling = limit * token.value / token.least if token.least > 0 else math.inf
+    fewest = later if later == 1 else max(0.0, 1 - 1 / max(1.0, n - (up(claim) - 1) * n))
+    spare = down(claim, "output_tokens_per_s") * (later / fewest if fewest > 0 else math.inf)
+    ceiling = limit * token.value / token.least * spare if token.least > 0 else math.inf
     right = f"at most {shown(limit)}, {what}"
     yield compared(check, (found, limit, ceiling), (left, right), _instead(claim, rate * later, token, limit))
 

@@ -89,7 +89,7 @@ def _name(field: str) -> str:
 def bounds(claim: Claim) -> Iterator[Judgement]:
     """Yield whether what is a part of something is at most as much as it: good requests, a wait within the run."""
     pairs = (
-        ("goodput", claim.goodput_per_s, claim.requests_per_s, ("good requests/s", "requests/s"), "requests_per_s"),
+        ("goodput", _good(claim), claim.requests_per_s, ("good requests/s", "requests/s"), "requests_per_s"),
         (
             "length",
             _tokens(claim),
@@ -111,11 +111,19 @@ def bounds(claim: Claim) -> Iterator[Judgement]:
             )
 
 
+def _good(claim: Claim) -> float | None:
+    good = claim.goodput_per_s
+    return None if good is None else max(0.0, good - rounded(claim, "goodput_per_s"))
+
+
 def _tokens(claim: Claim) -> float | None:
     rate, tokens = said(claim, "requests_per_s"), said(claim, "output_tokens_per_s")
-    return tokens / (rate + rounded(claim, "requests_per_s")) if rate and tokens else None
+    if not rate or not tokens:
+        return None
+    return (tokens - rounded(claim, "output_tokens_per_s")) / (rate + rounded(claim, "requests_per_s"))
 
 
 def _seconds(claim: Claim) -> float | None:
-    longest = [value for field in ("latency_p99", "latency_mean", "latency_p50") if (value := said(claim, field))]
+    fields = ("latency_p99", "latency_mean", "latency_p50")
+    longest = [value - rounded(claim, field) for field in fields if (value := said(claim, field))]
     return max(longest) / 1000 if longest else None

@@ -62,6 +62,18 @@ def rounded(claim: Claim, field: str) -> float:
     return claim.rounded.get(field, 0.0)
 
 
+def down(claim: Claim, field: str) -> float:
+    """Return by which factor a figure can be more than what was measured, because of its last digit."""
+    value, half = said(claim, field) or 1.0, rounded(claim, field)
+    return value / (value - half) if half < value else math.inf
+
+
+def up(claim: Claim) -> float:
+    """Return by which factor the tokens of an answer can be fewer than what was measured, because of the last digit."""
+    tokens, field = length(claim), "output_tokens" if said(claim, "output_tokens") else "asked_output_tokens"
+    return 1 + rounded(claim, field) / tokens if tokens else 1.0
+
+
 def mean(claim: Claim, metric: str, share: float = HALF) -> Figure | None:
     """Return the mean of a metric; from its p50 if the claim has no mean, whose least is this share of the p50."""
     for point, least in (("mean", 1.0), ("p50", share)):
@@ -146,6 +158,6 @@ def compared(check: str, sides: tuple[float, float, float], texts: tuple[str, st
     if value <= limit * EDGE:
         return Judgement(check, State.HOLDS, *texts, "")
     if value <= most * EDGE:
-        says = "more than these figures give; it can be so only if means are well below the figures that stand for them"
+        says = "more than these figures give; it can be so only by rounding, or if means are well below what stands for them"
         return Judgement(check, State.WEAK, *texts, says)
     return Judgement(check, State.BROKEN, *texts, f"{shown(value / limit)} times what is possible", instead)

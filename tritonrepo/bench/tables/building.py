@@ -69,8 +69,10 @@ class Built:
         for length in LENGTHS:
             for whole, part in ((f"{length}_total", "succeeded"), (f"{length}_per_s", "requests_per_s")):
                 total, many = self.fields.get(whole), self.fields.get(part)
-                if total is not None and many and length not in self.fields:
+                fewest = (many or 0) - self.rounded.get(part, 0.0)
+                if total is not None and fewest > 0 and length not in self.fields:
                     self.fields[length] = total / many
+                    self.rounded[length] = (total + self.rounded[whole]) / fewest - total / many
         lengths = self.spreads.get("output_tokens", {})
         fixed = lengths.get("std") == 0 or ("min" in lengths and lengths["min"] == lengths.get("max"))
         return Claim(
