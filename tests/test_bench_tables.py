@@ -208,7 +208,8 @@ def test_headings_over_several_columns_are_joined_with_those_below_them() -> Non
     assert (times.latency_p50, times.ttft_p50) == (3800, 180)
     assert (times.spreads["latency"]["p95"], times.spreads["ttft"]["p95"]) == (4100, 400)
     assert (rates.requests_per_s, rates.output_tokens_per_s, rates.in_flight) == (8.3, 1080, 30.2)
-    assert (rates.concurrency, rates.output_tokens) == (None, pytest.approx(1080 / 8.3))
+    assert rates.concurrency is None
+    assert rates.output_tokens == pytest.approx(1080 / 8.3)
     (found,) = claims("| | TTFT (ms) | | Note |\n| Engine | mean | p99 | |\n|-|-|-|-|\n| a | 180 | 400 | |\n", "t.md")
     assert (found.name, found.ttft_mean, found.ttft_p99) == ("a", 180, 400)
 

@@ -13,10 +13,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.benches import BROKEN, records, result, several
+from tests import benches
+from tests.benches import BROKEN, records, several
 from tritonrepo.bench import saved
 from tritonrepo.bench.figures import Slo
-from tritonrepo.bench.result import Hardware, Result
+from tritonrepo.bench.record import Record
+from tritonrepo.bench.result import Hardware, Observed, Result
 from tritonrepo.cli import run
 from tritonrepo.cost.keys import KEYS
 
@@ -43,6 +45,11 @@ options:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("cost.yaml").write_text(FILE, "utf-8")
+
+
+def result(found: Sequence[Record], slo: Slo | None = None) -> Result:
+    """Return a result of which nothing is stated that its figures could contradict."""
+    return replace(benches.result(found, slo=slo), hardware=Hardware(), observed=Observed())
 
 
 def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
@@ -243,10 +250,16 @@ def unusable() -> Sequence[tuple[Result, str]]:
     uncounted = replace(good.figures, goodput=None, steady_output_tokens_per_s=None, output_tokens_per_s=None)
     vectors = replace(uncounted, ttft_ms=None, itl_ms=None, tpot_ms=None)
     nothing = result(records(scale=50.0), slo=SLO)
+    empty = replace(uncounted, output_tokens_per_s=0.0, steady_output_tokens_per_s=0.0)
+    faked = replace(good.figures, output_tokens_per_s=10 * (good.figures.output_tokens_per_s or 0))
+    failed = replace(vectors, succeeded=0, requests_per_s=0.0, errors={"refused": vectors.sent})
     return (
+        (replace(good, judgements=(), figures=faked), "cannot be true: 9.82 times what is possible"),
         (replace(good, judgements=(BROKEN,)), "cannot be true: more tokens per second than the requests in flight"),
         (replace(good, figures=uncounted), "gives no throughput of tokens: nobody counted its tokens"),
-        (replace(good, figures=vectors), "gives no throughput of tokens: the answers are not texts"),
+        (replace(good, figures=vectors), "nobody counted its tokens, or the answers are not texts"),
+        (replace(good, figures=empty), "gives no throughput of tokens: the answers are empty"),
+        (replace(good, figures=failed), "gives no throughput of tokens: no request succeeded"),
         (nothing, "gives no throughput of tokens: no request kept the SLO"),
     )
 
@@ -262,6 +275,10 @@ def test_results_that_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None
         "result.json: fatal: the file is not UTF-8: invalid start byte at byte 0 [bench-result]"
         in capsys.readouterr().err
     )
+    for option in ("result.json", "rag=result.json"):
+        Path("result.json").write_text('{"schema": 1, "results": []}', "utf-8")
+        assert run(["cost", "cost.yaml", "--bench", option]) == 2
+        assert "result.json: fatal: the file has no results [bench-result]" in capsys.readouterr().err
     Path("result.json").write_text('{"results": [{"figures": NaN}]}', "utf-8")
     assert run(["cost", "cost.yaml", "--bench", "result.json"]) == 2
     assert "NaN is not a figure [bench-result]" in capsys.readouterr().err

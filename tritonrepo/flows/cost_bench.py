@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tritonrepo.bench import saved
 from tritonrepo.bench.claim import Judgement, State
 from tritonrepo.bench.figures import Figures
+from tritonrepo.bench.judging import judge, of_result
 from tritonrepo.bench.result import Result
 from tritonrepo.cost.inputs import Input, Inputs, Option, Range
 from tritonrepo.cost.sums import exact
@@ -54,10 +55,12 @@ def joined(inputs: Inputs, measured: Sequence[Measured]) -> tuple[Inputs, tuple[
 def _owned(inputs: Inputs, measured: Measured) -> Iterator[tuple[str, Result]]:
     """Yield each result of a file with the option that it is of."""
     options = inputs.options
+    if measured.option and measured.option not in options:
+        message, hint = f'the cost file has no option "{measured.option}"', closest(measured.option, options)
+        raise fatal(OPTION, measured.path, message, hint)
+    if not measured.results:
+        raise fatal("bench-result", measured.path, "the file has no results", "Use a file that bench has written.")
     if measured.option:
-        if measured.option not in options:
-            message, hint = f'the cost file has no option "{measured.option}"', closest(measured.option, options)
-            raise fatal(OPTION, measured.path, message, hint)
         yield from ((measured.option, result) for result in measured.results)
         return
     found = [(name, result) for result in measured.results for name in _names(options, result)]
@@ -65,7 +68,7 @@ def _owned(inputs: Inputs, measured: Measured) -> Iterator[tuple[str, Result]]:
         found = [(next(iter(options)), result) for result in measured.results]
     if not found:
         names = dict.fromkeys(f'"{result.model}"' for result in measured.results)
-        message = f"no option has the name of a model that was measured: {', '.join(names) or 'none was'}"
+        message = f"no option has the name of a model that was measured: {', '.join(names)}"
         raise fatal(
             OPTION, measured.path, message, "Use `--bench OPTION=FILE`, or set bench of an option to the model."
         )
@@ -92,7 +95,9 @@ def _best(results: Sequence[tuple[str, Result]]) -> tuple[str, Result]:
 
 
 def _broken(result: Result) -> tuple[Judgement, ...]:
-    return tuple(each for each in result.judgements if each.state is State.BROKEN)
+    """Return what cannot be true: by the judgements of the file, and by those of its figures as they are now."""
+    judged = (*result.judgements, *judge(of_result(result)))
+    return tuple({each.check: each for each in judged if each.state is State.BROKEN}.values())
 
 
 def _throughput(figures: Figures) -> float | None:
@@ -125,9 +130,15 @@ def _inputs(path: str, result: Result) -> dict[str, Input]:
 
 def _paceless(figures: Figures) -> str:
     """Return why figures have no throughput of tokens."""
-    if figures.goodput is not None and figures.goodput.tokens_per_s == 0:
+    if not figures.succeeded:
+        return "no request succeeded"
+    if figures.goodput is not None and not figures.goodput.good:
         return "no request kept the SLO"
-    return "nobody counted its tokens" if figures.ttft_ms is not None else "the answers are not texts"
+    if _throughput(figures) == 0:
+        return "the answers are empty"
+    if figures.ttft_ms is not None:
+        return "nobody counted its tokens"
+    return "nobody counted its tokens, or the answers are not texts"
 
 
 def _range(value: float, repeated: Sequence[float] = ()) -> Range:

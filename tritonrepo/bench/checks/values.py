@@ -158,6 +158,6 @@ def compared(check: str, sides: tuple[float, float, float], texts: tuple[str, st
     if value <= limit * EDGE:
         return Judgement(check, State.HOLDS, *texts, "")
     if value <= most * EDGE:
-        says = "more than these figures give; it can be so only by rounding, or if means are well below what stands for them"
+        says = "more than these figures give: it can be so only by rounding, or if means are well below these figures"
         return Judgement(check, State.WEAK, *texts, says)
     return Judgement(check, State.BROKEN, *texts, f"{shown(value / limit)} times what is possible", instead)
