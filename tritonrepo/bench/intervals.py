@@ -104,8 +104,8 @@ def of_percentile(before: Sequence[float], after: Sequence[float], at: float, se
     fewest = min(len(values) // each.size for values, each in zip(series, cut, strict=True))
     if fewest < LEAST:
         return None
-    statistic, given = _percentiles(at), enumerate(zip(series, cut, strict=True))
-    drawn = [_drawn(values, each.size, statistic, f"{seed} {n}") for n, (values, each) in given]
+    given = enumerate(zip(series, cut, strict=True))
+    drawn = [_drawn(values, each.size, at, f"{seed} {n}") for n, (values, each) in given]
     if min(map(min, drawn)) <= 0:
         return None
     ratios = sorted(math.log(b / a) for a, b in zip(*drawn, strict=False))  # the longer series has fewer samples
@@ -131,18 +131,26 @@ def of_means(before: Sequence[float], after: Sequence[float]) -> Interval | None
     return _welch(math.log(means[1] / means[0]), errors, (len(before), len(after)))
 
 
-def _percentiles(at: float) -> Callable[[list[float]], float]:
-    """Return what gives a percentile of a list: with NumPy the same value, sooner."""
+def _percentile_of(values: Sequence[float], size: int, at: float) -> Callable[[Sequence[int]], float]:
+    """Return what gives a percentile of the blocks that begin at such places: with NumPy the same value, sooner."""
+    number = len(values)
     try:
         import numpy as np
     except ImportError:
-        return lambda sample: percentile(sorted(sample), at)
 
-    def found(sample: list[float]) -> float:
-        place = (len(sample) - 1) * at
-        below = math.floor(place)
-        above = min(below + 1, len(sample) - 1)
-        ordered = np.partition(np.asarray(sample), (below, above))
+        def listed(starts: Sequence[int]) -> float:
+            sample = [value for start in starts for value in values[start : start + size]]
+            return percentile(sorted(sample[:number]), at)
+
+        return listed
+    array, block = np.asarray(values, dtype=float), np.arange(size)
+    place = (number - 1) * at
+    below = math.floor(place)
+    above = min(below + 1, number - 1)
+
+    def found(starts: Sequence[int]) -> float:
+        taken = (np.asarray(starts)[:, None] + block).ravel()[:number]
+        ordered = np.partition(array[taken], (below, above))
         low, high = float(ordered[below]), float(ordered[above])
         return low + (high - low) * (place - below)
 
@@ -202,17 +210,12 @@ def _correlations(values: Sequence[float], at: float) -> list[float]:
     return found[: 2 * far]
 
 
-def _drawn(values: Sequence[float], size: int, statistic: Callable[[list[float]], float], seed: str) -> list[float]:
-    """Return the statistic of samples that are drawn from a series in blocks."""
-    seeded, found = random.Random(seed), []  # noqa: S311  samples, no secret
+def _drawn(values: Sequence[float], size: int, at: float, seed: str) -> list[float]:
+    """Return the percentile of each of many samples that are drawn from a series in blocks."""
+    seeded, found = random.Random(seed), _percentile_of(values, size, at)  # noqa: S311  samples, no secret
     number, starts = math.ceil(len(values) / size), len(values) - size + 1
-    for _ in range(min(MOST, max(FEWEST, VALUES // len(values)))):
-        sample: list[float] = []
-        for _ in range(number):
-            start = int(seeded.random() * starts)
-            sample += values[start : start + size]
-        found.append(statistic(sample[: len(values)]))
-    return found
+    many = min(MOST, max(FEWEST, VALUES // len(values)))
+    return [found([int(seeded.random() * starts) for _ in range(number)]) for _ in range(many)]
 
 
 def of_shares(before: tuple[int, int], after: tuple[int, int]) -> Interval:
