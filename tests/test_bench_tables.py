@@ -104,6 +104,10 @@ NUMBERS: Mapping[str, tuple[float, float, str] | str] = {
     "~24": (24, 1.2, ""),
     "**1 234**": "is not a number",
     "**1'234**": (1234, 0.5, ""),
+    "**2100** (+5%)": (2100, 50, ""),
+    "28 ms (1.2x)": (28, 0.5, "ms"),
+    "28 (not 25)": (28, 0.5, "not 25"),
+    "(+5%)": "is not a number",
     "1.5e-3": (0.0015, 0.00005, ""),
     "28,5": "is not a number",
     "-3": (-3, 0.5, ""),
@@ -251,6 +255,16 @@ def test_digits_that_were_rounded_away_contradict_nothing(digits: int) -> None:
         row = [str(kept[name]) if name == "Max concurrency" else f"{kept[name]:.{digits}f}" for name in names]
         for read_ in claims(f"{','.join(names)}\n{','.join(row)}\n"):
             assert broken(read_) == [], (seed, names, row)
+
+
+def test_percentiles_beside_the_figures_of_a_row_are_no_table_of_one_run() -> None:
+    """Of what they are percentiles is not said."""
+    text = "Model,Requests/s,Concurrency,p50,p99\na,10.5,32,850,1500\nb,11.5,32,750,1400\n"
+    assert [(one.name, one.requests_per_s, one.concurrency) for one in claims(text)] == [
+        ("a", 10.5, 32),
+        ("b", 11.5, 32),
+    ]
+    assert [said for _, said in claims(text)[0].remarks] == ['"p50" is not understood', '"p99" is not understood']
 
 
 def test_a_rate_that_can_be_the_load_contradicts_nothing() -> None:

@@ -24,6 +24,9 @@ EMPHASIS = re.compile(r"[*`_]{1,3}(?=\S)|(?<=\S)[*`_]{1,3}|</?\w+>|\[\^?\w+\]")
 NUMBER = re.compile(
     r"([+-]?(?:\d[\d.,'’_\u00a0\u2009\u202f]*|\.\d+)(?:[eE][+-]?\d+)?)\s*([kKMGB]?)(?![A-Za-z]*\d)\s*(.*)"
 )
+CHANGE = re.compile(r"(?<=\S)\s*\([+\-−]?\d+(?:[.,]\d+)?\s*[%x×]\)$")
+"""A change that is written after a number, such as (+5%) or (1.2x)."""
+
 BOUND = re.compile(r"(?:at (?:most|least)|up to|under|over) ", re.IGNORECASE)
 RANGE = re.compile(r"\d\s*(?:-|–|—|\.\.\.?|\bto\b)\s*\d")
 NOT_FINITE = re.compile(r"[+-]?(?:nan|inf(?:inity)?)\b", re.IGNORECASE)
@@ -56,7 +59,7 @@ class Unread(NamedTuple):
 
 def number(cell: Cell, *, comma: bool = False) -> Stated | Unread:
     """Return the number of a cell; `comma` says that a comma stands before decimals, as in most of Europe."""
-    text = EMPHASIS.sub("", cell.text.strip()[: LONGEST + 1]).strip()
+    text = CHANGE.sub("", EMPHASIS.sub("", cell.text.strip()[: LONGEST + 1]).strip())
     if text.lower() in NOTHING:
         return Unread("")
     if NOT_FINITE.match(text):

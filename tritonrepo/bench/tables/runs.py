@@ -74,7 +74,7 @@ def runs(grids: Iterable[Grid]) -> Iterator[Run]:
             yield open_
             open_ = None
         points = [point_of(cell.text) for cell in grid[0]]
-        if sum(map(bool, points)) >= POINTS:
+        if sum(map(bool, points)) >= POINTS and any(_is_heading(row[0]) for row in grid[1:] if row):
             open_ = _of_points(grid, points)
         else:
             yield from _of_columns(grid) if _metrics_are_rows(grid) else _of_rows(grid)
