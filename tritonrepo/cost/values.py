@@ -19,7 +19,12 @@ SMALLEST = 12
 """Numbers have a digit other than zero among so many after the decimal point."""
 
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-BEGINNING = re.compile(r"[-+]?[0-9][0-9_,.]*")
+MEANT = re.compile(r"([-+]?(?:[0-9]{1,3}(?:[,_][0-9]{3})+|[0-9][0-9_]*)(?:\.[0-9]+)?)(?![0-9.,:]| ?[kKmMG]\b)[^0-9]*")
+"""A number with separators of thousands or a unit; in `1:30` or `0b11`, no number is meant that could be named."""
+
+COMMA = re.compile(r"([-+]?[0-9]+),([0-9]{1,2}|[0-9]{4,})(?![0-9.,:])[^0-9]*")
+"""A number with a comma before its decimals."""
+
 BOUNDS = ("low", "mid", "high")
 
 
@@ -54,11 +59,13 @@ def _decimal(scalar: Scalar, name: str) -> Decimal | None:
 
 def _written(text: str, name: str) -> str:
     """Return what to do about a number that has a unit, or is none."""
-    begins = BEGINNING.match(text)
+    meant, comma = MEANT.fullmatch(text), COMMA.fullmatch(text)
     of = f" {name} counts in {unit(name, 'the currency of the file')}." if name in KEYS else ""
-    if begins is None:
+    if comma is not None:
+        return f"Write {comma[1]}.{comma[2]}, with a point before the decimals.{of}"
+    if meant is None:
         return f"Write a number without a unit.{of}"
-    digits = begins[0].replace(",", "").replace("_", "")
+    digits = meant[1].replace(",", "").replace("_", "")
     if text.endswith("%") and name == "utilization":
         return f"Write it as a share of 1: {digits} divided by 100."
     return f"Write {digits}, without a unit and separators.{of}"
