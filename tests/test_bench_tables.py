@@ -257,6 +257,13 @@ def test_digits_that_were_rounded_away_contradict_nothing(digits: int) -> None:
             assert broken(read_) == [], (seed, names, row)
 
 
+def test_a_row_of_which_nothing_is_understood_is_named_beside_others() -> None:
+    text = "Engine,Throughput (tok/s)\na,2100\nb,900 tokens/min\nc,-\n"
+    assert remarks(text) == ['t.csv:3:3: "900 tokens/min" under "Throughput (tok/s)" has no unit that is understood']
+    assert [(one.name, one.output_tokens_per_s) for one in claims(text)] == [("a", 2100), ("b", None)]
+    assert "no table of figures" in stopped(b"Engine,Throughput (tok/s)\nb,900 tokens/min\n")
+
+
 def test_percentiles_beside_the_figures_of_a_row_are_no_table_of_one_run() -> None:
     """Of what they are percentiles is not said."""
     text = "Model,Requests/s,Concurrency,p50,p99\na,10.5,32,850,1500\nb,11.5,32,750,1400\n"

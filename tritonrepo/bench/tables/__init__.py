@@ -73,10 +73,10 @@ def _text(path: str, content: bytes) -> str:
 def _of_grids(grids: list[Grid]) -> Iterator[Claim]:
     comma, unclear = commas(cell for grid in grids for row in grid[1:] for cell in row)
     reading = Reading(comma=comma)
-    for run in runs(grids):
-        found = claim(run, reading)
-        if found is not None:
-            yield replace(found, remarks=(*unclear, *found.remarks), unstated=unstated(run, found))
+    found = [(run, one) for run in runs(grids) if (one := claim(run, reading)) is not None]
+    if any(one.cells for _, one in found):
+        for run, one in found:
+            yield replace(one, remarks=(*unclear, *one.remarks), unstated=unstated(run, one))
 
 
 def _of_json(text: str, path: str) -> Iterator[Claim]:

@@ -114,12 +114,13 @@ class Reading:
 
 
 def claim(run: Run, reading: Reading, **others: Any) -> Claim | None:  # noqa: ANN401  fields of a claim
-    """Return what a run claims; None if nothing of it is understood."""
+    """Return what a run claims; None if nothing of it is understood, nor anything said of a cell under a figure."""
     built = Built()
     for entry in _counted(run.entries):
         for each in apart(entry):
             built.remarks += _read(built, each, reading)
-    if not built.cells:
+    places = {entry.cell.at for entry in run.entries}
+    if not built.cells and not any(at in places for at, _ in built.remarks):
         return None
     return built.claim(run.name, run.at, **others)
 
