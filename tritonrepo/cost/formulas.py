@@ -41,11 +41,6 @@ class Formula(NamedTuple):
     falls: frozenset[str]
     compute: Callable[[Values], Fraction]
 
-    @property
-    def said(self) -> str:
-        """The title within a sentence."""
-        return f"a {self.title}" if self.title.startswith("million") else self.title
-
 
 def _gpu(v: Values) -> Fraction:
     return sums.gpu_month(v["gpu_hour"], v["gpus"], v["replicas"], v["hours"])

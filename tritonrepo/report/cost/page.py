@@ -68,7 +68,7 @@ def _lines(costs: Costs) -> Iterator[str]:
     yield f"<h2>What a month is made of</h2>\n<figure>{_months(costs)}</figure>"
     for priced in costs.priced:
         if drawn := _moved(priced, costs):
-            head = f"What moves the cost of {costs.headline.said} of {priced.option.name}"
+            head = f"What moves the cost of {sentences.headline(costs)} of {priced.option.name}"
             yield f"<h2>{words(head)}</h2>\n<figure>{drawn}<figcaption>{words(ENDS)}</figcaption></figure>"
     yield from _list(PUBLISHED.rstrip(":"), [f"{each.option}: {each.text}" for each in costs.published])
     yield "<h2>Inputs</h2>"
@@ -126,6 +126,6 @@ def _moved(priced: Priced, costs: Costs) -> str:
         ends = plain(value.low), plain(value.high)
         told.append(f"{each.name} {ends[0]} to {ends[1]}: {amount(each.at_low)} to {amount(each.at_high)}")
         spans.append(Span(each.name, float(each.at_low), float(each.at_high), *ends))
-    title = f"What moves the cost of {costs.headline.said} of {priced.option.name}"
+    title = f"What moves the cost of {sentences.headline(costs)} of {priced.option.name}"
     about = f"Each input alone goes from its low to its high value, the others stay at their mid. {'; '.join(told)}."
     return tornado(title, about, f"{costs.inputs.currency} for {costs.headline.title}", float(middle.mid), spans)

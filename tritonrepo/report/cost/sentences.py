@@ -31,6 +31,12 @@ def reading(costs: Costs) -> tuple[str, ...]:
     return (f"mid (low to high). {ROUNDING}",) if ranged else (ROUNDING, NOTHING)
 
 
+def headline(costs: Costs) -> str:
+    """Return the figure by which options are compared, within a sentence."""
+    found = costs.headline.title
+    return f"a {found}" if found.startswith("million") else found
+
+
 def compared(costs: Costs) -> Iterator[str]:
     """Yield how the options differ, and whether that is more than what the inputs leave open."""
     for each in costs.comparisons:
@@ -39,7 +45,7 @@ def compared(costs: Costs) -> Iterator[str]:
         names = either(f"{each.name} ({_factor(each)})" for each in costs.swamping).replace(" or ", " and ")
         verb = "changes" if len(costs.swamping) == 1 else "each change"
         yield (
-            f"{names} alone {verb} the cost of {costs.headline.said} by more than the choice of an option does "
+            f"{names} alone {verb} the cost of {headline(costs)} by more than the choice of an option does "
             f"({times(_most(costs.comparisons))})."
         )
 

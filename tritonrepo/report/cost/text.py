@@ -64,7 +64,10 @@ def _section(head: str, lines: Iterator[str]) -> Iterator[str]:
 def _moved(priced: Priced, costs: Costs) -> Iterator[str]:
     """Yield the table of what each input alone does to the figure that options are compared by."""
     if priced.swings:
-        yield from ("", f'What moves the cost of {costs.headline.said} of "{priced.option.name}", each input alone:')
+        yield from (
+            "",
+            f'What moves the cost of {sentences.headline(costs)} of "{priced.option.name}", each input alone:',
+        )
         found = [
             (
                 each.name,
