@@ -22,7 +22,7 @@ DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 MEANT = re.compile(r"([-+]?(?:[0-9]{1,3}(?:[,_][0-9]{3})+|[0-9][0-9_]*)(?:\.[0-9]+)?)(?![0-9.,:]| ?[kKmMG]\b)[^0-9]*")
 """A number with separators of thousands or a unit; in `1:30` or `0b11`, no number is meant that could be named."""
 
-COMMA = re.compile(r"([-+]?[0-9]+),([0-9]+)(?![0-9.,:])[^0-9]*")
+DECIMALS = re.compile(r"([-+]?[0-9]+),([0-9]+)(?![0-9.,:])[^0-9]*")
 """A number with a comma before its decimals, or before a group of three digits."""
 
 GROUP = 3
@@ -62,7 +62,7 @@ def _decimal(scalar: Scalar, name: str) -> Decimal | None:
 
 def _written(text: str, name: str) -> str:
     """Return what to do about a number that has a unit, or is none."""
-    meant, comma = MEANT.fullmatch(text), COMMA.fullmatch(text)
+    meant, comma = MEANT.fullmatch(text), DECIMALS.fullmatch(text)
     of = f" {name} counts in {unit(name, 'the currency of the file')}." if name in KEYS else ""
     if comma is not None and len(comma[2]) != GROUP:
         return f"Write {comma[1]}.{comma[2]}, with a point before the decimals.{of}"
