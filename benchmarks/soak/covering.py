@@ -20,7 +20,7 @@ WHOLE = "tritonrepo"
 
 PACKAGES: Mapping[str, Sequence[str]] = {
     "bench": (
-        *("bench_values", "bench_clients", "bench_triton", "bench_targets", "bench_wires", "bench_ending"),
+        *("bench_values", "bench_clients", "bench_triton", "bench_targets", "bench_wires", "bench_ended"),
         *("bench_histograms", "bench_watching", "bench_watching_served"),
         *("bench_measures", "bench_running", "bench_prompts", "bench_sweep", "bench_command", "bench_ended"),
         *("bench_judging", "bench_tables", "bench_check", "bench_compare", "bench_report"),
@@ -30,7 +30,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("output", "cli", "asking", "api", "json", "build_plans", "smoke_commands", "docs_facts", "targets"),
         *("upgrade", "validate", "habits", "completion", "counting", "formats_files", "stdin", "changed_files"),
         *("push_flow", "push_output", "push_display", "push_interrupts", "ask", "bench_formats", "bench_compare"),
-        "bench_ending",
+        "bench_ended",
     ),
     "cost": ("cost", "cost_published", "cost_command", "bad_inputs"),
     "deploy": (

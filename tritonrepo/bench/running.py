@@ -31,6 +31,7 @@ UNSENT = "not sent: too many requests were in flight until the end of the run"
 OVERDUE = "not sent: the client was too slow to send it before the end of the run"
 LATE_S = 1.0
 """How long after the end a request may be sent that was due before it, because timers are late."""
+UNSENDABLE = "requests were due that could not be sent"
 MOST_UNSENT = 1_000_000
 """Requests that are counted of those that were due and not sent."""
 
@@ -56,8 +57,7 @@ class Progress(NamedTuple):
 class Ran(NamedTuple):
     """What a run gave: the records by number, the client's delays while it measured, and whether it ended early.
 
-    `interrupted`: it was cancelled, and what was in flight has no record. `stopped` says why it gave up, "" if it did
-    not.
+    `interrupted`: it was cancelled, and what was in flight has no record. `stopped`: why it gave up, or "".
     """
 
     records: tuple[Record, ...]
@@ -233,14 +233,14 @@ class _Phase:
 
     def _left(self, due: Iterator[float]) -> None:
         """Record requests that were due and could not be sent: passing over them would flatter the server."""
-        end_s = self.started_s + (self.duration_s or 0.0)
+        began_s, end_s = self.started_s, self.started_s + (self.duration_s or 0.0)
         why = OVERDUE if self.running.load.concurrency is None else UNSENT
-        for due_s in islice(due, MOST_UNSENT):
+        for at_s in islice(due, MOST_UNSENT):
             self.sent += 1
-            number = next(self.running.numbers)
-            self._heard(Record(number, end_s, end_s, due_s=self.started_s + due_s, error=why, status="client"))
+            number, due_s = next(self.running.numbers), began_s + at_s
+            self._heard(Record(number, end_s, end_s, due_s=due_s, error=why, status="client"))
         if next(due, None) is not None:
-            self.running.stopped = f"more than {MOST_UNSENT:,} requests were due that could not be sent"
+            self.running.stopped = f"more than {MOST_UNSENT:,} {UNSENDABLE}"
 
     def _goes_on(self, due_s: float | None = None) -> bool:
         """Return whether one more request is to be sent, now or, in an open loop, when it is due."""

@@ -8,6 +8,7 @@ from tritonrepo.bench.claim import State
 from tritonrepo.bench.figures import Slo
 from tritonrepo.bench.measures import BOUND, too_many_failed
 from tritonrepo.bench.result import INTERRUPTED, Result
+from tritonrepo.bench.running import UNSENDABLE
 from tritonrepo.bench.target import Protocol
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, some
 from tritonrepo.report.bench.shown import METRICS
@@ -21,6 +22,7 @@ def found(result: Result, slo: Slo | None = None) -> Iterator[Diagnostic]:
     at, figures = Span(result.target), result.figures
     if result.ended_early and result.ended_early != INTERRUPTED:
         hint = "Check that the target is the server that you mean, and that it serves the model."
+        hint = "Lower the rate." if UNSENDABLE in result.ended_early else hint
         yield Diagnostic("bench-stopped", Severity.ERROR, at, f"the run gave up: {result.ended_early}", hint)
     elif not figures.sent and result.ended_early != INTERRUPTED:
         hint = "Raise the duration or the rate."

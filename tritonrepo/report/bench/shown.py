@@ -22,7 +22,7 @@ FEW = f"A p99 is shown from {ENOUGH} requests on: of fewer, it would be little m
 MOST = 3
 """How many targets are named in a title."""
 
-OWN = "these are figures of the client, not of the server"
+OWN = "a part of the figures is its own time"
 
 METRICS = {"ttft": "TTFT", "itl": "ITL", "tpot": "TPOT", "latency": "latency"}
 """Names of the metrics that an SLO limits, as they are shown."""
