@@ -9,9 +9,11 @@ from weakref import WeakKeyDictionary
 
 
 class Turns:
-    """Lets what waits go on one by one, each in a round of the loop, which takes what has arrived before the next one.
+    """Lets what waits go on one by one, and the loop take all that has arrived before each of them.
 
-    Without it, asyncio lets all go on at once that have something to read, and looks at no socket meanwhile.
+    Without it, asyncio lets all go on at once that have something to read, and looks at no socket meanwhile. A round of
+    the loop runs what was scheduled before it, and then what the sockets have: who goes on is called in one round and
+    works in the next, and only after a whole round in which nobody works is the next one called.
     """
 
     def __init__(self) -> None:
@@ -29,7 +31,11 @@ class Turns:
         finally:
             self._waiting.popleft()  # not before, or who asks meanwhile would begin a second round
             if self._waiting:
-                asyncio.get_running_loop().call_soon(self._next)
+                asyncio.get_running_loop().call_soon(self._look)
+
+    def _look(self) -> None:
+        """Go on in the next round, which reads what arrived while a task worked."""
+        asyncio.get_running_loop().call_soon(self._next)
 
 
 _OF: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
