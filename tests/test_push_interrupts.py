@@ -193,6 +193,22 @@ def test_a_command_that_runs_a_server_answers_at_once_and_ends(
     assert process.returncode == code
 
 
+@pytest.mark.parametrize(("number", "said"), [(TERM, "ending\nended\n"), (INT, "ending\n")], ids=["SIGTERM", "Ctrl-C"])
+def test_the_same_signal_soon_after_the_first_is_the_first(number: signal.Signals, said: str) -> None:
+    """`timeout` sends it to the command, and to the process group. A user who presses Ctrl-C twice means it."""
+    script = SERVING.replace("time.sleep(600)\nroot", "time.sleep(1); print('ended', flush=True)\nroot")
+    script = script.replace("main()\n", "interrupts.TWICE_S = 3600\nmain()\n")
+    command, pipe = [sys.executable, "-c", script, str(LONGEST_S), "wait"], subprocess.PIPE
+    with subprocess.Popen(command, text=True, env=unmeasured(), stdout=pipe, stderr=pipe) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(number)
+        shown = process.stdout.readline()
+        process.send_signal(number)
+        assert shown + process.communicate(timeout=LONGEST_S)[0] == said
+    assert process.returncode == 128 + number
+
+
 def test_a_signal_that_is_to_be_ignored_stays_ignored() -> None:
     """As nohup asks for: the command outlives its terminal."""
     script = SERVING.replace("main()", "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nmain()")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import NamedTuple
@@ -27,13 +28,34 @@ KILL_S = 1.0
 """How long a server may take to be killed, with all that it left."""
 
 TWICE_S = 0.5
-"""How long after a signal another one can be the same, sent twice."""
+"""How long after one of ENDING another one can be the same, sent twice.
+
+`timeout` sends its signal to the command, and to its process group, of which the command is (GNU coreutils,
+src/timeout.c).
+"""
 
 STOPPING = "stopping; press Ctrl-C again to stop at once\n"
 
 DRAINING = "finishing what runs; press Ctrl-C again to stop at once\n"
 
 NUMBERS = (signal.SIGINT, *ENDING)
+
+
+class _Arrived:
+    """The signals that have arrived, in order, each of them once."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self._at_s = 0.0
+
+    def new(self, number: int) -> bool:
+        """Take a signal; return False if it is the last one, sent twice. Ctrl-C pressed twice is meant so."""
+        now_s = time.monotonic()
+        if number in ENDING and [number] == self.numbers[-1:] and now_s - self._at_s < TWICE_S:
+            return False
+        self.numbers.append(number)
+        self._at_s = now_s
+        return True
 
 
 class _Manner(NamedTuple):
@@ -76,28 +98,18 @@ def ended_by(end: Callable[[], bool]) -> Iterator[None]:
     """Let SIGTERM and SIGHUP end what runs in the block by a call, as Ctrl-C does, so that its result is kept.
 
     The exit code is that of the signal all the same. `end` returns False if nothing runs that it could end or let go on
-    to its end: then, and on a second signal, the block ends by an exception. The same one within TWICE_S
-    is no second one: `timeout` sends it to the command and to its process group (GNU coreutils, src/timeout.c).
+    to its end: then, and on a second signal, the block ends by an exception.
     """
-    if threading.current_thread() is not threading.main_thread():  # only it may set handlers
-        yield
-        return
-    arrived: list[int] = []
-    at_s: list[float] = []
 
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
-        if [number] == arrived[-1:] and time.monotonic() - at_s[-1] < TWICE_S:
-            return
-        arrived.append(number)
-        at_s.append(time.monotonic())
-        if len(arrived) > 1 or not end():
-            for each in heeded:
+    def take(numbers: list[int]) -> None:
+        if len(numbers) > 1 or not end():
+            for each in ENDING:
                 signal.signal(each, signal.SIG_IGN)  # nothing more may interrupt the cleanup
-            raise Terminated(arrived[0])
+            raise Terminated(numbers[0])
 
-    heeded = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    arrived: list[int] = []
     try:
-        with _heeding(heeded, handle, arrived):
+        with _heeding(ENDING, take) as arrived:
             yield
             if arrived:
                 raise Terminated(arrived[0])
@@ -106,22 +118,32 @@ def ended_by(end: Callable[[], bool]) -> Iterator[None]:
 
 
 @contextmanager
-def _heeding(
-    numbers: Sequence[int], handle: Callable[[int, FrameType | None], None], arrived: Sequence[int]
-) -> Iterator[None]:
-    """Handle signals in the block, and after it if one has arrived: then all stays until the process ends."""
+def _heeding(heeded: Collection[int], take: Callable[[list[int]], None]) -> Iterator[list[int]]:
+    """Call `take` in the block with the signals that have arrived, whenever there is a new one.
+
+    Once one has arrived, all stays so after the block, until the process ends. A signal that this process was told to
+    ignore, as by nohup, stays ignored. Only the main thread may set handlers: in another one, nothing is handled.
+    """
+    arrived = _Arrived()
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
+        if arrived.new(number):
+            take(arrived.numbers)
+
+    here = threading.current_thread() is threading.main_thread()
+    numbers = [each for each in heeded if here and signal.getsignal(each) is not signal.SIG_IGN]
     before = {number: signal.signal(number, handle) for number in numbers}
     try:
-        yield
+        yield arrived.numbers
     finally:
-        if not arrived:
+        if not arrived.numbers:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
 
 @contextmanager
 def _handled(manner: _Manner) -> Iterator[None]:
-    """End the block in this manner; a signal that this process was told to ignore, as by nohup, stays ignored."""
+    """End the block in this manner."""
     if threading.current_thread() is not threading.main_thread():  # only it may set handlers
         yield
         return
@@ -129,16 +151,14 @@ def _handled(manner: _Manner) -> Iterator[None]:
     os.set_blocking(writes, False)
     threading.Thread(target=_watch, args=[reads, manner], daemon=True).start()
     other = signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
-    heeded = [number for number in NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
+
+    def take(numbers: list[int]) -> None:
+        if len(numbers) == 1 or (manner.kill_s and len(numbers) == 2):  # noqa: PLR2004  the first, the second
+            raise KeyboardInterrupt if numbers[-1] == signal.SIGINT else Terminated(numbers[-1])
+
     arrived: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
-        arrived.append(number)
-        if len(arrived) == 1 or (manner.kill_s and len(arrived) == 2):  # noqa: PLR2004  the first, the second
-            raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
-
     try:
-        with _heeding(heeded, handle, arrived):
+        with _heeding(NUMBERS, take) as arrived:
             yield
     except KeyboardInterrupt as error:
         say("interrupted", err=True)
@@ -151,22 +171,28 @@ def _handled(manner: _Manner) -> Iterator[None]:
 
 def _watch(reads: int, manner: _Manner) -> None:
     """End the process soon after the second signal, or some time after the first; return if the block ends earlier."""
-    if first := _arrived(reads):
+    arrived = _Arrived()
+    if first := _next(reads, arrived):
         if manner.said:
             last_words(manner.said)
-        last = _arrived(reads, manner.limit_s)
+        last = _next(reads, arrived, manner.limit_s)
         if last and manner.kill_s:
-            _arrived(reads, manner.kill_s)
+            _next(reads, arrived, manner.kill_s)
         _end(128 + (last or first))
     os.close(reads)
 
 
-def _arrived(reads: int, within_s: float | None = None) -> int:
+def _next(reads: int, arrived: _Arrived, within_s: float = math.inf) -> int:
     """Return the next of the signals that end a command, as soon as it arrives; 0 if none does."""
-    while select.select([reads], [], [], within_s)[0] and (read := os.read(reads, 1)):
-        if read[0] in NUMBERS:
+    until_s = time.monotonic() + within_s
+    while True:
+        left_s = max(0.0, until_s - time.monotonic())
+        ready, _, _ = select.select([reads], [], [], None if left_s == math.inf else left_s)
+        read = os.read(reads, 1) if ready else b""
+        if not read:
+            return 0
+        if read[0] in NUMBERS and arrived.new(read[0]):
             return read[0]
-    return 0
 
 
 def _end(code: int) -> None:
