@@ -39,7 +39,7 @@ def command(targets: tuple[str, ...], *, given: Mapping[str, Any]) -> int:
     Requests that fail are counted, and are in no distribution. The exit code is 1 if more than 1 % of them fail, or if
     the figures cannot be true together.
     """
-    from tritonrepo.flows.bench import measured
+    from tritonrepo.flows.bench import each_measured
 
     options, form = options_of(given, load_of(given)), given["form"]
     done: list[Benched] = []
@@ -47,11 +47,8 @@ def command(targets: tuple[str, ...], *, given: Mapping[str, Any]) -> int:
     with concluded(form, lambda ends: printed(form, done, [*_found(done), *ends])):
         try:
             with cut(done, cuts):
-                for target in targets_of(given, targets):
-                    with loading(target.text) as hear:
-                        done.append(measured(target, options, hear))
-                    if done[-1].interrupted or options.ending.over:
-                        break
+                places = targets_of(given, targets)
+                done.extend(each_measured(places, options, lambda target: loading(target.text)))
         finally:
             finished(given, done, _found(done))
     return ended(done, _found(done), cuts)

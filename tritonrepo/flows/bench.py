@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -32,6 +33,12 @@ from tritonrepo.server import machine
 
 AHEAD, MOST_AHEAD = 1000, 10_000
 """Prompts that are made before a run whose number of requests is not known, and of any run at most."""
+
+Hear = Callable[[Progress], None]
+"""Is told how far a load is."""
+
+Hearing = Callable[[Target], AbstractContextManager[Hear]]
+"""Gives what is told how far the load on a target is."""
 
 LOAD, SAMPLING, UNKNOWN = Load(requests=100), Sampling(), Hardware()
 
@@ -77,22 +84,32 @@ class Benched(NamedTuple):
 def bench(
     targets: Sequence[Target],
     options: BenchOptions = BenchOptions(),
-    hear: Callable[[Progress], None] = lambda _: None,
+    hear: Hear = lambda _: None,
 ) -> tuple[Benched, ...]:
     """Return what a load gives on each of the targets, one after the other, with the same prompts and times.
 
     `hear` is told how far it is. What a server does to single requests is in the records, and raises nothing; Stop is
     raised for what keeps a target from being asked at all.
     """
-    done: list[Benched] = []
+    return tuple(each_measured(targets, options, lambda _: nullcontext(hear)))
+
+
+def each_measured(targets: Sequence[Target], options: BenchOptions, hearing: Hearing) -> Iterator[Benched]:
+    """Yield what a load gives on one target after the other, until the user ends it."""
     for target in targets:
-        done.append(measured(target, options, hear))
-        if done[-1].interrupted or options.ending.over:
-            break
-    return tuple(done)
+        with hearing(target) as hear:
+            done = measured(target, options, hear)
+        yield done
+        if over(done, options):
+            return
 
 
-def measured(target: Target, options: BenchOptions, hear: Callable[[Progress], None]) -> Benched:
+def over(last: Benched, options: BenchOptions) -> bool:
+    """Return whether the user ended the last load, or ended everything just after it."""
+    return last.interrupted or options.ending.over
+
+
+def measured(target: Target, options: BenchOptions, hear: Hear) -> Benched:
     """Return what a load gives on one target."""
     source = options.source(target)
     load = _bounded(options.load, source)

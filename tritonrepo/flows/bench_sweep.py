@@ -13,7 +13,7 @@ from tritonrepo.bench.running import Progress
 from tritonrepo.bench.sweeping import LEAST_GAIN, Point, Step, keeps, limits, point, saturated
 from tritonrepo.bench.target import Target
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, some
-from tritonrepo.flows.bench import Benched, BenchOptions, measured
+from tritonrepo.flows.bench import Benched, BenchOptions, Hear, measured, over
 from tritonrepo.report.bench import shown
 from tritonrepo.report.bench.against_load import Mark
 
@@ -36,9 +36,7 @@ class SweepOptions(NamedTuple):
     at: str = "p95"
 
 
-def sweep(
-    target: Target, options: BenchOptions, how: SweepOptions, hear: Callable[[Progress], None]
-) -> Iterator[Benched]:
+def sweep(target: Target, options: BenchOptions, how: SweepOptions, hear: Hear) -> Iterator[Benched]:
     """Yield what a target gives at one concurrency after the other, each with prompts of its own, up to the knee."""
     steps: list[Step] = []
     first = options.first
@@ -48,11 +46,11 @@ def sweep(
         first += len(done.records)
         steps.append(Step(concurrency, done.result.figures))
         yield done
-        if done.interrupted or options.ending.over or (not how.whole and saturated(steps, how.least_gain)):
+        if over(done, options) or (not how.whole and saturated(steps, how.least_gain)):
             return
 
 
-def _heard(hear: Callable[[Progress], None], concurrency: int, progress: Progress) -> None:
+def _heard(hear: Hear, concurrency: int, progress: Progress) -> None:
     hear(progress._replace(phase=f"{progress.phase} at {concurrency}"))
 
 
