@@ -62,6 +62,8 @@ class Scripted:
     `errors`: number → what is said, after the time to first token. It serves `at_once` together.
     """
 
+    limits = True
+
     def __init__(
         self,
         clock: Callable[[], float],

@@ -16,7 +16,21 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.openai_endpoint import Act, Answer, Asked, Endpoint, Script, endpoint, refusal, reply, talk
+from tests.openai_endpoint import (
+    DONE,
+    HEAD,
+    LAST,
+    Act,
+    Answer,
+    Asked,
+    Endpoint,
+    Script,
+    endpoint,
+    event,
+    refusal,
+    reply,
+    talk,
+)
 from tests.timed_endpoint import Schedule, timed
 from tritonrepo.bench.figures import Slo
 from tritonrepo.bench.load import Load
@@ -434,6 +448,38 @@ def test_an_slo_on_what_no_answer_has_is_named(benched: Bench) -> None:
         said = benched(f"{here.url}/embeddings#m", "--requests", "3", *QUICK, *slo)
     assert said.code == 0
     assert "the SLO is not judged, because no answer has a value of TTFT, ITL [bench-slo]" in said.err
+
+
+LENGTHS = {
+    "as long as they may be": (4, [], ""),
+    "shorter, as the model ends them": (64, [], ""),
+    "longer": (
+        2,
+        [],
+        "an answer has 4 tokens, but 2 were the most that a request asked for: the server does not keep the limit",
+    ),
+    "one longer, as who counts a text anew may find": (3, [], ""),
+    "shorter, but each was to have so many": (
+        64,
+        ["--exact"],
+        "an answer has 4 tokens, but each was to have 64: the server does not know ignore_eos and min_tokens",
+    ),
+    "exactly so many": (4, ["--exact"], ""),
+}
+
+
+@pytest.mark.parametrize(("limit", "more", "says"), LENGTHS.values(), ids=LENGTHS)
+def test_answers_of_another_length_than_was_asked_for_are_named(
+    benched: Bench, limit: int, more: list[str], says: str
+) -> None:
+    words = [json.dumps({"choices": [{"delta": {"content": f"{word} "}}]}) for word in range(4)]
+    usage = json.dumps({"choices": [], "usage": {"completion_tokens": 4, "prompt_tokens": 8}})
+    with endpoint(lambda _: [HEAD, *(event(text) for text in (*words, usage, DONE)), LAST]) as here:
+        options = ("--requests", "3", "--metrics", "none", "--max-tokens", str(limit), *more)
+        said = benched(f"{here.url}#m", *options)
+    assert said.code == 0
+    assert says in said.err
+    assert ("bench-answer-length" in said.err) == bool(says)
 
 
 def test_a_path_that_the_server_does_not_know_is_explained(benched: Bench) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tabled import tabled
 from tritonrepo.bench.load import Prompt
 from tritonrepo.bench.prompts import Sent, Source, listed, reuse
 from tritonrepo.bench.prompts_file import questions, trace
@@ -349,6 +350,22 @@ def test_what_was_sent_is_described_without_the_warm_up() -> None:
     found = sent.described(64, exact=True, warm_up=1)
     assert (found.source, found.different, found.max_tokens, found.exact) == ("here", 3, 64, True)
     assert found.reuse == pytest.approx(4 / 6)
+    nothing = sent.described(None, exact=True)
+    assert (nothing.max_tokens, nothing.exact) == (None, False)
+
+
+LIMITS = {
+    "the run's own": ([None, None], (64, True)),
+    "the largest": ([None, 200, 8], (200, False)),
+    "that of all prompts": ([9, 9], (9, True)),
+}
+
+
+@tabled(("own", "told"), LIMITS.values(), ids=LIMITS)
+def test_the_limit_of_answers_is_what_requests_had(own: list[int | None], told: tuple[int, bool]) -> None:
+    after = sent([Prompt("a", answer_tokens=tokens) for tokens in own])
+    found = after.described(64, exact=True)
+    assert (found.max_tokens, found.exact) == told
 
 
 def test_a_list_is_sent_again_from_the_first() -> None:

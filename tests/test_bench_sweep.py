@@ -165,7 +165,14 @@ def told(
 def benched(step: Step, bound: bool) -> Benched:  # noqa: FBT001  a part of `told`
     made = benches.result(benches.records(concurrency=step.concurrency))
     load = Load(concurrency=step.concurrency)
-    result = replace(made, load=load, figures=step.figures, judgements=(), client_bound=bound)
+    result = replace(
+        made,
+        prompts=benches.PROMPTS._replace(max_tokens=11),
+        load=load,
+        figures=step.figures,
+        judgements=(),
+        client_bound=bound,
+    )
     return Benched(result, (), tuple(found(result)))
 
 

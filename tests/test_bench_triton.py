@@ -16,10 +16,12 @@ from tests.tabled import tabled
 from tests.test_ask import config
 from tritonrepo.bench.clients import client
 from tritonrepo.bench.clients.triton import way
-from tritonrepo.bench.load import Prompt, Sampling
+from tritonrepo.bench.load import Load, Prompt, Sampling
+from tritonrepo.bench.prompts import listed
 from tritonrepo.bench.record import Record, Source
 from tritonrepo.bench.targets import targets
 from tritonrepo.diagnostics import Stop
+from tritonrepo.flows.bench import BenchOptions, bench
 from tritonrepo.server.endpoint import Endpoint
 
 pytest.importorskip("tritonclient.grpc")
@@ -123,6 +125,21 @@ def test_a_generator_counts_the_tokens_of_each_response(triton: Triton) -> None:
     assert parameters == {"max_tokens": 7, "min_tokens": 7, "ignore_eos": True, "temperature": 0}
     flags = ("stream", "return_finish_reason", "return_num_input_tokens", "return_num_output_tokens")
     assert {name: asked.inputs[name] for name in flags} == {name: [True] for name in flags}
+
+
+LIMITED = {"gen": (7, True), "words": (None, False), "emb": (None, False), "rag": (7, True)}
+
+
+@pytest.mark.parametrize(("model", "limit"), LIMITED.items(), ids=LIMITED)
+def test_a_limit_is_only_of_models_that_can_be_told(triton: Triton, model: str, limit: tuple[int | None, bool]) -> None:
+    (target,) = targets([f"{triton[1]}/{model}"], model=None, endpoint=Endpoint)
+    told = Sampling(7, exact=limit[1])
+    options = BenchOptions(Load(requests=2), told, lambda _: listed([HELLO], "one"), metrics="none")
+    (done,) = bench([target], options)
+    prompts = done.result.prompts
+    assert (prompts.max_tokens, prompts.exact) == limit
+    assert done.result.generates == (prompts.max_tokens is not None)
+    assert not done.result.figures.errors
 
 
 def test_a_prompt_can_have_its_own_length(triton: Triton) -> None:

@@ -227,6 +227,8 @@ def test_of_several_loads_the_one_with_the_most_goodput_is_taken(capsys: pytest.
     assert good is not None
     assert good.tokens_per_s is not None
     assert found["options"][0]["inputs"]["tokens_per_second"]["mid"] == float(f"{good.tokens_per_s:.6g}")
+    (passed,) = [each["message"] for each in found["diagnostics"] if "passed over" in each["message"]]
+    assert passed == f'a result of "{cheating.target}" is passed over, because it cannot be true: {BROKEN.says}'
 
 
 @pytest.mark.usefixtures("here")

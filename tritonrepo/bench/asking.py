@@ -11,6 +11,10 @@ from tritonrepo.bench.record import Record
 class Client(Protocol):
     """A connection to one target, within one event loop."""
 
+    @property
+    def limits(self) -> bool:
+        """Whether requests say how long an answer may be, which is known once it is connected."""
+
     async def __aenter__(self) -> Self:
         """Connect."""
 

@@ -42,6 +42,7 @@ class Sent:
     numbers: list[int] = field(default_factory=list)
     _made: dict[int, Prompt] = field(default_factory=dict)
     _kept: list[Prompt] = field(default_factory=list)
+    _limits: set[int | None] = field(default_factory=set)
     _room: int = MOST_KEPT
 
     def __post_init__(self) -> None:
@@ -55,15 +56,24 @@ class Sent:
     def prompt(self, number: int) -> Prompt:
         """Return the prompt of a number, which counts as sent."""
         prompt = self._made.pop(number, None) or self.source.make(number)
+        self._limits.add(prompt.answer_tokens)
         self._room -= _size(prompt)
         if self._room >= 0:
             self._kept.append(prompt)
         return prompt
 
     def described(self, max_tokens: int | None, *, exact: bool, warm_up: int = 0) -> Prompts:
-        """Return what was sent; the first `warm_up` prompts count only as what others repeat."""
+        """Return what was sent; the first `warm_up` prompts count only as what others repeat.
+
+        `max_tokens` is what an answer may have whose prompt does not say it; None if the model cannot be told.
+        """
         texts = [whole(prompt) for prompt in self._kept]
-        return Prompts(self.source.name, len(set(texts[warm_up:])), reuse(texts, warm_up), max_tokens, exact)
+        different = len(set(texts[warm_up:]))
+        if max_tokens is None:
+            return Prompts(self.source.name, different, reuse(texts, warm_up), None, exact=False)
+        limits = {max_tokens if each is None else each for each in self._limits or {None}}
+        one = exact and len(limits) == 1
+        return Prompts(self.source.name, different, reuse(texts, warm_up), max(limits), one)
 
 
 def whole(prompt: Prompt) -> str:

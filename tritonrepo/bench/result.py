@@ -28,7 +28,8 @@ class Prompts(NamedTuple):
     """What was sent: where it is from, how many different ones, how much of them repeats.
 
     `reuse` is the share of the tokens, or of the characters if nobody counted tokens, that an earlier prompt of the
-    run began with as well: what a prefix cache can answer.
+    run began with as well: what a prefix cache can answer. `max_tokens` is the most that a request let an answer have,
+    None if the model could not be told, and `exact` says that each was to have so many.
     """
 
     source: str
@@ -119,3 +120,9 @@ class Result:
     client_bound: bool
     judgements: tuple[Judgement, ...] = ()
     ended_early: str = ""
+
+    @property
+    def generates(self) -> bool:
+        """Whether the model makes texts, as far as requests and answers show it."""
+        figures = self.figures
+        return any(each is not None for each in (self.prompts.max_tokens, figures.output_tokens, figures.ttft_ms))

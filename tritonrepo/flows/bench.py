@@ -21,7 +21,7 @@ from tritonrepo.bench.load import Load, Sampling, Shape
 from tritonrepo.bench.measures import client_bound, figures
 from tritonrepo.bench.prompts import Sent, Source
 from tritonrepo.bench.record import Record
-from tritonrepo.bench.result import INTERRUPTED, Hardware, Machine, Observed, Prompts, Result
+from tritonrepo.bench.result import INTERRUPTED, Hardware, Machine, Observed, Result
 from tritonrepo.bench.running import MEASURING, Progress, Ran, run
 from tritonrepo.bench.target import Target
 from tritonrepo.bench.watching import Observer, beside
@@ -126,6 +126,7 @@ def _measured(target: Target, options: BenchOptions, sent: Sent, asking: Client,
     ran = _ran(lambda: options.ending.during(run(load, sent.prompt, asking, watch.hear)))
     warm_up = sum(record.warm_up for record in ran.records)
     observed = watch.end(len(ran.records) - warm_up, interrupted=ran.interrupted)
+    limit = options.sampling.max_tokens if asking.limits else None
     whole, repeats = _figures(ran, load, options.slo)
     result = Result(
         target=target.text,
@@ -135,7 +136,7 @@ def _measured(target: Target, options: BenchOptions, sent: Sent, asking: Client,
         tool=f"tritonrepo {__version__}",
         machine=here,
         load=load,
-        prompts=_prompts(sent, options.sampling, ran.records),
+        prompts=sent.described(limit, exact=options.sampling.exact, warm_up=warm_up),
         hardware=options.hardware,
         figures=whole,
         repeats=repeats,
@@ -170,16 +171,6 @@ class _Watch:
             return Observed(missing=("nothing was measured",))
         observed = self._observer.end()
         return observed if interrupted and self._in_flight else beside(observed, asked)
-
-
-def _prompts(sent: Sent, sampling: Sampling, records: Sequence[Record]) -> Prompts:
-    """Return what was sent; a model that generates nothing, such as an embedder, has no limit on its answers."""
-    warm_up = sum(record.warm_up for record in records)
-    found = sent.described(sampling.max_tokens, exact=sampling.exact, warm_up=warm_up)
-    done = [record for record in records if record.ok]
-    if not done or any(record.answer_tokens or any(piece.characters for piece in record.pieces) for record in done):
-        return found
-    return found._replace(max_tokens=None, exact=False)
 
 
 def _ran(work: Callable[[], Coroutine[object, object, Ran]]) -> Ran:

@@ -13,6 +13,8 @@ from tritonrepo.bench.target import Protocol
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, some
 from tritonrepo.report.bench.shown import METRICS
 
+SPARE = 0.1
+
 
 def found(result: Result, slo: Slo | None = None) -> Iterator[Diagnostic]:
     """Yield what is wrong with a result, errors first; an error is a reason not to use its figures.
@@ -40,12 +42,35 @@ def found(result: Result, slo: Slo | None = None) -> Iterator[Diagnostic]:
         message = f"the client was too slow: its own delay is {BOUND:.0%} or more of what it measures"
         hint = "Run it on a machine with a faster or idle core, or with fewer requests in flight."
         yield Diagnostic("bench-client-bound", Severity.WARNING, at, message, hint)
+    yield from _lengths(result)
     if slo is not None and figures.succeeded and figures.goodput is None:
         of = {"ttft": figures.ttft_ms, "itl": figures.itl_ms, "tpot": figures.tpot_ms, "latency": figures.latency_ms}
         unknown = some([METRICS[metric] for metric in slo.most_ms if of[metric] is None], len(of))
         message = f"the SLO is not judged, because no answer has a value of {unknown}"
         hint = "Limit what this model has, such as latency=500, or ask for a stream."
         yield Diagnostic("bench-slo", Severity.WARNING, at, message, hint)
+
+
+def _lengths(result: Result) -> Iterator[Diagnostic]:
+    """Yield whether an answer is longer than it may be, or shorter than it must be."""
+    asked, made = result.prompts.max_tokens, result.figures.output_tokens
+    if asked is None or made is None:
+        return
+    said = ""
+    if made.most > asked + _spare(asked):
+        cause = "the server does not keep the limit, or makes several answers to a request"
+        said = f"an answer has {made.most:,.0f} tokens, but {asked:,} were the most that a request asked for: {cause}"
+    elif result.prompts.exact and made.least < asked - _spare(asked):
+        cause = "the server does not know ignore_eos and min_tokens"
+        said = f"an answer has {made.least:,.0f} tokens, but each was to have {asked:,}: {cause}"
+    if said:
+        hint = "Do not compare its times and rates with those of answers that are as long as they were asked to be."
+        yield Diagnostic("bench-answer-length", Severity.WARNING, Span(result.target), said, hint)
+
+
+def _spare(tokens: int) -> float:
+    """Return how many more or fewer tokens an answer may have: who counts them anew in its text can find some."""
+    return max(1.0, SPARE * tokens)
 
 
 def _elsewhere(result: Result) -> str:

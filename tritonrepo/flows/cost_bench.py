@@ -48,7 +48,7 @@ def joined(inputs: Inputs, measured: Sequence[Measured]) -> tuple[Inputs, tuple[
     for name, results in found.items():
         path, result = _best(results)
         options[name] = replace(options[name], inputs={**options[name].inputs, **_inputs(path, result)})
-        notes += _notes(path, name, result)
+        notes += [*_notes(path, name, result), *_passed_over(results)]
     return replace(inputs, options=options), tuple(notes)
 
 
@@ -156,6 +156,15 @@ def _day(began: str) -> datetime.date | None:
         return datetime.date.fromisoformat(began[:10])
     except ValueError:
         return None
+
+
+def _passed_over(results: Sequence[tuple[str, Result]]) -> Iterator[Diagnostic]:
+    """Yield the results that cannot be true, beside those that can."""
+    for path, result in results:
+        if broken := _broken(result):
+            message = f'a result of "{result.target}" is passed over, because it cannot be true: {broken[0].says}'
+            hint = "\n".join(f"{each.check}: {each.left}; {each.right}" for each in broken)
+            yield Diagnostic(NOTE, Severity.WARNING, Span(path), message, hint)
 
 
 def _notes(path: str, name: str, result: Result) -> Iterator[Diagnostic]:

@@ -45,6 +45,11 @@ class OpenAIClient(Asking):
         self._form, self._proven = 0, False
         self._limit = LIMITS[0]
 
+    @property
+    def limits(self) -> bool:
+        """See asking.Client."""
+        return self.target.protocol in TEXTS
+
     async def ask(self, prompt: Prompt) -> Record:
         """Return the record of one request; see asking.Client."""
         texts = self.target.protocol in TEXTS

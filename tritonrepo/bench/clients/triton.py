@@ -55,6 +55,11 @@ class Way(NamedTuple):
     decoupled: bool = False
     vector: str = ""
 
+    @property
+    def limits(self) -> bool:
+        """Whether the model can be told how long an answer may be."""
+        return CONTROL in self.fixed
+
     def items(self, prompt: Prompt) -> int:
         """Return how many texts are embedded, or documents ranked, 1 for others."""
         return max(1, len(prompt.documents)) if self.kind in {Kind.EMBEDS, Kind.RERANKS} else 1
@@ -129,7 +134,7 @@ def way(url: str, model: str, config: Mapping[str, Any], sampling: Sampling, *, 
     decoupled = isinstance(policy, dict) and policy.get("decoupled") is True
     streams = stream and decoupled and bool(found.answer)
     made = found._replace(batch=batches(config), axes=axes, streams=streams, decoupled=decoupled)
-    if made.answer and CONTROL not in made.fixed and (sampling.exact or sampling.other):
+    if made.answer and not made.limits and (sampling.exact or sampling.other):
         message = f'the model "{model}" has no input {CONTROL}, so that the length of its answers cannot be set'
         raise fatal("ask-inputs", url, message, "Leave out what sets it, or ask the generator itself.")
     return made

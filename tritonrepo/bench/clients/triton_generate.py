@@ -42,6 +42,11 @@ class GenerateClient(Asking):
         self._way = way(client.url, self.target.model, config, self.sampling, stream=self._stream)
         return await super().__aenter__()
 
+    @property
+    def limits(self) -> bool:
+        """See asking.Client."""
+        return self._way.limits
+
     async def ask(self, prompt: Prompt) -> Record:
         """Return the record of one request; see asking.Client."""
         asked = self._way

@@ -59,6 +59,11 @@ class GrpcClient:
         """How many connections are open."""
         return len(self._lines)
 
+    @property
+    def limits(self) -> bool:
+        """See asking.Client."""
+        return self._way.limits
+
     async def ask(self, prompt: Prompt) -> Record:
         """Return the record of one request; see asking.Client."""
         asked = self._way

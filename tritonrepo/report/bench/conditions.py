@@ -57,7 +57,7 @@ def _answered(results: Sequence[Result]) -> str:
 
 def _reuse(result: Result) -> float | None:
     """Return what a prefix cache can answer; None of a model that generates nothing and has no such cache."""
-    return None if result.prompts.max_tokens is None else result.prompts.reuse
+    return result.prompts.reuse if result.generates else None
 
 
 def loads(found: Sequence[Load]) -> str:

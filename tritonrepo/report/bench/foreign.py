@@ -116,7 +116,7 @@ def vllm(result: Result, records: Sequence[Record] = ()) -> str:
     ):
         for key, value in _vllm_metric(values).items():
             said[f"{key}_{name}_ms"] = value
-    if prompts.max_tokens is None:
+    if not result.generates:
         said |= {"total_input_sequences": round(found.items_per_s * found.duration_s)}
         said |= {"input_sequence_throughput": found.items_per_s}
     whole = {**said, **_detailed([record for record in records if not record.warm_up])}
