@@ -10,9 +10,10 @@ from dataclasses import replace
 import pytest
 
 from tests.jumping import constant, ran
+from tests.tabled import tabled
 from tritonrepo.bench.figures import Figures, Slo, distribution
-from tritonrepo.bench.load import Load
-from tritonrepo.bench.measures import PIECE_BYTES, client_bound, figures, good, too_many_failed
+from tritonrepo.bench.load import Load, Shape
+from tritonrepo.bench.measures import PIECE_BYTES, client_bound, figures, good, idle, late, too_many_failed
 from tritonrepo.bench.record import Piece, Record, Source
 
 NEAR = 1e-9
@@ -270,20 +271,43 @@ def test_the_client_is_bound_when_it_is_as_late_as_a_twentieth_of_what_it_measur
     lag_s: float, *, bound: bool
 ) -> None:
     records = [answer(at) for at in range(200)]  # 100 ms between tokens
-    assert client_bound(figures(records, [0.0] * 10 + [lag_s] * 200, None)) is bound
+    assert late(figures(records, [0.0] * 10 + [lag_s] * 200, None)) is bound
 
 
 def test_the_client_is_held_against_the_middle_of_what_matters_most() -> None:
     late_s = [0.01] * 200
     slow_start = [answer(at, at, (1.0, 1.1, 1.2)) for at in range(200)]
-    assert client_bound(figures(slow_start, late_s, None))  # 10 of 100 ms between tokens, not of a second
+    assert late(figures(slow_start, late_s, None))  # 10 of 100 ms between tokens, not of a second
     uneven = [answer(at, at, (0.1, 0.2) if at % 4 else (0.1, 1.1)) for at in range(200)]
-    assert client_bound(figures(uneven, late_s, None))  # the mean is 325 ms
-    assert client_bound(figures(uneven, [0.0] * 50 + [0.01], None))  # the largest of a few
+    assert late(figures(uneven, late_s, None))  # the mean is 325 ms
+    assert late(figures(uneven, [0.0] * 50 + [0.01], None))  # the largest of a few
 
 
 def test_a_client_without_samples_is_not_called_slow() -> None:
-    assert not client_bound(figures([answer()], (), None))
+    assert not late(figures([answer()], (), None))
+
+
+SENT_LATE = {
+    "at once": (0.0, Load(concurrency=2, requests=40), False),
+    "a little later": (0.004, Load(concurrency=2, requests=40), False),
+    "a twentieth later": (0.011, Load(concurrency=2, requests=40), True),
+    "at random times": (0.1, Load(Shape.POISSON, concurrency=2, rate=10, requests=40), False),
+}
+
+
+@tabled(("after_s", "load", "bound"), SENT_LATE.values(), ids=SENT_LATE)
+def test_a_client_that_sends_the_next_requests_late_is_bound(after_s: float, load: Load, *, bound: bool) -> None:
+    begun = [(0.2 + after_s) * turn for turn in range(20) for _ in range(2)]
+    found = figures([answer(number, at_s, (0.1, 0.2)) for number, at_s in enumerate(begun)], (), None)
+    assert found.latency_ms is not None
+    assert found.latency_ms.p50 == pytest.approx(200)
+    assert idle(found, load) is client_bound(found, load) is bound
+
+
+def test_places_that_failures_leave_unused_are_the_servers() -> None:
+    broken = [replace(answer(at_s, at_s, (0.1, 0.2)), error="HTTP 503") for at_s in range(20)]
+    found = figures([answer(20, 20, (0.1, 0.2)), *broken], (), None)
+    assert not client_bound(found, Load(concurrency=1, requests=21))
 
 
 def test_times_are_finite_and_percentiles_in_order() -> None:

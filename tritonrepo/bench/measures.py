@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from tritonrepo.bench.figures import Distribution, Figures, Goodput, Slo, distribution
+from tritonrepo.bench.load import Load, Shape
 from tritonrepo.bench.record import Record, Source
 
 MOST_FAILED = 0.01
@@ -105,7 +106,19 @@ def figures(records: Sequence[Record], lags_s: Sequence[float], slo: Slo | None)
     )
 
 
-def client_bound(measured: Figures) -> bool:
+def client_bound(measured: Figures, load: Load) -> bool:
+    """Whether the client was too slow for what it measures."""
+    return late(measured) or idle(measured, load)
+
+
+def idle(measured: Figures, load: Load) -> bool:
+    """Whether a closed loop left 5 % of its places unused, since the client was late to send the next requests."""
+    if load.shape is not Shape.CLOSED or measured.steady_s is None or too_many_failed(measured):
+        return False
+    return measured.in_flight <= (1 - BOUND) * (load.concurrency or 1)
+
+
+def late(measured: Figures) -> bool:
     """Whether the client's own loop was late by 5 % of what it measures, so that the figures are partly its own.
 
     The 99th percentile of its delays (the largest under 100 of them) against the median of what was measured.

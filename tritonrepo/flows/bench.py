@@ -141,7 +141,7 @@ def _measured(target: Target, options: BenchOptions, sent: Sent, asking: Client,
         figures=whole,
         repeats=repeats,
         observed=observed,
-        client_bound=client_bound(whole),
+        client_bound=client_bound(whole, load),
         ended_early=INTERRUPTED if ran.interrupted else ran.stopped,
     )
     if whole.sent:

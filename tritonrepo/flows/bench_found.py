@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from tritonrepo.bench.claim import State
 from tritonrepo.bench.figures import Slo
-from tritonrepo.bench.measures import BOUND, too_many_failed
+from tritonrepo.bench.measures import BOUND, idle, late, too_many_failed
 from tritonrepo.bench.result import INTERRUPTED, Result
 from tritonrepo.bench.running import UNSENDABLE
 from tritonrepo.bench.target import Protocol
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, some
-from tritonrepo.report.bench.shown import METRICS
+from tritonrepo.report.bench.shown import METRICS, unused
 
 SPARE = 0.1
 
@@ -38,10 +38,7 @@ def found(result: Result, slo: Slo | None = None) -> Iterator[Diagnostic]:
     for judged in broken:
         message = f"the figures cannot be true: {judged.check}: {judged.left}, but {judged.right}"
         yield Diagnostic("bench-implausible", Severity.ERROR, at, message, judged.instead or judged.says)
-    if result.client_bound:
-        message = f"the client was too slow: its own delay is {BOUND:.0%} or more of what it measures"
-        hint = "Run it on a machine with a faster or idle core, or with fewer requests in flight."
-        yield Diagnostic("bench-client-bound", Severity.WARNING, at, message, hint)
+    yield from _slow(result)
     yield from _lengths(result)
     if slo is not None and figures.succeeded and figures.goodput is None:
         of = {"ttft": figures.ttft_ms, "itl": figures.itl_ms, "tpot": figures.tpot_ms, "latency": figures.latency_ms}
@@ -49,6 +46,17 @@ def found(result: Result, slo: Slo | None = None) -> Iterator[Diagnostic]:
         message = f"the SLO is not judged, because no answer has a value of {unknown}"
         hint = "Limit what this model has, such as latency=500, or ask for a stream."
         yield Diagnostic("bench-slo", Severity.WARNING, at, message, hint)
+
+
+def _slow(result: Result) -> Iterator[Diagnostic]:
+    """Yield whether the client was too slow."""
+    figures = result.figures
+    if result.client_bound:
+        message = f"the client was too slow: its own delay is {BOUND:.0%} or more of what it measures"
+        if idle(figures, result.load) and not late(figures):
+            message = f"the client was too slow: {unused(result)}, as it sent the next ones late"
+        hint = "Run it on a machine with a faster or idle core, or with fewer requests in flight."
+        yield Diagnostic("bench-client-bound", Severity.WARNING, Span(result.target), message, hint)
 
 
 def _lengths(result: Result) -> Iterator[Diagnostic]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tritonrepo.bench.claim import Judgement, State
 from tritonrepo.bench.figures import ENOUGH, Distribution, Figures, Goodput, Slo
 from tritonrepo.bench.load import Load, Shape
+from tritonrepo.bench.measures import idle, late
 from tritonrepo.bench.result import INTERRUPTED, Result
 from tritonrepo.diagnostics import counted, some
 from tritonrepo.plain import inline
@@ -187,13 +188,21 @@ def spread(result: Result) -> str:
 
 def bound(results: Sequence[Result]) -> list[str]:
     """Return lines on the results whose client was too slow for what it measures: one each, of many one for all."""
-    late = [result for result in results if result.client_bound]
-    if len(late) > MOST:
-        return [f"client-bound: the client was late itself in {len(late)} of {len(results)} loads; {OWN}"]
-    return [
-        f"{label(result)}: client-bound: the client was late itself ({lag(result.figures) or 'lag unknown'}); {OWN}"
-        for result in late
-    ]
+    found = [result for result in results if result.client_bound]
+    if len(found) > MOST:
+        return [f"client-bound: the client was late itself in {len(found)} of {len(results)} loads; {OWN}"]
+    return [f"{label(result)}: client-bound: {_slow(result)}; {OWN}" for result in found]
+
+
+def _slow(result: Result) -> str:
+    if late(result.figures) or not idle(result.figures, result.load):
+        return f"the client was late itself ({lag(result.figures) or 'lag unknown'})"
+    return f"{unused(result)}, as the client sent the next ones late"
+
+
+def unused(result: Result) -> str:
+    """Return how many requests of a closed loop were in flight."""
+    return f"{number(result.figures.in_flight)} of {result.load.concurrency or 1:,} requests were in flight on average"
 
 
 def sentence(says: Sequence[str]) -> str:
