@@ -20,6 +20,7 @@ from tests.openai_endpoint import HEAD as CHUNKS
 from tests.tabled import tabled
 from tests.test_bench_clients import HELLO, PATHS, ask, asked, target, texts
 from tests.test_endpoint import Certificates
+from tests.wires import arrive
 from tritonrepo.bench.clients import client
 from tritonrepo.bench.load import Prompt, Sampling
 from tritonrepo.bench.record import Source
@@ -266,13 +267,15 @@ class Transport(asyncio.Transport):
 def test_a_server_waits_while_much_of_what_it_sent_is_not_read() -> None:
     wire, transport = exchanging.Wire(), Transport()
     wire.connection_made(transport)
-    wire.data_received(b"x" * exchanging.HELD_BYTES)
+    arrive(wire, b"x" * exchanging.HELD_BYTES)
     assert transport.reads == [True]
-    wire.data_received(b"y")
+    arrive(wire, b"y")
     assert transport.reads == [True, False]
-    assert [len(part.content) for part in asyncio.run(wire.arrived())] == [exchanging.HELD_BYTES, 1]
+    arrived = [part.content for part in asyncio.run(wire.arrived())]
+    assert b"".join(arrived) == b"x" * exchanging.HELD_BYTES + b"y"
+    assert {len(part) for part in arrived} == {exchanging.BUFFER_BYTES, 1}
     assert transport.reads == [True, False, True]
-    wire.data_received(b"z")
+    arrive(wire, b"z")
     assert transport.reads == [True, False, True]
 
 

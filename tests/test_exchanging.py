@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.wires import arrive
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.exchanging import Wire, Wires
 
@@ -59,7 +60,7 @@ def test_a_task_that_no_longer_waits_holds_up_no_other() -> None:
             waiting = [asyncio.create_task(wire.arrived()) for wire, _ in ends]
             await asyncio.sleep(0)
             for (wire, _), content in zip(ends, (b"one", b"two", b"three"), strict=True):
-                wire.data_received(content)
+                arrive(wire, content)
             waiting[1].cancel()
             done, _ = await asyncio.wait(waiting, timeout=10)
             assert len(done) == len(waiting)

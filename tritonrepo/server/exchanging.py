@@ -27,6 +27,8 @@ from tritonrepo.server.turns import turns
 KEPT_S = 2.0
 """How long an unused connection is used again; uvicorn closes one after 5 s (uvicorn, config.py)."""
 
+BUFFER_BYTES = 1 << 14
+"""How much is read at once: as much as a record of TLS holds (RFC 8446, 5.1)."""
 
 HELD_BYTES = 1 << 20
 """How much of a response may wait to be read; the server then has to wait, too, or memory would be its to fill."""
@@ -39,14 +41,19 @@ class Part(NamedTuple):
     content: bytes
 
 
-class Wire(asyncio.Protocol):
-    """A connection; one request at a time. What arrives is only kept here, with its time."""
+class Wire(asyncio.BufferedProtocol):
+    """A connection; one request at a time. What arrives is only kept here, with its time.
+
+    It has a buffer of its own, since asyncio would allocate 256 KiB for whatever arrives (Python 3.13,
+    selector_events.py, _SelectorSocketTransport.max_size), which takes longer than all that is done here.
+    """
 
     def __init__(self) -> None:
         self.reader: Reader | None = None
         self.closed = False
         self.unused_s = 0.0
         self._transport: Any = None
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._arrived: list[Part] = []
         self._held_bytes = 0
         self._lost_s = 0.0
@@ -58,10 +65,15 @@ class Wire(asyncio.Protocol):
         """Take the connection."""
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
+        """Return where the next bytes go."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take what arrived."""
-        self._arrived.append(Part(time.perf_counter(), data))
-        self._held_bytes += len(data)
+        at_s = time.perf_counter()
+        self._arrived.append(Part(at_s, bytes(self._buffer[:nbytes])))
+        self._held_bytes += nbytes
         if self._held_bytes > HELD_BYTES:
             self._transport.pause_reading()
         self._wake()
