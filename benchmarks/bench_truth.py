@@ -32,6 +32,7 @@ from tritonrepo.bench.measures import figures, late
 from tritonrepo.bench.record import Record
 from tritonrepo.bench.target import Target
 from tritonrepo.bench.targets import targets
+from tritonrepo.report.bench.shown import lag
 from tritonrepo.server.endpoint import Endpoint
 
 SHARE, LEAST_MS = 0.02, 2.0
@@ -71,15 +72,15 @@ async def load(
             for prompt in left:
                 found.append(replace(await opened.ask(prompt), number=len(found)))
 
-        used, pulse = time.process_time(), Pulse(asyncio.get_running_loop())
+        began_s, pulse = time.process_time(), Pulse(asyncio.get_running_loop())
         pulse.start()
         with unpaused():
             await asyncio.gather(*(one_after_another(place) for place in range(at_once)))
         pulse.stop()
-        used = time.process_time() - used
+        used_s = time.process_time() - began_s
     of = figures(found, pulse.lags_s, None)
     assert of.succeeded == len(prompts), of.errors
-    return of, sum(len(record.pieces) for record in found), used
+    return of, sum(len(record.pieces) for record in found), used_s
 
 
 def replace_id(prompt: Prompt) -> Prompt:
@@ -171,8 +172,7 @@ def of_triton(text: str, pause_ms: float) -> bool:
 
 def speed(name: str, of: Figures, events_per_s: float) -> None:
     """Print how quick the client was, and how late."""
-    lag = "" if of.lag_ms is None else f", lag p50 {of.lag_ms.p50:.2f} ms, p99 {of.lag_ms.p99 or of.lag_ms.most:.2f} ms"
-    print(f"{name:42} {events_per_s:,.0f} events per second of CPU time{lag}")
+    print(f"{name:42} {events_per_s:,.0f} events per second of CPU time, lag {lag(of)}")
 
 
 def main(triton: str | None) -> int:

@@ -20,7 +20,7 @@ WHOLE = "tritonrepo"
 
 PACKAGES: Mapping[str, Sequence[str]] = {
     "bench": (
-        *("bench_values", "bench_clients", "bench_triton", "bench_targets", "bench_wires", "bench_ended"),
+        *("bench_values", "bench_clients", "bench_triton", "bench_targets", "bench_wires"),
         *("bench_histograms", "bench_watching", "bench_watching_served"),
         *("bench_measures", "bench_running", "bench_prompts", "bench_sweep", "bench_command", "bench_ended"),
         *("bench_judging", "bench_tables", "bench_check", "bench_compare", "bench_report"),

@@ -68,12 +68,11 @@ class Sent:
         `max_tokens` is what an answer may have whose prompt does not say it; None if the model cannot be told.
         """
         texts = [whole(prompt) for prompt in self._kept]
-        different = len(set(texts[warm_up:]))
-        if max_tokens is None:
-            return Prompts(self.source.name, different, reuse(texts, warm_up), None, exact=False)
-        limits = {max_tokens if each is None else each for each in self._limits or {None}}
-        one = exact and len(limits) == 1
-        return Prompts(self.source.name, different, reuse(texts, warm_up), max(limits), one)
+        limits = set[int]()
+        if max_tokens is not None:
+            limits = {max_tokens if own is None else own for own in self._limits or {None}}
+        exact, most = exact and len(limits) == 1, max(limits, default=None)
+        return Prompts(self.source.name, len(set(texts[warm_up:])), reuse(texts, warm_up), most, exact)
 
 
 def whole(prompt: Prompt) -> str:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -149,7 +149,8 @@ class Terminated(KeyboardInterrupt):
         self.number = number
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
+def terminate(number: int, frame: FrameType | None = None) -> NoReturn:  # noqa: ARG001  the signal module's signature
+    """Raise Terminated; nothing more ends the command by a signal."""
     for signum in ENDING:
         signal.signal(signum, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
     raise Terminated(number)
@@ -159,7 +160,7 @@ def main() -> None:
     """Run the command line and leave with its exit code."""
     for signum in ENDING:
         if signal.getsignal(signum) is not signal.SIG_IGN:  # nohup asks for that
-            signal.signal(signum, _terminate)
+            signal.signal(signum, terminate)
     sys.stdout, sys.stderr = guarded(sys.stdout), guarded(sys.stderr)
     code = run(sys.argv[1:])
     if reason := incomplete():

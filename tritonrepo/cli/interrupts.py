@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import click
 
-from tritonrepo.cli import ENDING, Terminated
+from tritonrepo.cli import ENDING, Terminated, terminate
 from tritonrepo.cli.output import last_words, say
 
 LIMIT_S = 1.5
@@ -103,9 +103,7 @@ def ended_by(end: Callable[[], bool]) -> Iterator[None]:
 
     def take(numbers: list[int]) -> None:
         if len(numbers) > 1 or not end():
-            for each in ENDING:
-                signal.signal(each, signal.SIG_IGN)  # nothing more may interrupt the cleanup
-            raise Terminated(numbers[0])
+            terminate(numbers[0])
 
     arrived: list[int] = []
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.bench.claim import State
 from tritonrepo.bench.figures import Slo
-from tritonrepo.bench.measures import BOUND, idle, late, too_many_failed
+from tritonrepo.bench.measures import BOUND, too_many_failed
 from tritonrepo.bench.result import INTERRUPTED, Result
 from tritonrepo.bench.running import UNSENDABLE
 from tritonrepo.bench.target import Protocol
@@ -50,11 +50,10 @@ def found(result: Result, slo: Slo | None = None) -> Iterator[Diagnostic]:
 
 def _slow(result: Result) -> Iterator[Diagnostic]:
     """Yield whether the client was too slow."""
-    figures = result.figures
     if result.client_bound:
-        message = f"the client was too slow: its own delay is {BOUND:.0%} or more of what it measures"
-        if idle(figures, result.load) and not late(figures):
-            message = f"the client was too slow: {unused(result)}, as it sent the next ones late"
+        few = unused(result)
+        delay = f"its own delay is {BOUND:.0%} or more of what it measures"
+        message = f"the client was too slow: {f'{few}, as it sent the next ones late' if few else delay}"
         hint = "Run it on a machine with a faster or idle core, or with fewer requests in flight."
         yield Diagnostic("bench-client-bound", Severity.WARNING, Span(result.target), message, hint)
 

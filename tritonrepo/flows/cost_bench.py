@@ -35,18 +35,31 @@ class Measured(NamedTuple):
     option: str = ""
 
 
+class _Judged(NamedTuple):
+    """A result of a file, and what of it cannot be true."""
+
+    path: str
+    result: Result
+    broken: tuple[Judgement, ...]
+
+    @property
+    def sides(self) -> str:
+        """What does not fit together, a line each."""
+        return "\n".join(f"{each.check}: {each.left}; {each.right}" for each in self.broken)
+
+
 def joined(inputs: Inputs, measured: Sequence[Measured]) -> tuple[Inputs, tuple[Diagnostic, ...]]:
     """Return the inputs with what was measured in place of what was stated, and what is to be said of it.
 
     Raise Stop for results that no option has, that cannot be true, or that say nothing of tokens.
     """
-    found: dict[str, list[tuple[str, Result]]] = {}
+    found: dict[str, list[_Judged]] = {}
     for each in measured:
         for name, result in _owned(inputs, each):
-            found.setdefault(name, []).append((each.path, result))
+            found.setdefault(name, []).append(_Judged(each.path, result, _broken(result)))
     options, notes = dict(inputs.options), list[Diagnostic]()
     for name, results in found.items():
-        path, result = _best(results)
+        path, result, _ = _best(results)
         options[name] = replace(options[name], inputs={**options[name].inputs, **_inputs(path, result)})
         notes += [*_notes(path, name, result), *_passed_over(results)]
     return replace(inputs, options=options), tuple(notes)
@@ -82,16 +95,17 @@ def _names(options: Mapping[str, Option], result: Result) -> Iterator[str]:
             yield name
 
 
-def _best(results: Sequence[tuple[str, Result]]) -> tuple[str, Result]:
+def _best(results: Sequence[_Judged]) -> _Judged:
     """Return the result with the highest throughput, of those that can be true."""
-    usable = [each for each in results if not _broken(each[1])]
+    usable = [each for each in results if not each.broken]
     if not usable:
-        path, result = results[0]
-        broken = _broken(result)
-        hint = "\n".join(f"{each.check}: {each.left}; {each.right}" for each in broken)
+        path, result, broken = results[0]
         message = f'the result of "{result.target}" cannot be true: {broken[0].says}'
-        raise failure(RULE, path, message, f"{hint}\nMeasure again: a cost cannot be better than its throughput.")
-    return max(usable, key=lambda each: (each[1].figures.goodput is not None, _throughput(each[1].figures) or 0))
+        hint = f"{results[0].sides}\nMeasure again: a cost cannot be better than its throughput."
+        raise failure(RULE, path, message, hint)
+    return max(
+        usable, key=lambda each: (each.result.figures.goodput is not None, _throughput(each.result.figures) or 0)
+    )
 
 
 def _broken(result: Result) -> tuple[Judgement, ...]:
@@ -158,13 +172,13 @@ def _day(began: str) -> datetime.date | None:
         return None
 
 
-def _passed_over(results: Sequence[tuple[str, Result]]) -> Iterator[Diagnostic]:
+def _passed_over(results: Sequence[_Judged]) -> Iterator[Diagnostic]:
     """Yield the results that cannot be true, beside those that can."""
-    for path, result in results:
-        if broken := _broken(result):
-            message = f'a result of "{result.target}" is passed over, because it cannot be true: {broken[0].says}'
-            hint = "\n".join(f"{each.check}: {each.left}; {each.right}" for each in broken)
-            yield Diagnostic(NOTE, Severity.WARNING, Span(path), message, hint)
+    for each in results:
+        if each.broken:
+            why = f"is passed over, because it cannot be true: {each.broken[0].says}"
+            message = f'a result of "{each.result.target}" {why}'
+            yield Diagnostic(NOTE, Severity.WARNING, Span(each.path), message, each.sides)
 
 
 def _notes(path: str, name: str, result: Result) -> Iterator[Diagnostic]:

@@ -195,14 +195,17 @@ def bound(results: Sequence[Result]) -> list[str]:
 
 
 def _slow(result: Result) -> str:
-    if late(result.figures) or not idle(result.figures, result.load):
-        return f"the client was late itself ({lag(result.figures) or 'lag unknown'})"
-    return f"{unused(result)}, as the client sent the next ones late"
+    if few := unused(result):
+        return f"{few}, as the client sent the next ones late"
+    return f"the client was late itself ({lag(result.figures) or 'lag unknown'})"
 
 
 def unused(result: Result) -> str:
-    """Return how many requests of a closed loop were in flight."""
-    return f"{number(result.figures.in_flight)} of {result.load.concurrency or 1:,} requests were in flight on average"
+    """Return how few requests of a closed loop were in flight, if this alone shows that its client was too slow."""
+    figures, load = result.figures, result.load
+    if late(figures) or not idle(figures, load):
+        return ""
+    return f"{number(figures.in_flight)} of {load.concurrency or 1:,} requests were in flight on average"
 
 
 def sentence(says: Sequence[str]) -> str:
