@@ -1,4 +1,4 @@
-"""Bench the example: `python -m benchmarks.bench_rag [ENVIRONMENT]` writes benchmarks/RESULTS.md.
+"""Bench the example: `python -m benchmarks.bench_rag [ENVIRONMENT]` writes benchmarks/rag.md.
 
 The example is built and served on this machine's CPU, its generator by ONNX Runtime, and `tritonrepo bench` sends its
 embedder, its search and its whole pipeline loads of 1, 8 and 32 clients. With ENVIRONMENT, one of the real vLLM, the
@@ -24,6 +24,7 @@ import yaml
 
 from benchmarks.benched import Load, bench, weights
 from benchmarks.endpoint import INSIDE, MODEL, SETTINGS, START_S, served
+from benchmarks.machine import commit, cores, cpu, system
 from benchmarks.questions import PLACE, questions
 from benchmarks.streams import EXAMPLE
 from tritonrepo import api
@@ -31,7 +32,7 @@ from tritonrepo.bench.claim import State
 from tritonrepo.bench.figures import Distribution
 from tritonrepo.bench.result import Result
 
-PAGE = Path(__file__).parent / "RESULTS.md"
+PAGE = Path(__file__).parent / "rag.md"
 TOKENS = 32
 LOADS = {
     "embedder": [Load(1, 100, warmup=8), Load(8, 400, warmup=8), Load(32, 800, warmup=32)],
@@ -58,7 +59,7 @@ one; on a GPU, everything is different.
 |---|---|
 | date | {date} |
 | commit | {commit} |
-| machine | {cores} cores, {cpu}, no GPU used; {system}; Python {python} |
+| machine | {cores} cores, {cpu}, no GPU used; {system} |
 | load average | {before:.1f} at the start{other}, {after:.1f} at the end |
 | prompts | the {number} questions of [questions.jsonl](questions.jsonl), in their order |
 | load | closed loop: each answer is followed by the next request; warm-up excluded |
@@ -193,23 +194,6 @@ def times(figures: Any) -> tuple[Distribution | None, ...]:  # noqa: ANN401  the
     return figures.ttft_ms, figures.itl_ms, figures.latency_ms
 
 
-def commit() -> str:
-    """Return the commit of this checkout, and whether it was changed."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", *words], capture_output=True, text=True, check=True, cwd=PAGE.parent
-        ).stdout.strip()
-
-    return git("rev-parse", "--short=8", "HEAD") + (", with changes" if git("status", "--porcelain", "-uno") else "")
-
-
-def cpu() -> str:
-    """Return the name of the processor."""
-    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "unknown processor")
-
-
 def main(environment: str) -> int:
     """Measure, and write the page."""
     os.environ |= SETTINGS
@@ -221,15 +205,13 @@ def main(environment: str) -> int:
             version = installed(Path(environment))
             lines += [BESIDE.format(version=version, rounds=ROUNDS).rstrip("\n")]
             lines += beside(Path(two), work, Path(environment))
-    system = os.uname()
     head = HEAD.format(
         argument=" ENVIRONMENT" if environment else "",
         date=f"{began:%Y-%m-%d %H:%M} UTC",
         commit=at,
-        cores=os.cpu_count(),
+        cores=cores(),
         cpu=cpu(),
-        system=f"{system.sysname} {system.release}",
-        python=sys.version.split()[0],
+        system=system(),
         before=before,
         other=BUSY if before > IDLE else "",
         after=os.getloadavg()[0],

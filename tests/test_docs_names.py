@@ -490,7 +490,11 @@ def known() -> frozenset[str]:
         {
             *re.findall(r"package:([\w-]+)==", (EXAMPLE / "tritonrepo.yaml").read_text("utf-8")),
             INSTALLED.name,
-            *re.findall(r"--\w+", (ROOT / "benchmarks" / "soak" / "mutation.py").read_text("utf-8")),
+            *(
+                option
+                for name in ("soak/mutation.py", "all.py")
+                for option in re.findall(r"--\w+", (ROOT / "benchmarks" / name).read_text("utf-8"))
+            ),
             *(verdict.value.split()[0] for verdict in State),
             *(name.partition("-")[0] for name in RULES),
             *(*COMMANDS, *REGISTRY, *api.__all__, *PARTS, *extras, *packages, *fields, *OF_OTHERS, "tritonrepo"),
@@ -585,6 +589,7 @@ def test_a_module_that_the_documents_run_is_there_and_does_what_they_say() -> No
     """It says so itself: its docstring has how it is run."""
     run = {name for line in stated()["CONTRIBUTING"] for name in MODULE.findall(line)} - {"build"}
     assert run == {
+        "benchmarks.all",
         "benchmarks.retrieval",
         "benchmarks.streams",
         "benchmarks.engine",
