@@ -33,8 +33,16 @@ says when, from which commit and at which speed of the machine it was measured: 
 takes one core 0.25 s when the machine is idle, and a goal in seconds is meant for such a machine. Loads by many clients
 are on a [page of their own](rag.md).
 """
+UNCOMPILED = "PYTHONDONTWRITEBYTECODE"
+"""With it, a clone is compiled at each start, which what pip installs is not."""
+
 COLUMNS = "| | figure | goal | reached | fastest, median, processors |\n|---|--:|--:|---|---|"
-AREAS = {"manifests": "Kubernetes manifests"}
+AREAS = {
+    "build": "Builds, and what deploy writes",
+    "manifests": "Kubernetes manifests",
+    "gateway": "The gateway",
+    "bench": "The client of bench",
+}
 """The areas in the order of the page, and the headings of their sections; benchmarks/rows_AREA.py has their rows."""
 
 
@@ -81,7 +89,8 @@ def measure(area: str, *, small: bool) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder, "section.md")
         command = [sys.executable, "-m", "benchmarks.all", area, "--section", str(made)]
-        code = subprocess.run([*command, "--small"] if small else command, check=False).returncode
+        variables = {name: value for name, value in os.environ.items() if name != UNCOMPILED}
+        code = subprocess.run([*command, "--small"] if small else command, env=variables, check=False).returncode
         if not made.is_file():
             print(f"{area}: not measured", file=sys.stderr)
             return False
