@@ -96,13 +96,15 @@ def listens(pid: int, ports: Ports) -> bool:
     Connecting would not work: it also finds other processes, and on a port that nothing listens on yet, the kernel may
     connect the attempt to itself, which then keeps the port from the server.
     """
-    sockets = {f"socket:[{row[9]}]": int(row[1].rpartition(":")[2], 16) for row in connections() if row[3] == LISTEN}
     owned = set()
     with suppress(OSError):  # the process may end, and its descriptors may close, while they are read
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
-                owned.add(sockets.get(str(descriptor.readlink())))
-    return owned.issuperset(ports)
+                owned.add(str(descriptor.readlink()))
+    if sum(name.startswith("socket:") for name in owned) < len(ports):
+        return False  # the kernel's tables may have thousands of rows
+    listening = (row for row in connections() if row[3] == LISTEN and f"socket:[{row[9]}]" in owned)
+    return {int(row[1].rpartition(":")[2], 16) for row in listening}.issuperset(ports)
 
 
 def connections() -> Iterator[list[str]]:
