@@ -171,6 +171,23 @@ def test_tensors_are_found_whatever_the_alignment(alignment: int | None, padding
     assert {name: read.array(name).tolist() for name in read.tensors} == {n: a.tolist() for n, a in want.items()}
 
 
+@pytest.mark.parametrize("kind", ["Q8_0", "Q4_1", "Q6_K"])
+@pytest.mark.parametrize("rows", [1, 3, 130])
+def test_tensors_of_any_number_of_blocks_become_fp32_as_the_format_says(kind: str, rows: int, tmp_path: Path) -> None:
+    kind_of = gguf.GGMLQuantizationType[kind]
+    block, nbytes = gguf.GGML_QUANT_SIZES[kind_of]
+    numbers = np.random.default_rng(rows)
+    stored = numbers.integers(0, 60, (rows, 6 * nbytes), np.uint8)  # no byte of a scale is one of a NaN
+    writer = gguf.GGUFWriter(tmp_path / "m", "llama")
+    writer.add_tensor("t", stored, raw_dtype=kind_of)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    want = np.concatenate([gguf.dequantize(one, kind_of) for one in stored.reshape(-1, nbytes)])
+    assert container.read(tmp_path / "m").array("t").tobytes() == want.reshape(rows, 6 * block).tobytes()
+
+
 def test_halves_and_blocks_of_8_bits_become_fp32(tmp_path: Path) -> None:
     writer = gguf.GGUFWriter(tmp_path / "m", "llama")
     writer.add_tensor("half", np.array([1.5, -2], np.float16))

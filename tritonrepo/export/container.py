@@ -6,6 +6,7 @@ one pass and uses the `gguf` library only for tensors: the sizes of quantized bl
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "
 STRING, ARRAY = 8, 9
 MOST_DIMENSIONS = 4
 ALIGNMENT = 32
+BLOCKS = 256
+"""Quantized blocks that are a row for gguf; each has 32 values or more."""
 
 
 class Place(NamedTuple):
@@ -92,7 +95,9 @@ class Container:
             block, nbytes = GGML_QUANT_SIZES[kind]
             *rows, columns = place.shape
             stored = (*rows, columns // block * nbytes)
-            data = np.memmap(self.path, np.uint8, "r", place.start, stored)
+            data: NDArray[Any] = np.memmap(self.path, np.uint8, "r", place.start, stored)
+            if block > 1:  # gguf works on 16 rows at once, whatever their length
+                data = data.reshape(-1, math.gcd(data.size // nbytes, BLOCKS) * nbytes)
             return np.asarray(dequantize(data, kind), np.float32).reshape(place.shape)
         except (NotImplementedError, ValueError, KeyError) as error:
             raise fatal(
