@@ -39,7 +39,7 @@ def words() -> Tokenizer:
 WORDS = words()
 ENCODING = Encoding(
     lambda text, size, overlap: passages(text, WORDS, size, overlap),
-    lambda texts: np.zeros((len(texts), 1)),
+    lambda texts, told=print: np.zeros((len(texts), 1)),  # noqa: ARG005  what an encoder takes
     lambda text: len(WORDS.encode(text).ids),
     limit=10,
 )

@@ -7,7 +7,10 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +28,13 @@ from tests.test_own_stacks import edited, own, weights
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.export.heads import Pool, Pooling
-from tritonrepo.flows.index import index, missing
+from tritonrepo.flows.index import Told, index, missing
 from tritonrepo.flows.stack import Loaded, load
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.indexing import encoder, files, vectors
 from tritonrepo.indexing.chunks import Settings
 from tritonrepo.indexing.documents import Document, DocumentFile
-from tritonrepo.indexing.encoder import BATCH
 from tritonrepo.indexing.passages import passages
 from tritonrepo.spec.part import Encoding
 from tritonrepo.tree import of_bytes, on_disk
@@ -63,24 +65,98 @@ def encoding(tmp_path_factory: pytest.TempPathFactory) -> Encoding:
     return encoder.load(files)
 
 
-def test_long_passages_are_embedded_in_smaller_batches_with_the_same_vectors(
+def test_texts_of_a_length_are_embedded_together_the_same_on_any_number_of_cores(
     encoding: Encoding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Texts of 7 tokens: two of them have 98 pairs of tokens."""
-    texts = ["a b c d e", "f", "g h i", "j k l m n", "o"]
+    """With the two special tokens, the texts have 7, 3, 5, 7, 3 and 4 tokens, and a batch may have 14."""
+    texts = ["a b c d e", "f", "g h i", "j k l m n", "o", "p q"]
     together = encoding.embed(texts)
-    run, sizes = onnxruntime.InferenceSession.run, []
+    run, batches = onnxruntime.InferenceSession.run, list[Any]()
 
     def counted(session: Any, names: Any, feed: Any) -> Any:  # noqa: ANN401  the library's
-        sizes.append(feed["input_ids"].shape)
+        batches.append(feed)
         return run(session, names, feed)
 
     monkeypatch.setattr(onnxruntime.InferenceSession, "run", counted)
-    monkeypatch.setattr(encoder, "SCORES", 98)
-    assert np.abs(encoding.embed(texts) - together).max() < 1e-6
-    monkeypatch.setattr(encoder, "SCORES", 1)
-    encoding.embed(texts[:1])
-    assert sizes == [(2, 7), (2, 7), (1, 7), (1, 7)]
+    monkeypatch.setattr(encoder, "BATCH", 14)
+    monkeypatch.setattr(encoder, "cores", lambda: 1)
+    told = list[int]()
+    alone = encoding.embed(texts, told.append)
+    assert np.abs(alone - together).max() < 1e-6
+    assert [each["input_ids"].shape for each in batches] == [(2, 7), (2, 5), (2, 3)]
+    assert batches[1]["input_ids"].tolist() == [[2, 10, 11, 12, 3], [2, 19, 20, 3, 0]]
+    assert batches[1]["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]]
+    assert told == [2, 4, 6]
+    monkeypatch.setattr(encoder, "cores", lambda: 3)
+    assert encoding.embed(texts).tobytes() == alone.tobytes()
+    monkeypatch.setattr(encoder, "BATCH", 1)
+    batches.clear()
+    encoding.embed(texts[:2])
+    assert sorted(each["input_ids"].shape for each in batches) == [(1, 3), (1, 7)]
+
+
+def test_of_very_long_texts_fewer_are_embedded_at_once(encoding: Encoding, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts of 7 tokens have 49 pairs of tokens each."""
+    monkeypatch.setattr(encoder, "BATCH", 7)
+    monkeypatch.setattr(encoder, "cores", lambda: 4)
+    run, lock, going, most = onnxruntime.InferenceSession.run, threading.Lock(), list[object](), list[int]()
+
+    def counted(session: Any, names: Any, feed: Any) -> Any:  # noqa: ANN401  the library's
+        with lock:
+            going.append(feed)
+            most.append(len(going))
+        time.sleep(0.02)
+        try:
+            return run(session, names, feed)
+        finally:
+            with lock:
+                going.pop()
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", counted)
+    for scores, together in ((1, 1), (49, 1), (2 * 49, 2), (9 * 49, 4)):
+        monkeypatch.setattr(encoder, "SCORES", scores)
+        most.clear()
+        encoding.embed(["a b c d e"] * 8)
+        assert max(most) <= together
+        assert len(most) == 8
+
+
+def test_what_breaks_off_in_the_middle_leaves_no_batches_to_wait_for(
+    encoding: Encoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "BATCH", 1)
+    monkeypatch.setattr(encoder, "cores", lambda: 2)
+    run, begun = onnxruntime.InferenceSession.run, list[object]()
+
+    def counted(session: Any, names: Any, feed: Any) -> Any:  # noqa: ANN401  the library's
+        begun.append(feed)
+        time.sleep(0.01)
+        return run(session, names, feed)
+
+    def told(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", counted)
+    with pytest.raises(KeyboardInterrupt):
+        encoding.embed(["a"] * 500, told)
+    assert len(begun) < 100
+
+
+def test_long_and_short_batches_take_turns_so_that_what_is_done_shows_how_long_the_rest_takes(
+    encoding: Encoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "TURNS", 2)
+    monkeypatch.setattr(encoder, "BATCH", 1)
+    monkeypatch.setattr(encoder, "cores", lambda: 1)
+    run, lengths = onnxruntime.InferenceSession.run, list[int]()
+
+    def counted(session: Any, names: Any, feed: Any) -> Any:  # noqa: ANN401  the library's
+        lengths.append(feed["input_ids"].shape[1])
+        return run(session, names, feed)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", counted)
+    encoding.embed(["a", "a b", "a b c", "a b c d"])
+    assert lengths == [6, 4, 5, 3]
 
 
 PIECES = {
@@ -191,7 +267,8 @@ WHOLE = Settings(2, 0, headings=False)
 def held(vectors_of: dict[str, list[float]]) -> Encoding:
     """An encoding that knows these vectors by text, and takes each character for a token."""
 
-    def embed(texts: Sequence[str]) -> NDArray[Any]:
+    def embed(texts: Sequence[str], told: Callable[[int], object] = lambda _: None) -> NDArray[Any]:
+        told(len(texts))
         return np.array([vectors_of[text] for text in texts], np.float64)
 
     def cut(text: str, size: int, overlap: int) -> Iterator[tuple[int, int]]:
@@ -200,51 +277,74 @@ def held(vectors_of: dict[str, list[float]]) -> Encoding:
     return Encoding(cut, embed, len, 9)
 
 
-def test_an_index_has_a_vector_and_a_line_for_each_passage_in_order() -> None:
+def made(place: Path, encoding: Encoding, documents: list[Document], told: Told = lambda _, __: None) -> list[bytes]:
+    """Return the content of an index's two files: the vectors, and the passages."""
+    with vectors.drafts(place) as drafts:
+        count = vectors.cut_all(documents, encoding, WHOLE, drafts)
+        vectors.embed_all(encoding, drafts, count, told)
+        assert not list(place.iterdir())
+        return [drafts.embeddings.file().content(), drafts.passages.file().content()]
+
+
+def test_an_index_has_a_vector_and_a_line_for_each_passage_in_order(tmp_path: Path) -> None:
     known: dict[str, list[float]] = {"a": [1, 2], "b1": [3, 4], "b2": [5, 6], "b3": [0, 1], "ç": [7, 8.5]}
-    found = vectors.make(held(known), [Document("x", "a"), Document("long", "b1b2b3"), Document("é", "ç")], WHOLE)
-    assert sorted(found) == ["embeddings.npy", "passages.jsonl"]
-    assert found["passages.jsonl"].content().decode() == (
+    documents = [Document("x", "a"), Document("long", "b1b2b3"), Document("é", "ç")]
+    embeddings, lines = made(tmp_path, held(known), documents)
+    assert lines.decode() == (
         '{"id": "x", "text": "a"}\n'
         '{"id": "long", "text": "b1"}\n{"id": "long#2", "text": "b2"}\n{"id": "long#3", "text": "b3"}\n'
         '{"id": "é", "text": "ç"}\n'
     )
-    array = np.load(io.BytesIO(found["embeddings.npy"].content()), allow_pickle=False)
-    assert array.dtype == np.float32
-    assert array.tolist() == [[1, 2], [3, 4], [5, 6], [0, 1], [7, 8.5]]
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([[1, 2], [3, 4], [5, 6], [0, 1], [7, 8.5]], np.float32), allow_pickle=False)
+    assert embeddings == buffer.getvalue()
 
 
-def test_passages_are_embedded_in_the_batches_of_the_encoder_and_counted() -> None:
-    sizes, told = list[int](), list[tuple[int, int]]()
-    one = held({"t": [1.0]})
+PARTS = {
+    "by their number": ("PASSAGES_AT_ONCE", 3, [3, 3, 1]),
+    "by their characters": ("CHARACTERS_AT_ONCE", 4, [4, 3]),
+    "all": ("PASSAGES_AT_ONCE", 100, [7]),
+}
 
-    def embed(texts: Sequence[str]) -> NDArray[Any]:
-        sizes.append(len(texts))
-        return one.embed(texts)
 
-    documents = [Document(f"d{number}", "t") for number in range(70)]
-    vectors.make(one._replace(embed=embed), documents, WHOLE, lambda done, total: told.append((done, total)))
-    assert sizes == [BATCH, BATCH, 70 - 2 * BATCH]
-    assert told == [(32, 70), (64, 70), (70, 70)]
+@pytest.mark.parametrize(("name", "most", "sizes"), PARTS.values(), ids=PARTS)
+def test_as_many_passages_as_fit_are_embedded_at_once_and_counted(
+    name: str, most: int, sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, name, most)
+    found, told = list[int](), list[tuple[int, int]]()
+    one = held({each: [float(number)] for number, each in enumerate("abcdefg")})
+
+    def embed(texts: Sequence[str], told: Callable[[int], object] = lambda _: None) -> NDArray[Any]:
+        found.append(len(texts))
+        told(1)
+        return one.embed(texts, told)
+
+    documents = [Document(f"d{each}", each) for each in "abcdefg"]
+    embeddings, _ = made(tmp_path, one._replace(embed=embed), documents, lambda *done: told.append(done))
+    assert np.load(io.BytesIO(embeddings)).tolist() == [[n] for n in range(7)]
+    assert found == sizes
+    ends = [*accumulate(sizes)]
+    assert told == [(n, 7) for before, end in zip([0, *ends], ends, strict=False) for n in (before + 1, end)]
 
 
 NOT_FINITE = {"not a number": float("nan"), "infinity": float("inf"), "minus infinity": float("-inf")}
 
 
 @pytest.mark.parametrize("value", NOT_FINITE.values(), ids=NOT_FINITE)
-def test_a_vector_that_is_not_finite_is_told_by_its_passage(value: float) -> None:
+def test_a_vector_that_is_not_finite_is_told_by_its_passage(value: float, tmp_path: Path) -> None:
     known = {"a": [1.0, 2.0], "b": [3.0, value], "c": [value, value]}
     with pytest.raises(Stop) as stop:
-        vectors.make(held(known), [Document("first", "a"), Document("second", "b"), Document("third", "c")], WHOLE)
+        made(tmp_path, held(known), [Document("first", "a"), Document("second", "b"), Document("third", "c")])
     (found,) = stop.value.diagnostics
     assert (found.rule, found.at.path) == ("index-vectors", "index")
     assert found.message == 'the embedder returns a vector for "second" that is not finite'
 
 
-def test_an_id_that_a_further_passage_has_as_well_is_told() -> None:
+def test_an_id_that_a_further_passage_has_as_well_is_told(tmp_path: Path) -> None:
     known = {"b1": [1.0], "b2": [2.0], "c": [3.0]}
     with pytest.raises(Stop, match='"x#2" is both the id of a document and of a further passage'):
-        vectors.make(held(known), [Document("x", "b1b2"), Document("x#2", "c")], WHOLE)
+        made(tmp_path, held(known), [Document("x", "b1b2"), Document("x#2", "c")])
 
 
 def written(place: Path, **contents: str | bytes) -> list[DocumentFile]:
@@ -329,14 +429,15 @@ def test_what_a_line_has_besides_is_metadata_also_of_the_index_when_it_is_read_a
 ) -> None:
     paths = written(tmp_path, a=f'{{"id": "x", "text": "t", {line}}}')
     assert read(paths) == [Document("x", "t", known)]
-    made = vectors.make(held({"t": [1.0]}), read(paths), WHOLE)
-    assert read(written(tmp_path, b=made["passages.jsonl"].content())) == [Document("x", "t", known)]
+    (place := tmp_path / "index").mkdir()
+    _, lines = made(place, held({"t": [1.0]}), read(paths))
+    assert read(written(tmp_path, b=lines)) == [Document("x", "t", known)]
 
 
-def test_each_passage_has_the_metadata_of_its_document() -> None:
+def test_each_passage_has_the_metadata_of_its_document(tmp_path: Path) -> None:
     known = {"b1": [1.0], "b2": [2.0], "c": [3.0]}
     read = [Document("x", "b1b2", {"url": "ü"}), Document("y", "c")]
-    assert vectors.make(held(known), read, WHOLE)["passages.jsonl"].content().decode() == (
+    assert made(tmp_path, held(known), read)[1].decode() == (
         '{"id": "x", "text": "b1", "metadata": {"url": "ü"}}\n'
         '{"id": "x#2", "text": "b2", "metadata": {"url": "ü"}}\n'
         '{"id": "y", "text": "c"}\n'

@@ -46,7 +46,17 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     ),
     "flows": (
         *("bad_places", "determinism", "adopt", "adopt_parts", "own_rag", "examples", "push_flow", "push_progress"),
-        *("push_waiting", "image", "init", "build_plans", "indexing", "documents", "chunks", "diagnostics"),
+        *(
+            "push_waiting",
+            "image",
+            "init",
+            "build_plans",
+            "indexing",
+            "index_made",
+            "documents",
+            "chunks",
+            "diagnostics",
+        ),
         *("credentials", "api", "own_stacks", "own_documents", "links", "asking", "smoke_commands", "old_plans"),
         *("lock_command", "push_origin", "deploy", "deploy_files", "deploy_texts", "rounds", "fixing", "patch"),
         *("changed", "changed_files", "changed_fixing", "settings", "baseline", "stdin"),
@@ -63,6 +73,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     ),
     "indexing": (
         "indexing",
+        "index_made",
         "documents",
         "chunks",
         "build",
@@ -158,7 +169,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     ),
     "stores": (
         *("directory", "refusals", "s3_uri", "s3_replies", "s3_parts", "gcs_uri", "gcs", "credentials"),
-        *("links", "tree", "intact", "inplace", "stores", "push_gcs"),
+        *("links", "tree", "intact", "inplace", "stores", "push_gcs", "index_made"),
     ),
     "sync": (
         *("sync", "push_plan", "push_writing", "gating", "revision", "push_history", "rollback", "status"),

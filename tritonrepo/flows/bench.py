@@ -25,6 +25,7 @@ from tritonrepo.bench.result import INTERRUPTED, Hardware, Machine, Observed, Re
 from tritonrepo.bench.running import MEASURING, Progress, Ran, run
 from tritonrepo.bench.target import Target
 from tritonrepo.bench.watching import Observer, beside
+from tritonrepo.cores import cores
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.flows.bench_found import found
 from tritonrepo.flows.bench_prompts import PromptOptions, sources
@@ -218,4 +219,4 @@ def _unsteady(of: Figures, load: Load) -> Figures:
 
 def _machine() -> Machine:
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
-    return Machine(machine.cores(), machine.processor(), system, platform.python_version(), machine.busy())
+    return Machine(cores(), machine.processor(), system, platform.python_version(), machine.busy())

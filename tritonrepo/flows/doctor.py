@@ -9,6 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
 
+from tritonrepo.cores import cores
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop
 from tritonrepo.flows import real_vllm
 from tritonrepo.flows.checks import Check, State
@@ -96,7 +97,7 @@ def _described(facts: Facts) -> str:
 
 
 def _machine() -> Iterator[Check]:
-    available, count = machine.memory(), machine.cores()
+    available, count = machine.memory(), cores()
     words = "unknown memory" if available is None else f"{amount(available)} of memory available"
     low = available is not None and available < MEMORY_BYTES
     cure = f"Free some memory: the example needs {amount(MEMORY_BYTES)}, and vLLM twice as much." if low else ""

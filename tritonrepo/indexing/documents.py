@@ -50,32 +50,46 @@ Reader = Callable[[DocumentFile], Iterator[tuple[Span, Document | Diagnostic]]]
 """Yields the documents of a file with their places, or what is wrong there; raises Stop if nothing can be read."""
 
 
-def read(files: Sequence[DocumentFile], readers: Mapping[str, Reader]) -> Documents:
-    """Return the documents in order, by the readers of suffixes.
+class Reading:
+    """The documents of files in order, by the readers of suffixes; only one of them is in memory at a time.
 
-    Raise Stop with everything that is wrong and every duplicate id.
+    Raise Stop at the end with everything that is wrong and every duplicate id. After the first of these, no document is
+    yielded. `empty` are the files without text among those that were read.
     """
-    wrong: list[Diagnostic] = []
-    seen: dict[str, Span] = {}
-    found = Documents([], [])
-    for file in files:
-        before = len(found.all) + len(wrong)
-        for at, document in _read(file, readers):
-            if isinstance(document, Diagnostic):
-                wrong.append(document)
-                continue
-            if document.id in seen:
-                hint = f"Rename this one or the one in {seen[document.id]}."
-                wrong.append(Diagnostic(RULE, Severity.FATAL, at, f'duplicate id "{document.id}"', hint))
-            seen.setdefault(document.id, at)
-            found.all.append(document)
-        if len(found.all) + len(wrong) == before:
-            found.empty.append(file.path)
-    if wrong:
-        raise Stop(_shortened(wrong))
-    if not found.all:
-        raise fatal(RULE, Span(str(files[0].path)), "the file contains no documents", "Add at least one document.")
-    return found
+
+    def __init__(self, files: Sequence[DocumentFile], readers: Mapping[str, Reader]) -> None:
+        self.empty: list[Path] = []
+        self._files, self._readers = files, readers
+
+    def __iter__(self) -> Iterator[Document]:
+        wrong: list[Diagnostic] = []
+        seen: dict[str, Span] = {}
+        for at, found in self._found():
+            if isinstance(found, Diagnostic):
+                wrong.append(found)
+            elif found.id in seen:
+                hint = f"Rename this one or the one in {seen[found.id]}."
+                wrong.append(Diagnostic(RULE, Severity.FATAL, at, f'duplicate id "{found.id}"', hint))
+            else:
+                seen[found.id] = at
+                if not wrong:
+                    yield found
+        if wrong:
+            raise Stop(_shortened(wrong))
+        if not seen:
+            at = Span(str(self._files[0].path))
+            raise fatal(RULE, at, "the file contains no documents", "Add at least one document.")
+
+    def _found(self) -> Iterator[tuple[Span, Document | Diagnostic]]:
+        """Yield what is in the files, and remember those in which nothing is."""
+        self.empty.clear()
+        for file in self._files:
+            full = False
+            for found in _read(file, self._readers):
+                full = True
+                yield found
+            if not full:
+                self.empty.append(file.path)
 
 
 def _read(file: DocumentFile, readers: Mapping[str, Reader]) -> Iterator[tuple[Span, Document | Diagnostic]]:

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.indexing import json_lines, markdown, texts, web_pages
-from tritonrepo.indexing.documents import RULE, DocumentFile, Documents
-from tritonrepo.indexing.documents import read as read_by
+from tritonrepo.indexing.documents import RULE, DocumentFile, Documents, Reading
 from tritonrepo.indexing.vectors import EMBEDDINGS, PASSAGES
 from tritonrepo.stores.links import inside
 from tritonrepo.tree import on_disk
@@ -139,7 +138,13 @@ def kinds(paths: Sequence[Path]) -> str:
 
 def read(files: Sequence[DocumentFile]) -> Documents:
     """Return the documents of files; raise Stop with everything that is wrong with them."""
-    return read_by(files, READERS)
+    reading = each(files)
+    return Documents([*reading], reading.empty)
+
+
+def each(files: Sequence[DocumentFile]) -> Reading:
+    """Return the same as something to go through, with one document in memory at a time."""
+    return Reading(files, READERS)
 
 
 def digest(files: Sequence[DocumentFile]) -> str:

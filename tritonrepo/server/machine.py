@@ -52,11 +52,6 @@ def memory(proc: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgrou
     return min(found, default=None)
 
 
-def cores() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def used(ports: Ports) -> tuple[Diagnostic, ...]:
     """Return what keeps a server from listening on these ports."""
     try:

@@ -74,15 +74,22 @@ class Step(NamedTuple):
     outputs: Mapping[str, str]
 
 
+class Embed(Protocol):
+    """Returns the vectors of texts, FP32 [texts, dimensions]; `told` receives how many are done, after each batch."""
+
+    def __call__(self, texts: Sequence[str], told: Callable[[int], object] = ...) -> NDArray[Any]:
+        """Return the vectors."""
+
+
 class Encoding(NamedTuple):
     """Functions of one encoder, which reads `limit` tokens of a text besides its special ones.
 
-    `cut` yields begin and end of the pieces of a text with at most so many tokens, of which so many overlap; `embed`
-    returns vectors FP32 [texts, dimensions]; `count` returns the tokens of a text.
+    `cut` yields begin and end of the pieces of a text with at most so many tokens, of which so many overlap; `count`
+    returns the tokens of a text.
     """
 
     cut: Callable[[str, int, int], Iterable[tuple[int, int]]]
-    embed: Callable[[Sequence[str]], NDArray[Any]]
+    embed: Embed
     count: Callable[[str], int]
     limit: int
 

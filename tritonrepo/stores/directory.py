@@ -49,7 +49,7 @@ class DirectoryStore:
     def scan(self, prefix: str) -> Tree:
         """Return everything under the prefix; raise Stop if the prefix is not a directory or cannot be read."""
         top = self.root / prefix
-        with _explained(top, "read"):
+        with explained(top, "read"):
             if not os.path.lexists(top):
                 return {}
             if not top.is_dir():
@@ -59,7 +59,7 @@ class DirectoryStore:
 
     def fetch(self, path: str) -> Fetched | None:
         """Return the content of a file and its SHA-256; None if it does not exist."""
-        with _explained(self.root / path, "read"):
+        with explained(self.root / path, "read"):
             try:
                 content = self._spot(path).content()
             except FileNotFoundError:
@@ -85,7 +85,7 @@ class DirectoryStore:
 
     def _done(self, write: Write, end: float | None) -> Tag | None:
         target = self.root / write.path
-        with _explained(target, "delete" if write.file is None else "write"):
+        with explained(target, "delete" if write.file is None else "write"):
             if write.file is None:
                 with self._judged(write, end):
                     self._remove(target)
@@ -252,7 +252,7 @@ def _locked(descriptor: int) -> bool:
 
 
 @contextmanager
-def _explained(path: Path, verb: str) -> Iterator[None]:
+def explained(path: Path, verb: str) -> Iterator[None]:
     """Turn an error of the operating system into one message that names the path."""
     try:
         yield
