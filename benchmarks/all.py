@@ -39,6 +39,8 @@ UNCOMPILED = "PYTHONDONTWRITEBYTECODE"
 COLUMNS = "| | figure | goal | reached | fastest, median, processors |\n|---|--:|--:|---|---|"
 AREAS = {
     "build": "Builds, and what deploy writes",
+    "index": "Search indexes",
+    "up": "From a stack to an answer",
     "manifests": "Kubernetes manifests",
     "gateway": "The gateway",
     "bench": "The client of bench",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,8 +115,9 @@ def tree(process: int) -> list[int]:
     """Return a process and all below it, as they are now."""
     found = [process]
     for each in found:
-        for task in Path(f"/proc/{each}/task").glob("*/children"):
-            found += map(int, task.read_text("ascii").split())
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            for task in Path(f"/proc/{each}/task").glob("*/children"):
+                found += map(int, task.read_text("ascii").split())
     return found
 
 
