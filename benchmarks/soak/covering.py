@@ -168,7 +168,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "many_mistakes",
     ),
     "stores": (
-        *("directory", "refusals", "s3_uri", "s3_replies", "s3_parts", "gcs_uri", "gcs", "credentials"),
+        *("directory", "refusals", "s3_uri", "s3_pages", "s3_replies", "s3_parts", "gcs_uri", "gcs", "credentials"),
         *("links", "tree", "intact", "inplace", "stores", "push_gcs", "index_made"),
     ),
     "sync": (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from tritonrepo.diagnostics import Stop
@@ -84,19 +85,18 @@ class S3Store:
     def _stored(self, item: dict[str, Any]) -> Stored:
         if missing := next((name for name in ("ETag", "Size") if item.get(name) is None), ""):
             raise lacking(f"{self.address.uri}: {item['Key']}", "list", missing)
-        key, tag = str(item["Key"]), plain(str(item["ETag"]))
+        key, tag, size = str(item["Key"]), plain(str(item["ETag"])), int(item["Size"])
+        return Stored(size, partial(self._read, key, tag, size), tag=tag)
 
-        def read(offset: int, n: int) -> bytes:
-            if offset >= int(item["Size"]):
-                return b""
-            at = self._at.at(key)
-            try:
-                with explained(at, "read"), conditions(key):
-                    return self._got(key, Range=f"bytes={offset}-{offset + n - 1}", IfMatch=f'"{tag}"').content
-            except Conflict:
-                raise changed(at) from None
-
-        return Stored(int(item["Size"]), read, tag=tag)
+    def _read(self, key: str, tag: Tag, size: int, offset: int, n: int) -> bytes:
+        if offset >= size:
+            return b""
+        at = self._at.at(key)
+        try:
+            with explained(at, "read"), conditions(key):
+                return self._got(key, Range=f"bytes={offset}-{offset + n - 1}", IfMatch=f'"{tag}"').content
+        except Conflict:
+            raise changed(at) from None
 
     def fetch(self, path: str) -> Fetched | None:
         """Return the content of an object and its ETag; None if it does not exist."""

@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tritonrepo.stores import s3_pages
 from tritonrepo.stores.s3_refusals import DAMAGED, Busy, busy, code_of, explained, lacking, missing_extra
 from tritonrepo.stores.s3_uri import Address
 from tritonrepo.stores.store import Tag
@@ -134,7 +135,9 @@ class Connection:
             max_pool_connections=32,
         )
         endpoint = self.address.endpoint or None
-        return self.session.client("s3", endpoint_url=endpoint, region_name=self.region, config=config)
+        client = self.session.client("s3", endpoint_url=endpoint, region_name=self.region, config=config)
+        client.meta.events.register_first("before-parse.s3.ListObjectsV2", s3_pages.taken)
+        return client
 
     @cached_property
     def objects(self) -> obstore.store.S3Store:
