@@ -18,6 +18,7 @@ from tests.tabled import tabled
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Late, Send, Tag, Write
+from tritonrepo.sync import pace
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.lock import held
 from tritonrepo.sync.pace import Pace
@@ -25,7 +26,7 @@ from tritonrepo.sync.place import Place, beside
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put
 from tritonrepo.sync.sealed import broken, seal
 from tritonrepo.sync.writing import Alone, Writer, each
-from tritonrepo.tree import Directory, File, of_bytes, of_text
+from tritonrepo.tree import Directory, File, Tree, of_bytes, of_text
 
 LOCK = "r.tritonrepo/lock.json"
 NEW, OLD = of_text("new"), of_text("old")
@@ -321,14 +322,23 @@ LOSSES: dict[str, tuple[Callable[[Memory], object], str]] = {
 }
 
 
-@tabled(("change", "path"), LOSSES.values(), ids=LOSSES)
-def test_what_a_push_wrote_and_saw_is_verified_after_each_phase(change: Callable[[Memory], object], path: str) -> None:
+@pytest.mark.parametrize("lists_parts", [False, True])
+def test_what_a_push_wrote_and_saw_is_verified_after_each_phase(
+    *, lists_parts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "PAGE", 1)  # of four objects, three are of the model
+    for change, path in LOSSES.values():
+        verified(change, path, lists_parts=lists_parts)
+
+
+def verified(change: Callable[[Memory], object], path: str, *, lists_parts: bool) -> None:
     store = Memory(r__m__1__a=b"old", r__m__b=b"old", r__n__a=b"old")
+    store.caps = replace(store.caps, lists_parts=lists_parts)
     have = store.scan("r")
     plan = actions(
         Put(Phase.FILES, "m/2/a", NEW, ""), Delete(Phase.FILES, "m/1/a", ""), Put(Phase.SWITCH, "m/c", NEW, "")
     )
-    pace = Pace(0, lambda: 0, lambda _: None)
+    at_once = Pace(0, lambda: 0, lambda _: None)
 
     def then(write: Write) -> None:
         if write.path == "r/m/2/a":  # sent after the removal
@@ -336,11 +346,11 @@ def test_what_a_push_wrote_and_saw_is_verified_after_each_phase(change: Callable
 
     store.then = then
     if not path:
-        apply(plan, have, Writer(place(store), None), pace)
+        apply(plan, have, Writer(place(store), None), at_once)
         assert store.objects["r/m/c"] == b"new"
         return
     with pytest.raises(Stop) as stop:
-        apply(plan, have, Writer(place(store), None), pace)
+        apply(plan, have, Writer(place(store), None), at_once)
     assert str(stop.value) == (
         f"{path}: error: the file is not what this push saw or wrote; someone else writes to this prefix"
         " [push-lost-write]\n  Find out who writes to this prefix, and run the command again.\n"
@@ -348,6 +358,42 @@ def test_what_a_push_wrote_and_saw_is_verified_after_each_phase(change: Callable
         "  Fix the cause and run the command again: it continues from this point. Servers keep what they have."
     )
     assert "r/m/c" not in store.objects
+
+
+LISTED: dict[str, tuple[bool, int, list[str]]] = {
+    "one page": (True, 1000, ["r"] * 2),
+    "many objects of others": (True, 2, ["r/m"] * 2),
+    "links may lead elsewhere": (False, 2, ["r"] * 2),
+}
+
+
+@pytest.mark.parametrize(("lists_parts", "page", "listed"), LISTED.values(), ids=LISTED)
+def test_only_the_models_of_a_plan_are_listed_if_that_is_less(
+    *, lists_parts: bool, page: int, listed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Listing(Memory):
+        def scan(self, prefix: str) -> Tree:
+            scans.append(prefix)
+            return super().scan(prefix)
+
+    scans: list[str] = []
+    store = Listing(r__m__1__a=b"", r__n__a=b"", r__o=b"")
+    store.caps = replace(store.caps, lists_parts=lists_parts)
+    have = store.scan("r")
+    scans.clear()
+    monkeypatch.setattr(pace, "PAGE", page)
+    plan = actions(Put(Phase.FILES, "m/2/a", NEW, ""), Put(Phase.SWITCH, "m/c", NEW, ""))
+    apply(plan, have, Writer(place(store), None), Pace(0, lambda: 0, lambda _: None))
+    assert scans == listed
+    store.objects = {"r/o": b"", "r/n/a": b"", "r/p/a": b""}  # an object with the name of a model of the plan
+    scans.clear()
+    apply(
+        actions(Put(Phase.FILES, "o/1/a", NEW, "")),
+        store.scan("r"),
+        Writer(place(store), None),
+        Pace(0, lambda: 0, lambda _: None),
+    )
+    assert scans == ["r", "r"]
 
 
 def test_a_push_that_wrote_nothing_yet_was_not_interrupted() -> None:
@@ -420,9 +466,17 @@ LINES: dict[str, tuple[Plan, Sequence[bool], list[str]]] = {
 
 @pytest.mark.parametrize(("plan", "sees", "lines"), LINES.values(), ids=LINES)
 def test_servers_get_time_only_after_what_they_see(plan: Plan, sees: Sequence[bool], lines: list[str]) -> None:
-    store, time = Memory(), Timeline()
-    apply(plan, {}, Writer(place(store), None), time.pace(30, 5, sees), hearing(time.told))
+    store, time = Memory(r__m__1__a=b"", r__n__1__a=b"", r__o__1__a=b""), Timeline()
+    apply(plan, store.scan("r"), Writer(place(store), None), time.pace(30, 5, sees), hearing(time.told))
     assert time.told == lines
+
+
+def test_a_model_that_no_server_can_know_is_opened_at_once_and_then_written_a_second_apart() -> None:
+    store, time = Memory(r__m__1__a=b""), Timeline()
+    gate, opens = Put(Phase.GATE, "n/config.pbtxt", NEW, "", 1), Put(Phase.EXPAND, "n/config.pbtxt", OLD, "")
+    plan = Plan((gate, Put(Phase.FILES, "n/1/a", NEW, ""), opens, Put(Phase.SWITCH, "n/config.pbtxt", NEW, "")))
+    apply(plan, store.scan("r"), Writer(place(store), None), time.pace(30, 5, ()), hearing(time.told))
+    assert time.told == ["gate: 1 action", "files: 1 action", "expand: 1 action", "+1.1", "switch: 1 action"]
 
 
 def test_without_a_pace_nothing_is_waited_for_and_nothing_is_verified() -> None:

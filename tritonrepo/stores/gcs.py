@@ -50,7 +50,7 @@ class GCSStore:
     @property
     def caps(self) -> Capabilities:
         """What a bucket can do; a generation is a time in microseconds, so none is 1."""
-        return Capabilities(stray=Tag("1"), sees_changes=True, guards_removals=True)
+        return Capabilities(stray=Tag("1"), sees_changes=True, guards_removals=True, lists_parts=True)
 
     def scan(self, prefix: str) -> Tree:
         """Return every object under the prefix from one listing; a zero-byte "directory/" is an empty directory."""

@@ -62,7 +62,7 @@ class S3Store:
     @property
     def caps(self) -> Capabilities:
         """What a bucket can do; a tag is an ETag without its quotes."""
-        return Capabilities(stray=Tag("0" * 32), sees_changes=True)
+        return Capabilities(stray=Tag("0" * 32), sees_changes=True, lists_parts=True)
 
     def scan(self, prefix: str) -> Tree:
         """Return every object under the prefix from one listing; a zero-byte "directory/" is an empty directory."""

@@ -25,11 +25,13 @@ class Capabilities:
 
     `stray` is a tag that no file has, to test whether conditions are honored. `sees_changes`: a server that polls
     notices that something changed in a model that it has loaded. `guards_removals`: a removal can have a condition.
+    `lists_parts`: a scan of a directory finds what one of its parent finds in it, which links can prevent.
     """
 
     stray: Tag
     sees_changes: bool
     guards_removals: bool = False
+    lists_parts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
