@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tritonrepo.diagnostics import fatal
@@ -145,7 +145,7 @@ def known(tree: Tree, revision: Revision | None) -> Tree:
 
 def _with_digest(entry: Entry, known: Object | None) -> Entry:
     if known and isinstance(entry, Stored) and (entry.tag, entry.size) == (known.tag, known.size):
-        return replace(entry, known_sha256=known.sha256)
+        return Stored(entry.size, entry.read, known_sha256=known.sha256, tag=entry.tag)
     return entry
 
 

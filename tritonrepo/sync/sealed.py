@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from tritonrepo.repository.calls import PINS
 from tritonrepo.shared import SETTINGS
@@ -34,21 +34,21 @@ def _sealed(path: str, entry: Entry) -> Entry:
         return entry
     if is_config(path) or path.endswith((f"/{PINS}", f"/{SETTINGS}")):
         return of_bytes(entry.content())
-    if entry.path is None:
+    if entry.place is None:
         return entry
-    return Sealed(entry.size, entry.read, entry.place, entry.known_sha256, entry.hasher, stamp=_stamp(entry.path))
+    return Sealed(entry.size, entry.read, entry.place, entry.known_sha256, entry.hasher, stamp=_stamp(entry.place))
 
 
 def broken(file: File) -> bool:
     """Whether a file is no longer the one that was sealed."""
-    if not isinstance(file, Sealed) or file.path is None:
+    if not isinstance(file, Sealed) or file.place is None:
         return False
     try:
-        return _stamp(file.path) != file.stamp
+        return _stamp(file.place) != file.stamp
     except OSError:
         return True
 
 
-def _stamp(path: Path) -> Stamp:
-    status = path.stat()
+def _stamp(path: str) -> Stamp:
+    status = os.stat(path)  # noqa: PTH116  as text, as scans have it
     return status.st_ino, status.st_size, status.st_mtime_ns
