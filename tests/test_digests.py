@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import mmap
 import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tritonrepo.sources.digests import SMALL, YOUNG_NS, Digests
+from tritonrepo.sources.digests import SMALL, WRITTEN_BACK_NS, YOUNG_NS, Digests
 from tritonrepo.tree import File, of_bytes, on_disk
 
 LARGE = b"a" * (SMALL + 1)
@@ -125,6 +130,142 @@ def test_a_file_that_changes_while_it_is_read_is_not_remembered(large: Reads, tm
 
     digests(File(file.size, read, file.place))
     assert large.digest(digests) == sha256(OTHER)
+
+
+def entry(cache: Path) -> Path:
+    (found,) = (cache / "digests").iterdir()
+    return found
+
+
+def test_links_and_names_of_one_file_share_what_is_known(large: Reads, tmp_path: Path) -> None:
+    digests = Digests(tmp_path / "cache", later)
+    (tmp_path / "hard").hardlink_to(large.path)
+    large.digest(digests)
+    (tmp_path / "soft").symlink_to(large.path)
+    for name in ("hard", "soft"):
+        assert digests(File(len(LARGE), unread, str(tmp_path / name))) == sha256(LARGE)
+
+
+def unread(offset: int, n: int) -> bytes:
+    pytest.fail(f"{n} bytes at {offset} are read")
+
+
+def test_a_file_that_somebody_has_open_for_writing_is_remembered_only_once_it_is_old(
+    large: Reads, tmp_path: Path
+) -> None:
+    """Linux notes the first change through memory, and not the next ones before the page is written back."""
+    digests = Digests(tmp_path / "cache", later)
+    with large.path.open("r+b") as stream, mmap.mmap(stream.fileno(), 0) as memory:
+        memory[0] = ord("b")
+        for first in (b"b", b"c"):
+            memory[0:1] = first
+            assert large.digest(digests) == sha256(first + LARGE[1:])
+        assert not (tmp_path / "cache").exists()
+        large.digest(Digests(tmp_path / "cache", lambda: time.time_ns() + 2 * WRITTEN_BACK_NS))
+        assert entry(tmp_path / "cache").is_file()
+    entry(tmp_path / "cache").unlink()
+    large.digest(digests)
+    assert entry(tmp_path / "cache").is_file()
+
+
+def test_a_file_in_memory_is_not_remembered(tmp_path: Path) -> None:
+    """There, a change through memory that was read first shows nowhere."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir():
+        pytest.skip("the system has no files in memory at a known place")
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        large = Reads(Path(folder) / "large", LARGE)
+        for _ in range(2):
+            assert large.digest(Digests(tmp_path / "cache", later)) == sha256(LARGE)
+    assert large.count == 2
+    assert not (tmp_path / "cache").exists()
+
+
+def test_who_does_not_trust_what_is_known_reads_and_remembers(large: Reads, tmp_path: Path) -> None:
+    large.digest(Digests(tmp_path / "cache", later))
+    entry(tmp_path / "cache").write_text("{}", "utf-8")
+    for count in (2, 3):
+        assert large.digest(Digests(tmp_path / "cache", later, trusting=False)) == sha256(LARGE)
+        assert large.count == count
+    assert large.digest(Digests(tmp_path / "cache", later)) == sha256(LARGE)
+    assert large.count == 3
+
+
+def test_only_its_user_can_read_what_is_known(large: Reads, tmp_path: Path) -> None:
+    large.digest(Digests(tmp_path / "cache", later))
+    assert entry(tmp_path / "cache").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_oldest_digests_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tritonrepo.sources.digests.MOST", 2)
+    files = [Reads(tmp_path / str(number), LARGE) for number in range(4)]
+    for age, file in enumerate(files):
+        file.digest(Digests(tmp_path / "cache", later))
+        newest = max((tmp_path / "cache" / "digests").iterdir(), key=lambda each: each.stat().st_mtime_ns)
+        os.utime(newest, (age, age))
+    for file in reversed(files):
+        file.digest(Digests(tmp_path / "cache", later))
+    assert [file.count for file in files] == [2, 1, 1, 1]
+
+
+def changed(place: Path) -> None:
+    """One digit of the digest, as a failing disk may do."""
+    known = json.loads(place.read_text("utf-8"))
+    digit = known["sha256"][0]
+    place.write_text(json.dumps({**known, "sha256": ("1" if digit == "0" else "0") + known["sha256"][1:]}), "utf-8")
+
+
+def queue(place: Path) -> None:
+    place.unlink()
+    os.mkfifo(place)
+
+
+def linked(place: Path) -> None:
+    place.rename(place.with_name("other"))
+    place.symlink_to("other")
+
+
+HOSTILE = {
+    "another digit": changed,
+    "cut off": lambda place: os.truncate(place, 100),
+    "endless": lambda place: os.truncate(place, 1 << 40),
+    "deep": lambda place: place.write_text("[" * 900, "utf-8"),
+    "a FIFO": queue,
+    "a link": linked,
+}
+
+
+@pytest.mark.parametrize("damage", HOSTILE.values(), ids=HOSTILE)
+def test_what_is_in_the_place_of_an_entry_is_not_believed(
+    large: Reads, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    large.digest(Digests(tmp_path / "cache", later))
+    damage(entry(tmp_path / "cache"))
+    for _ in range(2):
+        assert large.digest(Digests(tmp_path / "cache", later)) == sha256(LARGE)
+    assert large.count == 2
+
+
+RUN = """
+import sys, time
+from pathlib import Path
+from tritonrepo.sources.digests import Digests
+from tritonrepo.tree import on_disk
+digests = Digests(Path(sys.argv[1]), lambda: time.time_ns() + 10**10, trusting=False)
+for path in list(map(Path, sys.argv[2:])) * 20:
+    print(digests(on_disk(path, path.stat().st_size)))
+"""
+
+
+def test_two_processes_remember_at_the_same_time(tmp_path: Path) -> None:
+    files = [Reads(tmp_path / name, name.encode() * (SMALL + 1)) for name in "ab"]
+    command = [sys.executable, "-c", RUN, str(tmp_path / "cache"), *(str(file.path) for file in files)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=60)[0].split() for process in running]
+    assert said == [[sha256(b"a" * (SMALL + 1)), sha256(b"b" * (SMALL + 1))] * 20] * 2
+    for file in files:
+        file.digest(Digests(tmp_path / "cache", later))
+    assert [file.count for file in files] == [0, 0]
 
 
 DAMAGED = ["", "{", "[]", "null", '{"state": 1}', '{"sha256": "0"}']

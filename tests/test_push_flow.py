@@ -301,15 +301,24 @@ def test_what_is_left_alone_is_listed_on_demand_and_advice_is_given_where_someth
 
 ALL = """
 --server http://a:1 --server b:2 --timeout 7 --settle 3 --allow-mixed top --allow-mixed leaf --allow-downtime leaf
---no-lock --pin-versions --allow-links .
+--no-lock --pin-versions --rehash --allow-links .
 """
 OPTIONS: dict[str, tuple[str, tuple[object, ...]]] = {
-    "none": ("", ([], 600, ((), ()), False, (30, 5), False, ())),
+    "none": ("", ([], 600, ((), ()), False, False, (30, 5), False, ())),
     "each": (
         ALL,
-        ([("http://a:1", 10, 10), ("b:2", 10, 10)], 7, (("top", "leaf"), ("leaf",)), True, (3, 3), True, (Path(),)),
+        (
+            [("http://a:1", 10, 10), ("b:2", 10, 10)],
+            7,
+            (("top", "leaf"), ("leaf",)),
+            True,
+            True,
+            (3, 3),
+            True,
+            (Path(),),
+        ),
     ),
-    "no pause": ("--settle 0", ([], 600, ((), ()), False, (0, 0), False, ())),
+    "no pause": ("--settle 0", ([], 600, ((), ()), False, False, (0, 0), False, ())),
 }
 
 
@@ -325,7 +334,7 @@ def test_each_option_reaches_the_push(
     ) -> Push:
         assert (directory, uri.uri) == (made, place)
         found.append([(each.url, each.timeout_s, each.whole_s) for each in servers.endpoints])
-        found.extend([servers.timeout_s, accepted, pin])
+        found.extend([servers.timeout_s, accepted, pin, work.rehash])
         return plan_push(directory, uri, work)
 
     def applied(push: Push, pace: Pace, *, no_lock: bool) -> Revision:

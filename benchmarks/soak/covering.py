@@ -174,7 +174,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     "sync": (
         *("sync", "push_plan", "push_writing", "gating", "revision", "push_history", "rollback", "status"),
         *("push_laws", "push_hold", "push_flow", "push_waiting", "push_lock", "push_mixed", "push_model"),
-        *("push_nest", "push_progress", "push_replace", "push_root", "push_pins", "pull", "differences"),
+        *("push_nest", "push_progress", "push_replace", "push_root", "push_pins", "push_rehash", "pull", "differences"),
         *("unlock", "prune", "prune_laws", "prune_asleep", "prune_live"),
     ),
     "tritonrepo": (

@@ -39,6 +39,11 @@ Examples:
     help="Let each config that names no versions name those that it serves, so that servers load no others. DIRECTORY"
     " stays as it is.",
 )
+@click.option(
+    "--rehash",
+    is_flag=True,
+    help="Read every file, although the digests of large ones are known from earlier runs.",
+)
 @prune_options
 @allow_links
 @output_options
@@ -55,6 +60,7 @@ def command(
     downtime: tuple[str, ...],
     no_lock: bool,
     pin: bool,
+    rehash: bool,
     record: str | None,
     prune: bool,
     keep: int | None,
@@ -76,7 +82,8 @@ def command(
     usable(keep, prune=prune, yes=yes or dry_run)
     with publishing(uri, form, record) as run:
         place, accepted = open_place(uri, record), Accepted(mixable, downtime)
-        push = plan_push(directory, place, run.workspace(links), servers_at(servers, timeout), accepted, pin=pin)
+        work = run.workspace(links)._replace(rehash=rehash)
+        push = plan_push(directory, place, work, servers_at(servers, timeout), accepted, pin=pin)
         run.planned(push.plan, push.before, push.warnings, verbose=verbose)
         after = plan_after(push, keep or KEPT) if prune else None
         if after is not None:

@@ -8,9 +8,8 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import fatal
 from tritonrepo.flows.published import Published, earlier
 from tritonrepo.flows.revisions import addressed
-from tritonrepo.flows.workspace import Workspace
+from tritonrepo.flows.workspace import Workspace, remembering
 from tritonrepo.stores import is_remote, links, open_store
-from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.sync import history
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.comparing import Difference, compare, gone
@@ -44,8 +43,7 @@ def _named(uri: str, number: int | None) -> str:
 def _tree(uri: str, number: int | None, work: Workspace, record: str | None) -> Tree:
     """Return the files of a repository with the digests that are known."""
     place = open_place(uri, record, work.links) if record else Place(*open_store(uri, work.links), uri)
-    if isinstance(place.store, DirectoryStore):
-        place.store.hasher = work.cache.digests
+    remembering(place.store, work)
     before, tag = revisions.of(place) if place.prefix or place.apart else (None, None)
     have = revisions.known(place.store.scan(place.prefix), before)
     there = Published(place, have, before, tag)

@@ -18,7 +18,7 @@ from tritonrepo.flows.prepared import NOTHING, Accepted, Push
 from tritonrepo.flows.published import published
 from tritonrepo.flows.sent import sent
 from tritonrepo.flows.watching import look, watch
-from tritonrepo.flows.workspace import Workspace
+from tritonrepo.flows.workspace import Workspace, remembering
 from tritonrepo.repository.target import unknown
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.smoke.waiting import Patience
@@ -90,8 +90,9 @@ def planned(push: Push, servers: Servers) -> Push:
 
 
 def _compared(directory: str, at: Place, work: Workspace, accepted: Accepted, *, pin: bool) -> Push:
+    remembering(at.store, work)
     place, have, before, tag = published(at)
-    want, record, server, warnings = sent(directory, work.links, pin=pin)
+    want, record, server, warnings = sent(directory, work, pin=pin)
     if before and before.name != record.name:
         message = f"the prefix holds {_called(before.name)}, but this is {_called(record.name)}"
         path = place.beside(revisions.NAME)

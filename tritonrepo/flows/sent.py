@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, fatal
 from tritonrepo.flows.doubts import by_hand
 from tritonrepo.flows.target import of_record
+from tritonrepo.flows.workspace import Workspace, remembering
 from tritonrepo.repository import Target
 from tritonrepo.rules import judge
 from tritonrepo.stores import open_store
@@ -31,12 +30,13 @@ class Sent(NamedTuple):
     warnings: tuple[Diagnostic, ...]
 
 
-def sent(directory: str, links: Sequence[Path], *, pin: bool) -> Sent:
+def sent(directory: str, work: Workspace, *, pin: bool) -> Sent:
     """Return what a directory holds; raise Stop if its server would refuse a model, which must never reach a bucket.
 
     With `pin`, each config that names no versions names those that it serves.
     """
-    source, top = open_store(directory, links)
+    source, top = open_store(directory, work.links)
+    remembering(source, work)
     tree = _sealed(source.scan(top), directory)
     record = records.load(tree, directory)
     server = repository.target(record=of_record(record, directory))

@@ -11,6 +11,8 @@ from tritonrepo.flows.events import Busy, Counted, Tell
 from tritonrepo.parts import PARTS
 from tritonrepo.sources.cache import Cache, default_root
 from tritonrepo.spec.part import Parts
+from tritonrepo.stores.directory import DirectoryStore
+from tritonrepo.stores.store import Store
 from tritonrepo.sync.telling import Line
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -21,7 +23,7 @@ class Workspace(NamedTuple):
 
     The environment locates the cache and provides the ${VARIABLES} of stack files; flows read no other environment.
     `parts` are the roles that models in stack files may have. `contents` are those of stack files, by path, that are
-    read in place of what is on the disk.
+    read in place of what is on the disk. With `rehash`, digests of earlier runs are not trusted.
     """
 
     environ: Mapping[str, str] = NOTHING
@@ -29,6 +31,7 @@ class Workspace(NamedTuple):
     tell: Tell = lambda _: None
     parts: Parts = PARTS
     contents: Mapping[str, bytes] = MappingProxyType({})
+    rehash: bool = False
 
     @property
     def cache(self) -> Cache:
@@ -37,6 +40,7 @@ class Workspace(NamedTuple):
             default_root(self.environ),
             lambda what: self.tell(Busy(what)),
             lambda what, done, total: self.tell(Counted(what, done, total)),
+            trusting=not self.rehash,
         )
 
     def counting(self, what: str, noun: str) -> Callable[[int, int], None]:
@@ -46,3 +50,9 @@ class Workspace(NamedTuple):
     def line(self, text: str) -> None:
         """Report a line of progress."""
         self.tell(Line(text))
+
+
+def remembering(store: Store, work: Workspace) -> None:
+    """Let a directory on this machine have the digests that earlier runs computed."""
+    if isinstance(store, DirectoryStore):
+        store.hasher = work.cache.digests

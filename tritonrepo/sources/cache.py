@@ -35,9 +35,11 @@ class Cache:
         root: Path,
         tell: Callable[[str], None] = lambda _: None,
         count: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
+        *,
+        trusting: bool = True,
     ) -> None:
         self.root = root
-        self.digests = Digests(root)
+        self.digests = Digests(root, trusting=trusting)
         self.tell = tell
         """Called with a description of slow work, before it begins."""
         self.count = count

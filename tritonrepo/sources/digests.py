@@ -1,17 +1,27 @@
-"""Digests of large files on this machine, remembered while a file is the same: every build asks for those of sources.
+"""Digests of large files on this machine, remembered while a file is the same: of sources, and of what is pushed.
 
-As in Git's index (Documentation/technical/racy-git), a file that was changed just before it was read is not remembered:
-a second change within the same tick of the clock would not show.
+A file is the same while its size and the times of its content and its state are. Where these might not show a change,
+nothing is remembered:
+
+- As in Git's index (Documentation/technical/racy-git), a file that was changed just before it was read: a second change
+  within the same tick of the clock would not show.
+- A file that a process has open for writing, as a file or as memory: Linux notes the time when a page of memory becomes
+  dirty, not at further changes until it is written back (seen on ext4, Linux 6; mmap(2)).
+- A file in memory (tmpfs), where changes through memory may not show at all (seen on Linux 6).
 """
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from tritonrepo.sources.scratch import scratch
 from tritonrepo.tree import File, hashed
@@ -22,42 +32,134 @@ SMALL = 1 << 20
 YOUNG_NS = 2_000_000_000
 """The longest tick of a file system's clock, that of FAT, in ns."""
 
+WRITTEN_BACK_NS = 60_000_000_000
+"""When what was changed in memory is written back at the latest, in ns: after 35 s by default.
+
+Source: Linux, Documentation/admin-guide/sysctl/vm.rst, dirty_expire_centisecs and dirty_writeback_centisecs.
+"""
+
+MOST = 10_000
+"""How many files are remembered; those that were read first are forgotten."""
+
+ENTRY_BYTES = 1_000
+IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
+MOUNTS = Path("/proc/self/mountinfo")
+
+
+class _State(NamedTuple):
+    """What names a file for good, and what any change of it changes: size, times of content and of state in ns.
+
+    The time of the content can be set back, as by `touch` and archives, but not that of the state.
+    """
+
+    device: int
+    inode: int
+    size: int
+    content_ns: int
+    state_ns: int
+
 
 class Digests:
-    """The hasher of files on disk, which remembers what it has read in the cache's directory."""
+    """The hasher of files on disk, which remembers what it has read in the cache's directory.
 
-    def __init__(self, cache: Path, clock: Callable[[], int] = time.time_ns) -> None:
+    If it is not to trust that, it reads every file, and remembers what it finds.
+    """
+
+    def __init__(self, cache: Path, clock: Callable[[], int] = time.time_ns, *, trusting: bool = True) -> None:
         self._places = cache / "digests"
         self._work = cache / "work"
-        self._clock = clock
+        self._clock, self._trusting, self._counted = clock, trusting, False
 
     def __call__(self, file: File) -> str:
         """Return the SHA-256 of a file in hex."""
         if file.place is None or file.size < SMALL:
             return hashed(file)
-        name, state = _state(file.place)
-        place = self._places / name
-        with suppress(OSError, ValueError, LookupError, TypeError):
-            known = json.loads(place.read_bytes())
-            if known["state"] == state:
-                return str(known["sha256"])
-        began = self._clock()
+        began, (state, closed) = self._clock(), _seen(file.place)
+        place = self._places / f"{state.device}-{state.inode}"
+        if self._trusting and (known := _known(place, state)):
+            return known
         digest = hashed(file)
-        if _state(file.place) == (name, state) and began - max(state[1:]) > YOUNG_NS:
-            self._remember(place, {"state": state, "sha256": digest})
+        age = began - max(state.content_ns, state.state_ns)
+        if _seen(file.place) == (state, closed) and age > (YOUNG_NS if closed else WRITTEN_BACK_NS):
+            self._remember(place, state, digest)
         return digest
 
-    def _remember(self, place: Path, known: object) -> None:
+    def _remember(self, place: Path, state: _State, digest: str) -> None:
+        if _in_memory(state.device):
+            return
+        text = json.dumps({"state": state, "sha256": digest, "check": _check(state, digest)})
         with suppress(OSError), scratch(self._work) as work:  # a read-only cache works as well
-            (work / place.name).write_text(json.dumps(known), "utf-8")
+            made = work / place.name
+            made.touch(0o600)
+            made.write_text(text, "utf-8")
             place.parent.mkdir(exist_ok=True)
-            (work / place.name).replace(place)
+            self._make_room()
+            made.replace(place)
+
+    def _make_room(self) -> None:
+        """Forget the oldest entries if there are too many; once, since a run reads only so many files."""
+        if self._counted:
+            return
+        self._counted = True
+        with os.scandir(self._places) as scan:
+            found = sorted((each.stat(follow_symlinks=False).st_mtime_ns, each.path) for each in scan)
+        for _, path in found[: max(0, len(found) - MOST)]:
+            Path(path).unlink()
 
 
-def _state(path: str) -> tuple[str, list[int]]:
-    """Return what names a file for good, and what any change of it changes: size, and times of content and of state.
+def _known(place: Path, state: _State) -> str:
+    """Return what is remembered of a file in this state; "" if that is nothing, or something else is in its place."""
+    with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            known = json.loads(stream.read(ENTRY_BYTES))
+        digest = known["sha256"]
+        if known["state"] == [*state] and known["check"] == _check(state, digest):
+            return str(digest)
+    return ""
 
-    The time of the content can be set back, as by `touch` and archives, but not that of the state.
+
+def _check(state: _State, digest: str) -> str:
+    """Return what shows that an entry is whole."""
+    return hashlib.sha256(f"{[*state]} {digest}".encode()).hexdigest()[:16]
+
+
+def _seen(path: str) -> tuple[_State, bool]:
+    """Return the state of a file, and whether it is certain that no process has it open for writing.
+
+    It is opened for that, so that a network file system asks its server.
     """
-    facts = os.stat(path)  # noqa: PTH116  as text, as scans have it
-    return f"{facts.st_dev}-{facts.st_ino}", [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        facts = os.fstat(descriptor)
+        state = _State(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+        return state, _is_closed(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_closed(descriptor: int) -> bool:
+    """Whether the system grants a lease, which it does only while nobody has the file open for writing: fcntl(2).
+
+    It is given back at once; a process that opens the file in between is told by a signal that does nothing.
+    """
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except (OSError, AttributeError):  # another user's file, a network file system, another system
+        return False
+    return True
+
+
+def _in_memory(device: int) -> bool:
+    """Whether a device is memory; only those without a number of their own can be."""
+    if os.major(device):
+        return False
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with suppress(OSError, IndexError):
+        for line in MOUNTS.read_text("utf-8", "replace").splitlines():
+            mount, _, disk = line.partition(" - ")
+            if mount.split()[2] == number:
+                return disk.split()[0] in IN_MEMORY
+    return False
