@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tritonrepo.diagnostics import fatal
@@ -75,7 +75,7 @@ def record_path(prefix: str) -> str:
 
 def dump(revision: Revision) -> File:
     """Return the record as a file."""
-    data = {"schema": SCHEMA, **asdict(revision)}
+    data = {"schema": SCHEMA, **{each.name: getattr(revision, each.name) for each in fields(revision)}}
     for key in ("contents", "number", "repository", "switch"):
         if not data[key]:
             del data[key]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -138,14 +139,29 @@ def each(do: Callable[[Item], Result], items: Iterable[Item], lanes: int) -> lis
     """
     if lanes == 1:
         return [do(item) for item in items]
+    todo, over = list(items), threading.Event()
+    numbers, results, errors = iter(range(len(todo))), dict[int, Result](), dict[int, BaseException]()
+
+    def lane() -> None:  # takes one item after the other: a future for each of thousands needs more memory than they do
+        for number in numbers:
+            if over.is_set():
+                return
+            try:
+                results[number] = do(todo[number])
+            except BaseException as error:
+                errors[number] = error
+                over.set()
+                raise
+
     pool = ThreadPoolExecutor(lanes)
     try:
-        results = [future.result() for future in [pool.submit(do, item) for item in items]]
+        wait([pool.submit(lane) for _ in range(min(lanes, len(todo)))], return_when=FIRST_EXCEPTION)
     except KeyboardInterrupt:
+        over.set()
         pool.shutdown(wait=False, cancel_futures=True)
         raise
-    except BaseException:
-        pool.shutdown(cancel_futures=True)
-        raise
-    pool.shutdown()
-    return results
+    stopped = [error for error in [*errors.values()] if isinstance(error, KeyboardInterrupt)]
+    pool.shutdown(wait=not stopped)
+    if errors:
+        raise stopped[0] if stopped else errors[min(errors)]
+    return [results[number] for number in range(len(todo))]
