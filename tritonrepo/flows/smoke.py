@@ -11,7 +11,7 @@ from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Faults, Span, Stop, fatal
 from tritonrepo.flows import target as targets
 from tritonrepo.flows.stack import DEFAULT, Loaded, drafted, is_stack, load, reading
-from tritonrepo.flows.workspace import Workspace
+from tritonrepo.flows.workspace import Workspace, remembering
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import NO_GRPC, Endpoint
 from tritonrepo.server.rpc import Rpc
@@ -135,6 +135,7 @@ def reading_from(about: Known, where: str, work: Workspace) -> Known:
 def _models(where: str, lacking: str, work: Workspace) -> dict[str, Expected]:
     """Return the models of a repository; the digests of pushed files come from the record, without reading them."""
     store, prefix = open_store(where, work.links)
+    remembering(store, work)
     tree = kept(store.scan(prefix), where)
     if is_remote(where) and prefix:
         tree = revisions.known(tree, revisions.read(store, prefix, where)[0])
