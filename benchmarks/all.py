@@ -41,6 +41,7 @@ AREAS = {
     "build": "Builds, and what deploy writes",
     "index": "Search indexes",
     "up": "From a stack to an answer",
+    "push": "Pushes",
     "manifests": "Kubernetes manifests",
     "gateway": "The gateway",
     "bench": "The client of bench",
