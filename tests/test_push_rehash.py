@@ -12,6 +12,7 @@ import pytest
 from tests.pushes import push, repository, stored
 from tritonrepo.sources import digests
 from tritonrepo.sources.digests import SMALL
+from tritonrepo.stores.beneath import Spot
 from tritonrepo.tree import File, hashed
 
 WEIGHTS = b"w" * (SMALL + 1)
@@ -50,6 +51,24 @@ def test_a_large_file_that_has_not_changed_is_not_read_again(
     capsys.readouterr()
     assert push("models", "served/prod") == 0
     assert capsys.readouterr().out == NOTHING
+
+
+def test_a_first_push_reads_a_file_once_and_records_what_it_sent(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = repository(inside / "models", 1) / "leaf" / "1" / "weights"
+    made.write_bytes(WEIGHTS)
+    read: list[str] = []
+    real = Spot.read
+
+    def counted(self: Spot, offset: int, n: int) -> bytes:
+        if offset == 0 and str(self) == str(made.resolve()):
+            read.append(str(self))
+        return real(self, offset, n)
+
+    monkeypatch.setattr(Spot, "read", counted)
+    assert push("models", "served/prod") == 0
+    assert len(read) == 1
+    record = json.loads(Path("served/prod.tritonrepo/release.json").read_text("utf-8"))
+    assert record["files"]["leaf/1/weights"][0] == hashlib.sha256(WEIGHTS).hexdigest()
 
 
 def test_a_change_of_equal_size_and_time_is_pushed(weights: Path, capsys: Capture) -> None:

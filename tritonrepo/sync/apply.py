@@ -86,7 +86,7 @@ def _seen(path: str, before: Mapping[str, File], written: Mapping[str, Tag | Non
 def _added(writer: Writer | Alone, meter: Meter, action: Put) -> Tag:
     with _unchanged([action]), meter.counted(action.file) as file:
         tag = writer.add(writer.place.path(action.path), file)
-        action.file.sha256  # noqa: B018  kept for the record: later the file may be another
+        file.sha256  # noqa: B018  that of what was sent, kept for the record: later the file may be another
     return tag
 
 

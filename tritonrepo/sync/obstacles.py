@@ -82,7 +82,8 @@ def _rewritten(want: Model, have: Model | None, where: str) -> Iterator[Diagnost
 def _reused(want: Model, have: Model | None, where: str, given: Mapping[str, str]) -> Iterator[Diagnostic]:
     """Yield the versions that are not served now, but were published with other content."""
     for version in sorted(want.versions.keys() - set(have.served if have else ())):
-        if given.get(f"{want.name}/{version}", "") not in {"", want.content(version)}:
+        published = given.get(f"{want.name}/{version}")
+        if published and published != want.content(version):  # which reads all files of the version
             message = f"version {version} was pushed earlier with other content, and a number is never used twice"
             yield _refusal("push-version-taken", f"{where}/{want.name}", message, _way_out(where))
 
