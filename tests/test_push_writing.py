@@ -25,7 +25,7 @@ from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.place import Place, beside
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put
 from tritonrepo.sync.sealed import broken, seal
-from tritonrepo.sync.writing import Alone, Writer, each
+from tritonrepo.sync.writing import Alone, Writer, both, each
 from tritonrepo.tree import Directory, File, Tree, of_bytes, of_text
 
 LOCK = "r.tritonrepo/lock.json"
@@ -221,6 +221,19 @@ def test_results_are_in_order_and_nothing_begins_after_an_error(lanes: int, monk
     with pytest.raises(KeyError, match=r"^0$"):
         each(fails, range(9), lanes)
     assert len(begun) <= (1 if lanes == 1 else lanes + 1)
+
+
+def test_the_error_of_what_waits_for_a_store_counts_if_something_else_fails_as_well() -> None:
+    def fails(name: str) -> None:
+        raise KeyError(name)
+
+    assert both(lambda: 1, lambda: "2") == (1, "2")
+    with pytest.raises(KeyError, match="slow"):
+        both(lambda: fails("slow"), lambda: fails("other"))
+    with pytest.raises(KeyError, match="slow"):
+        both(lambda: fails("slow"), lambda: None)
+    with pytest.raises(KeyError, match="other"):
+        both(lambda: None, lambda: fails("other"))
 
 
 def actions(*made: Action) -> Plan:

@@ -36,7 +36,7 @@ from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.push import plan
 from tritonrepo.sync.revision import Object, Revision
 from tritonrepo.sync.telling import Interrupted, Tell, interruptible
-from tritonrepo.sync.writing import Writer
+from tritonrepo.sync.writing import Writer, both
 from tritonrepo.tree import Tree, files
 
 ORIGIN = ("commit", "stack")
@@ -91,8 +91,8 @@ def planned(push: Push, servers: Servers) -> Push:
 
 def _compared(directory: str, at: Place, work: Workspace, accepted: Accepted, *, pin: bool) -> Push:
     remembering(at.store, work)
-    place, have, before, tag = published(at)
-    want, record, server, warnings = sent(directory, work, pin=pin)
+    there, here = both(lambda: published(at), lambda: sent(directory, work, pin=pin))
+    (place, have, before, tag), (want, record, server, warnings) = there, here
     if before and before.name != record.name:
         message = f"the prefix holds {_called(before.name)}, but this is {_called(record.name)}"
         path = place.beside(revisions.NAME)

@@ -165,3 +165,19 @@ def each(do: Callable[[Item], Result], items: Iterable[Item], lanes: int) -> lis
     if errors:
         raise stopped[0] if stopped else errors[min(errors)]
     return [results[number] for number in range(len(todo))]
+
+
+def both(slow: Callable[[], Item], other: Callable[[], Result]) -> tuple[Item, Result]:
+    """Return what two functions return, while the first one waits for a store; its error counts if both fail.
+
+    After Ctrl-C, it is not waited for.
+    """
+    pool = ThreadPoolExecutor(1)
+    first = pool.submit(slow)
+    pool.shutdown(wait=False)
+    try:
+        second = other()
+    except Exception:
+        first.result()
+        raise
+    return first.result(), second
