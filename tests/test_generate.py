@@ -146,21 +146,32 @@ def test_the_record_names_the_stack_its_target_and_the_digest_of_every_file(rag_
 
 
 INSTANCES = {
-    "by default one, where the server has room": ("", "kind: KIND_AUTO count: 1"),
-    "several": (", instances: {count: 3}", "kind: KIND_AUTO count: 3"),
-    "on the CPU": (", instances: {kind: cpu}", "kind: KIND_CPU count: 1"),
-    "on every GPU": (", instances: {kind: gpu, count: 2}", "kind: KIND_GPU count: 2"),
-    "on some GPUs": (", instances: {kind: gpu, gpus: [2, 0]}", "kind: KIND_GPU count: 1 gpus: [ 2, 0 ]"),
-    "on a GPU if there is one": (", instances: {gpus: [1], count: 4}", "kind: KIND_AUTO count: 4 gpus: [ 1 ]"),
+    "by default one, where the server has room": ("", "kind: KIND_AUTO count: 1", "auto"),
+    "several": (", instances: {count: 3}", "kind: KIND_AUTO count: 3", "auto"),
+    "on the CPU": (", instances: {kind: cpu}", "kind: KIND_CPU count: 1", "cpu"),
+    "on every GPU": (", instances: {kind: gpu, count: 2}", "kind: KIND_GPU count: 2", "gpu"),
+    "on some GPUs": (", instances: {kind: gpu, gpus: [2, 0]}", "kind: KIND_GPU count: 1 gpus: [ 2, 0 ]", "gpu"),
+    "on a GPU if there is one": (", instances: {gpus: [1], count: 4}", "kind: KIND_AUTO count: 4 gpus: [ 1 ]", "auto"),
+    "by its own config": (", model_config: {instance_group: [{kind: KIND_CPU}]}", "kind: KIND_CPU", "cpu"),
+    "by its own config on both": (
+        ", model_config: {instance_group: [{kind: KIND_CPU}, {kind: KIND_GPU}]}",
+        "kind: KIND_CPU } instance_group { kind: KIND_GPU",
+        "gpu",
+    ),
+    "by an own config without copies": (", model_config: {instance_group: null}", "", "auto"),
 }
 
 
-@tabled(("keys", "group"), INSTANCES.values(), ids=INSTANCES)
-def test_the_graph_runs_as_many_copies_where_the_stack_says(keys: str, group: str) -> None:
+@tabled(("keys", "group", "kind"), INSTANCES.values(), ids=INSTANCES)
+def test_the_graph_runs_as_many_copies_where_the_stack_says(keys: str, group: str, kind: str) -> None:
+    """On a CPU, a second tokenizing step would only halve the batches; on a GPU, all texts of a batch share a call."""
     draft = drafted(changed("source: ./w", f"source: ./w{keys}"))
-    assert config(draft, "e_model").instance_group == message(f"instance_group {{ {group} }}").instance_group
+    asked = message(f"instance_group {{ {group} }}" if group else "")
+    assert config(draft, "e_model").instance_group == asked.instance_group
     two, one = (message(f"instance_group {{ kind: KIND_CPU count: {count} }}") for count in (2, 1))
-    assert config(draft, "e").instance_group == two.instance_group
+    assert config(draft, "e").instance_group == (one if kind == "cpu" else two).instance_group
+    settings = json.loads(content(draft, "e/1/settings.json"))
+    assert (settings.get("kind"), settings.get("call_tokens")) == ((None, None) if kind == "gpu" else (kind, 64))
     assert config(draft, "r").instance_group == config(draft, "g_prompt").instance_group == one.instance_group
 
 
@@ -256,7 +267,7 @@ def test_each_model_has_its_own_files_and_no_others() -> None:
     e_tokenizer, g_tokenizer = (directory({"tokenizer.json": f"tokenizer of {name}"}) for name in "eg")
     g_packages = PROMPTED["packages"]
     steps = {
-        "e/1": {"model.py", "calls.json", "settings.json"},
+        "e/1": {"model.py", "grouping.py", "calls.json", "settings.json"},
         f"e/{e_packages}": {"tokenizers/__init__.py"},
         f"e/{e_tokenizer}": {"tokenizer.json"},
         "e_model/1": {"model.onnx"},
@@ -286,13 +297,18 @@ def test_each_model_has_its_own_files_and_no_others() -> None:
     }
     assert {path: content(draft, path) for path in texts} == texts
     assert json.loads(content(draft, "e/1/settings.json")) == {
+        "call_tokens": 64,
+        "kind": "auto",
         "max_tokens": 50,
         "packages": e_packages,
         "tokenizer": f"{e_tokenizer}/tokenizer.json",
     }
-    sources = {"e/1/model.py": "embedder", "r/1/model.py": "retriever", "g_prompt/1/model.py": "prompt"} | {
-        f"g_prompt/1/{module}.py": module for module in ("conversation", "fitting", "harmless", "templates")
-    }
+    sources = {
+        "e/1/model.py": "embedder",
+        "e/1/grouping.py": "grouping",
+        "r/1/model.py": "retriever",
+        "g_prompt/1/model.py": "prompt",
+    } | {f"g_prompt/1/{module}.py": module for module in ("conversation", "fitting", "harmless", "templates")}
     for path, step in sources.items():
         source = (Path(__file__).parent.parent / "tritonrepo" / "generate" / "steps" / f"{step}.py").read_text("utf-8")
         head, _, rest = content(draft, path).partition("\n")

@@ -83,16 +83,37 @@ def test_all_texts_of_a_batch_are_one_call_and_each_request_gets_its_rows(tmp_pa
 def test_long_texts_are_several_calls_and_each_request_gets_its_rows(
     tmp_path: Path, graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Texts of two tokens: two of them have 8 pairs of tokens."""
+    """Two texts of two tokens have 8 pairs of tokens; those of like length share a call."""
     monkeypatch.setattr(embedder, "SCORES", 8)
-    first, second = step(tmp_path).execute([texts(b"one", b"two"), texts(b"two three", b"three", b"one")])
-    assert vectors(first) == [[2, 1], [3, 1]]
-    assert vectors(second) == [[7, 2], [4, 1], [2, 1]]
-    assert [call["input_ids"] for call in graph.calls] == [[[2, 0], [3, 0]], [[3, 4], [4, 0]], [[2, 0]]]
+    first, second = step(tmp_path).execute([texts(b"two one", b"two"), texts(b"two three", b"three", b"one one")])
+    assert vectors(first) == [[5, 2], [3, 1]]
+    assert vectors(second) == [[7, 2], [4, 1], [4, 2]]
+    assert [call["input_ids"] for call in graph.calls] == [[[3], [4]], [[3, 2]], [[3, 4], [2, 2]]]
     graph.calls.clear()
     monkeypatch.setattr(embedder, "SCORES", 1)
     assert vectors(step(tmp_path).execute([texts(b"one two")])[0]) == [[5, 2]]
     assert len(graph.calls) == 1
+
+
+def test_on_a_cpu_texts_of_like_length_share_a_call_and_each_request_gets_its_rows(
+    tmp_path: Path, graph: Graph
+) -> None:
+    """A third call would save only two tokens of padding."""
+    model = step(tmp_path, pad="<pad>", kind="cpu", call_tokens=3)
+    first, second = model.execute([texts(b"one two three", b"two"), texts(b"three three three", b"one two", b"one")])
+    assert vectors(first) == [[9, 3], [3, 1]]
+    assert vectors(second) == [[12, 3], [5, 2], [2, 1]]
+    assert [outputs(each)["num_input_tokens"] for each in (first, second)] == [[[3], [1]], [[3], [2], [1]]]
+    assert [call["input_ids"] for call in graph.calls] == [[[3], [2]], [[2, 3, 7], [2, 3, 4], [4, 4, 4]]]
+    assert graph.calls[1]["attention_mask"] == [[1, 1, 0], [1, 1, 1], [1, 1, 1]]
+
+
+@pytest.mark.usefixtures("graph")
+def test_a_text_that_the_graph_refuses_fails_alone_among_those_of_other_lengths(tmp_path: Path) -> None:
+    model = step(tmp_path, kind="cpu", call_tokens=0)
+    first, second, third = model.execute([texts(b"one two three"), texts(b"bad", b"two"), texts(b"one")])
+    assert (vectors(first), vectors(third)) == ([[9, 3]], [[2, 1]])
+    assert refusal(second) == "index 5 is out of bounds"
 
 
 def test_texts_are_cut_at_max_tokens_whatever_the_tokenizer_was_made_for(tmp_path: Path, graph: Graph) -> None:

@@ -106,13 +106,19 @@ def test_the_best_passages_come_first_with_their_ids_metadata_and_scores(tmp_pat
     assert graph.calls[0]["token_type_ids"][0] == [0, 0, 0, 1, 1]
 
 
-def test_the_pairs_of_all_requests_share_batches_the_short_ones_first(tmp_path: Path, graph: Graph) -> None:
+def test_the_pairs_of_all_requests_share_batches_those_of_like_length_one(tmp_path: Path, graph: Graph) -> None:
     requests = [listed(b"one one one", b"two"), listed(b"three two", b"one", b"two one two one"), listed(b"three")]
     responses = step(tmp_path).execute(requests)
-    assert [[len(row) for row in call["input_ids"]] for call in graph.calls] == [[6] * 4, [8] * 2]
-    assert graph.calls[0]["attention_mask"] == [[1] * 5 + [0]] * 3 + [[1] * 6]
-    assert graph.calls[0]["input_ids"][0] == [1, 4, 2, 6, 2, 0]
+    assert [[len(row) for row in call["input_ids"]] for call in graph.calls] == [[5] * 3, [8] * 3]
+    assert graph.calls[1]["attention_mask"] == [[1] * 6 + [0] * 2, [1] * 7 + [0], [1] * 8]
+    assert graph.calls[1]["input_ids"][0] == [1, 4, 2, 7, 6, 2, 0, 0]
     assert [ids(each) for each in responses] == [[[b"id-1", b"id-0"]], [[b"id-0", b"id-2", b"id-1"]], [[b"id-0"]]]
+
+
+def test_on_a_cpu_a_pair_that_is_longer_than_the_others_has_a_call_of_its_own(tmp_path: Path, graph: Graph) -> None:
+    responses = step(tmp_path, kind="cpu", call_tokens=2).execute([listed(b"one", b"two one two one", b"two")])
+    assert [[len(row) for row in call["input_ids"]] for call in graph.calls] == [[5, 5], [8]]
+    assert [ids(each) for each in responses] == [[[b"id-1", b"id-2", b"id-0"]]]
 
 
 def test_equal_passages_are_read_once_and_keep_their_order(tmp_path: Path, graph: Graph) -> None:
@@ -227,7 +233,7 @@ def test_a_late_interaction_is_the_mean_of_the_best_match_of_each_token_of_the_q
     assert found["scores"] == [[1.0, 0.5, 0.5]]
     assert found["num_input_tokens"] == [[4 + 3 + 5 + 3]]  # the query is read once
     assert [call["input_ids"] for call in graph.calls] == [
-        [[1, 7, 2, 0, 0], [1, 4, 2, 0, 0], [1, 5, 6, 2, 0], [1, 6, 5, 6, 2]],
+        [[1, 5, 6, 2, 0], [1, 7, 2, 0, 0], [1, 6, 5, 6, 2], [1, 4, 2, 0, 0]],
     ]
 
 

@@ -92,6 +92,13 @@ def test_the_highest_are_those_of_a_stable_sort(scores: list[float], count: int)
     assert highest(row, count).tolist() == np.argsort(-row, kind="stable")[:count].tolist()
 
 
+def test_the_vectors_stay_in_their_file(tmp_path: Path) -> None:
+    """An index of a million passages has 1.5 GB of them, for each instance and version that reads its own copy."""
+    model = step(tmp_path)
+    assert f"{tmp_path}/1/embeddings.npy" in Path("/proc/self/maps").read_text("utf-8")
+    assert ids(model.execute([request(embedding=NORTH)])[0]) == [[b"id-1", b"id-2", b"id-0"]]
+
+
 def test_only_the_best_are_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sorting a whole index of a million passages would take seconds per query."""
     sizes = []

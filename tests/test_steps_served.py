@@ -137,6 +137,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "embedder",
         f'backend: "python" {JOINED} {text}',
         model__py=step("embedder"),
+        grouping__py=step("grouping"),
         calls__json='{"graph": 1}',
         settings__json=json.dumps({"max_tokens": 9, "prefixes": {"query": "", "passage": "north "}} | SHARED),
         tokenizer__json=tokenizer.to_str(),

@@ -69,6 +69,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("generate", "own_config", "own_models", "chains", "parts", "step_embedder", "step_pipeline"),
         *("forms", "step_prompt", "step_conversation", "prompt_texts", "step_retriever", "step_reranker"),
         "step_endpoint",
+        "step_grouping",
         *("reranker_files", "image", "build_plans", "build"),
     ),
     "indexing": (

@@ -173,13 +173,16 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
         },
         own(model.places, model.model_config, "model_config"),
     )
+    kind = config.runs(draft.configs[graph], inputs.stack.target.gpus)
     settings = {
         "max_tokens": files.max_tokens,
         "packages": draft.share(name, vendored(inputs.vendored, PART.vendored)),
         "tokenizer": f"{draft.share(name, {'tokenizer.json': files.tokenizer})}/tokenizer.json",
+        **config.grouped(kind),
     } | dict(_unusual(files))
     content = {
         "model.py": step("embedder"),
+        "grouping.py": step("grouping"),
         "calls.json": json_file({graph: version}),
         "settings.json": json_file(settings),
     }
@@ -194,7 +197,7 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
                 (Port("text", "STRING", (1,)), Port("input_type", "STRING", (1,), optional=True)), (*output, COUNTED)
             ),
             dynamic_batching=config.dynamic_batching(batching),
-            instance_group=config.on_cpu(2),  # one tokenizes while the other waits for the graph
+            instance_group=config.on_cpu_for(kind),
         ),
         batched(model.places, model.batching.places),
         own(model.places, model.config),

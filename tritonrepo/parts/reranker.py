@@ -159,6 +159,7 @@ def _make(name: str, model: Reranker, draft: Draft, inputs: Inputs) -> None:
     files: RerankerFiles = inputs.files[name]
     version = _graph(name, model, draft, files)
     graph = f"{name}_model"
+    kind = config.runs(draft.configs[graph], inputs.stack.target.gpus)
     settings = {
         "top_k": model.top_k,
         "max_tokens": files.max_tokens,
@@ -169,9 +170,11 @@ def _make(name: str, model: Reranker, draft: Draft, inputs: Inputs) -> None:
         "label": files.label,
         "packages": draft.share(name, vendored(inputs.vendored, PART.vendored)),
         "tokenizer": f"{draft.share(name, {'tokenizer.json': files.tokenizer})}/tokenizer.json",
+        **config.grouped(kind),
     } | ({"prefixes": files.prefixes._asdict()} if any(files.prefixes) else {})
     content = {
         "model.py": step("reranker"),
+        "grouping.py": step("grouping"),
         "calls.json": json_file({graph: version}),
         "settings.json": json_file(settings),
     }
@@ -182,7 +185,7 @@ def _make(name: str, model: Reranker, draft: Draft, inputs: Inputs) -> None:
         model.batching.max_batch_size,
         Ports(TAKES, (*GIVES, COUNTED)),
         dynamic_batching=config.dynamic_batching(model.batching),
-        instance_group=config.on_cpu(2),  # one tokenizes while the other waits for the graph
+        instance_group=config.on_cpu_for(kind),
     )
     draft.configure(name, _ragged(said), batched(model.places, model.batching.places), own(model.places, model.config))
 

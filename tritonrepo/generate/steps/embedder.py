@@ -1,10 +1,10 @@
-"""text [B,1] STRING -> embedding [B,D] FP32: one tokenization and one call of the ONNX model per batch of texts.
+"""text [B,1] STRING -> embedding [B,D] FP32: one tokenization per batch of texts, and few calls of the ONNX model.
 
 num_input_tokens [B,1] UINT32 is how many tokens of each text the model reads, with its prefix and the special ones.
 The optional input_type [B,1] STRING, query by default or passage, selects the prefix that is put before a text.
 calls.json names the ONNX model and its version; settings.json has max_tokens, the length at which texts are cut with
 their prefix, the prefixes if there are any, the inputs and the output of the ONNX model if they are not those of an
-exported one, and where the packages and the tokenizer are, which versions share.
+exported one, what a call costs on a CPU, and where the packages and the tokenizer are, which versions share.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
+
+# the server imports model.py as a module of its version directory: python_backend, src/pb_stub.cc, StubSetup
+from .grouping import call_tokens, groups  # noqa: TID252
 
 SCORES = 64 * 512**2
 """How many pairs of tokens a call may have: the graph keeps a score of each of them for each of its heads."""
@@ -40,12 +43,13 @@ class TritonPythonModel:
         self.output: str = settings.get("output", "embedding")
         self.prefixes: dict[str, str] = {"query": "", "passage": ""} | settings.get("prefixes", {})
         self.tokenizer = Tokenizer.from_file(os.path.join(home, settings["tokenizer"]))
-        padding = self.tokenizer.padding or {}
+        self.padding: int = (self.tokenizer.padding or {}).get("pad_id", 0)
+        self.call_tokens = call_tokens(settings)
         self.tokenizer.enable_truncation(settings["max_tokens"])
-        self.tokenizer.enable_padding(pad_id=padding.get("pad_id", 0), pad_token=padding.get("pad_token", "[PAD]"))
+        self.tokenizer.no_padding()
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
-        """Answer all requests with one call; if it fails, answer each by itself, so that only a bad one fails."""
+        """Answer all requests together; if that fails, answer each by itself, so that only a bad one fails."""
         try:
             return self.answers(requests)
         except Exception as error:
@@ -57,7 +61,7 @@ class TritonPythonModel:
         """Embed all texts of all requests."""
         texts = [self.texts(request) for request in requests]
         encodings = self.tokenizer.encode_batch([text for own in texts for text in own])
-        counts = np.array([sum(e.attention_mask) for e in encodings], np.uint32)[:, None]
+        counts = np.array([[len(e)] for e in encodings], np.uint32)
         made = {"embedding": self.embed(encodings), "num_input_tokens": counts}
         ends = np.cumsum([len(own) for own in texts])
         return [
@@ -82,20 +86,22 @@ class TritonPythonModel:
         return self.prefixes[name]
 
     def embed(self, encodings: list[Any]) -> NDArray[Any]:
-        """Return the vectors of tokenized texts, [len(encodings), D] FP32; long ones take more than one call."""
-        longest = max((len(e.ids) for e in encodings), default=1)
-        rows = max(1, SCORES // max(1, longest) ** 2)
-        if len(encodings) <= rows:
-            return self.called(encodings)
-        return np.concatenate([self.called(encodings[at : at + rows]) for at in range(0, len(encodings), rows)])
+        """Return the vectors of tokenized texts, [len(encodings), D] FP32; those of like length share a call."""
+        lengths = np.array([len(e) for e in encodings])
+        parts = groups(lengths, self.call_tokens, lambda longest: SCORES // max(1, longest) ** 2)
+        rows = [self.called([encodings[place] for place in part]) for part in parts]
+        return np.concatenate(rows)[np.argsort(np.concatenate(parts))] if len(parts) > 1 else rows[0]
 
     def called(self, encodings: list[Any]) -> NDArray[Any]:
-        """Return the vectors of tokenized texts of one length."""
+        """Return the vectors of tokenized texts by one call."""
         request = pb_utils.InferenceRequest(
             model_name=self.model,
             model_version=self.version,
             requested_output_names=[self.output],
-            inputs=[pb_utils.Tensor(name, tokens(name, kind, encodings)) for name, kind in self.inputs.items()],
+            inputs=[
+                pb_utils.Tensor(name, tokens(name, encodings, np.dtype(kind.lower()), self.padding))
+                for name, kind in self.inputs.items()
+            ],
             preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
         )
         response = request.exec()
@@ -104,8 +110,13 @@ class TritonPythonModel:
         return pb_utils.get_output_tensor_by_name(response, self.output).as_numpy()
 
 
-def tokens(name: str, kind: str, encodings: list[Any]) -> NDArray[Any]:
+def tokens(name: str, encodings: list[Any], kind: np.dtype[Any], padding: int) -> NDArray[Any]:
     """Return an input of the ONNX model [len(encodings), tokens]; padding is on the right, so that positions count."""
-    parts = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-    rows = [getattr(e, parts[name]) if name in parts else list(range(len(e.ids))) for e in encodings]
-    return np.array(rows, {"INT32": np.int32, "INT64": np.int64}[kind])
+    fields = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+    shape = len(encodings), max((len(e) for e in encodings), default=0)
+    if name not in fields:
+        return np.tile(np.arange(shape[1], dtype=kind), (shape[0], 1))
+    rows = np.full(shape, padding if name == "input_ids" else 0, kind)
+    for row, encoding in zip(rows, encodings):
+        row[: len(encoding)] = getattr(encoding, fields[name])
+    return rows

@@ -3,7 +3,7 @@
 A cross-encoder reads pairs of query and passage; a late interaction compares the vectors of their tokens. calls.json
 names the ONNX model and its version; settings.json has top_k, max_tokens, at which pairs or texts are cut, the tensors
 and the largest batch of the ONNX model, how its output becomes a score, prefixes of queries and passages if there are
-any, and where packages and the tokenizer are.
+any, what a call costs on a CPU, and where packages and the tokenizer are.
 
 num_input_tokens [B,1] UINT32 is how many tokens the model reads for each list: those of all pairs, or those of the
 query and of all passages.
@@ -20,6 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
+
+# the server imports model.py as a module of its version directory: python_backend, src/pb_stub.cc, StubSetup
+from .grouping import call_tokens, groups  # noqa: TID252
 
 KEPT_BYTES = 128 << 20
 """How much an instance keeps of the vectors of tokens: of about 870 passages with 100 tokens of 384 numbers each."""
@@ -88,6 +91,7 @@ class TritonPythonModel:
         self.tokenizer = Tokenizer.from_file(os.path.join(home, self.settings["tokenizer"]))
         self.padding = (self.tokenizer.padding or {}).get("pad_id", 0)
         self.prefixes: dict[str, str] = {"query": "", "passage": "", **self.settings.get("prefixes", {})}
+        self.call_tokens = call_tokens(self.settings)
         self.kept: dict[str, NDArray[Any]] = {}
         self.nbytes = 0
         self.tokenizer.no_padding()
@@ -137,13 +141,12 @@ class TritonPythonModel:
     def run(self, texts: Sequence[str | tuple[str, str]]) -> list[tuple[NDArray[Any], int]]:
         """Return what the ONNX model says of each text or pair, and its tokens; those of like length share a batch."""
         encodings = self.tokenizer.encode_batch(list(texts))
-        order = sorted(range(len(texts)), key=lambda number: len(encodings[number].ids))
+        lengths = np.array([len(encoding) for encoding in encodings], np.intp)
         found: list[tuple[NDArray[Any], int]] = [(np.empty(0), 0)] * len(texts)
-        for start in range(0, len(order), self.settings["batch"]):
-            chunk = order[start : start + self.settings["batch"]]
-            rows = self.call([encodings[number] for number in chunk])
-            for number, row in zip(chunk, rows):
-                found[number] = (row, len(encodings[number].ids))
+        for part in groups(lengths, self.call_tokens, lambda _: int(self.settings["batch"])) if texts else []:
+            rows = self.call([encodings[number] for number in part])
+            for number, row in zip(part, rows):
+                found[number] = (row, len(encodings[number]))
         return found
 
     def call(self, encodings: list[Any]) -> NDArray[Any]:

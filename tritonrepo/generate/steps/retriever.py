@@ -18,11 +18,11 @@ class TritonPythonModel:
     """The model of this step."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load vectors and passages."""
+        """Load the passages; the vectors stay in their file, of which all instances and versions share the pages."""
         here = os.path.join(args["model_repository"], args["model_version"])
         with open(os.path.join(here, "settings.json"), encoding="utf-8") as f:
             self.top_k = json.load(f)["top_k"]
-        self.index = np.load(os.path.join(here, "embeddings.npy"))
+        self.index = np.asarray(np.load(os.path.join(here, "embeddings.npy"), mmap_mode="r"))
         with open(os.path.join(here, "passages.jsonl"), encoding="utf-8") as f:
             lines = [json.loads(line) for line in f]
         self.passages = np.array([line["text"].encode() for line in lines], dtype=object)
