@@ -212,7 +212,10 @@ def test_drift_is_found_at_its_place_in_the_repository(
     place = excerpt(rag_repository, tmp_path / "m", *[model for model in MODELS if model != "generator"])
     shutil.copytree(place / "search", place / "another")
     edit(place / "another" / "config.pbtxt", ('"search"', '"another"'))
-    edit(place / "embedder" / "config.pbtxt", ("max_queue_delay_microseconds: 1000", "max_queue_delay_microseconds: 2"))
+    edit(
+        place / "embedder" / "config.pbtxt",
+        ("dynamic_batching { }", "dynamic_batching { max_queue_delay_microseconds: 2 }"),
+    )
     found = smoke(rag_server, place)
     assert (found.code, found.failed()) == (1, {("embedder", "config"), ("another", "versions")})
     text = (place / "embedder" / "config.pbtxt").read_text("utf-8")
@@ -220,7 +223,7 @@ def test_drift_is_found_at_its_place_in_the_repository(
     (drift,) = [d for d in found.document["diagnostics"] if d["rule"] == "smoke-config"]
     assert (drift["path"], drift["line"]) == (f"{place}/embedder/config.pbtxt", line)
     assert drift["message"] == (
-        "embedder: dynamic_batching.max_queue_delay_microseconds: the repository says 2, but the server serves 1000"
+        "embedder: dynamic_batching.max_queue_delay_microseconds: the repository says 2, but the server serves 0"
     )
     assert "does not serve this model" in found.said("another", "smoke-versions")
     (more,) = [d for d in found.document["diagnostics"] if d["model"] == "generator"]
