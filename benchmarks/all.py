@@ -45,6 +45,7 @@ AREAS = {
     "manifests": "Kubernetes manifests",
     "gateway": "The gateway",
     "bench": "The client of bench",
+    "steps": "The served steps",
 }
 """The areas in the order of the page, and the headings of their sections; benchmarks/rows_AREA.py has their rows."""
 
