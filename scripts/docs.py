@@ -18,7 +18,8 @@ from tritonrepo.report.bench.schema import compared
 from tritonrepo.report.bench.schema import schema as bench
 from tritonrepo.report.pages import index
 from tritonrepo.report.registry import REGISTRY
-from tritonrepo.rules import FAMILIES, RULES
+from tritonrepo.rules import RULES
+from tritonrepo.rules.families import FAMILIES
 from tritonrepo.settings.keys import schema as settings
 from tritonrepo.spec.schema import schema
 

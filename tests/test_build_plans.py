@@ -22,7 +22,7 @@ from tritonrepo.diagnostics import Faults, Severity, Span, Stop
 from tritonrepo.flows.build import directory
 from tritonrepo.flows.doubts import by_hand, strictly
 from tritonrepo.flows.events import Busy, Event
-from tritonrepo.flows.stack import is_stack
+from tritonrepo.flows.paths import is_stack
 from tritonrepo.flows.target import of_record, of_stack
 from tritonrepo.parts import PARTS
 from tritonrepo.repository import Said

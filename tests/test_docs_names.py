@@ -33,7 +33,8 @@ from tritonrepo.llm.gpus import gpus
 from tritonrepo.parts import PARTS
 from tritonrepo.pbtxt.schema import messages
 from tritonrepo.report.registry import REGISTRY
-from tritonrepo.rules import FAMILIES, RULES
+from tritonrepo.rules import RULES
+from tritonrepo.rules.families import FAMILIES
 from tritonrepo.server.ports import Ports
 from tritonrepo.smoke.case import Outcome
 from tritonrepo.spec.schema import schema

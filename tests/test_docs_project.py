@@ -134,9 +134,9 @@ def test_the_store_of_the_documents_is_that_of_the_code() -> None:
     methods = [each for name, each in vars(Store).items() if inspect.isfunction(each) and not name.startswith("_")]
     assert methods
     assert all(each.__doc__ for each in methods)
-    assert BUCKETS["s3"].open_uri is s3.open_uri
+    assert isinstance(BUCKETS["s3"].open_uri("s3://models/prefix")[0], s3.S3Store)
     extras = PROJECT["project"]["optional-dependencies"]
-    assert BUCKETS["gs"].open_uri is gcs.open_uri
+    assert isinstance(BUCKETS["gs"].open_uri("gs://models/prefix")[0], gcs.GCSStore)
     assert BUCKETS.keys() == NAMES.keys()
     for kind in NAMES.values():
         assert extras[kind]

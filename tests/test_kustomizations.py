@@ -8,7 +8,7 @@ import pytest
 
 from tritonrepo.flows import kustomization
 from tritonrepo.flows.kustomization import Resources, resources
-from tritonrepo.flows.kustomization import kustomization as named
+from tritonrepo.flows.manifest_paths import kustomization as named
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n"
 CHANGING = (

@@ -11,7 +11,8 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt.schema import messages, model_config
 from tritonrepo.report.pages import title
 from tritonrepo.repository.model import BROKEN
-from tritonrepo.rules import FAMILIES, RULES, Rule
+from tritonrepo.rules import RULES, Rule
+from tritonrepo.rules.families import FAMILIES
 from tritonrepo.rules.order import turns
 from tritonrepo.rules.registry import PAGES, Scope
 from tritonrepo.sync.plan import is_config

@@ -8,7 +8,7 @@ import pytest
 
 from tests.tabled import tabled
 from tritonrepo.diagnostics import Severity, Stop
-from tritonrepo.stores import gcs_refusals, is_remote, open_store, s3_refusals
+from tritonrepo.stores import gcs_uri, is_remote, open_store, s3_uri
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.s3_uri import Address, as_triton, parse
 
@@ -149,7 +149,7 @@ HINTS = {
     ),
     "a password in an unknown scheme": (
         "ftp://user:secret@h/r",
-        f"{s3_refusals.KEYS} {gcs_refusals.KEYS}",
+        f"{s3_uri.KEYS} {gcs_uri.KEYS}",
     ),
 }
 

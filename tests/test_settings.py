@@ -23,9 +23,10 @@ from tritonrepo.flows.settled import Plan, Settled, Wanted
 from tritonrepo.flows.validate import Judgement
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.rules import RULES
-from tritonrepo.settings import NAME, read
+from tritonrepo.settings import NAME
 from tritonrepo.settings.globs import matches
 from tritonrepo.settings.keys import TARGET, TOP, schema
+from tritonrepo.settings.read import read
 from tritonrepo.settings.toml import parse
 
 __all__ = ["here", "models"]

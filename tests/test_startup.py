@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,22 +15,46 @@ HEAVY = {"boto3", "botocore", "gguf", "google", "grpc", "jsonschema", "numpy", "
 HEAVY |= {"httptools", "huggingface_hub", "safetensors", "starlette", "tokenizers", "tritonclient", "uvicorn"}
 
 
+OF_OTHERS = {"yaml", "xml.etree", "tomllib", "socket", "subprocess", "ctypes"}
+OF_OTHERS |= {f"tritonrepo.{name}" for name in ("deploy", "fixes", "generate", "manifests", "smoke", "spec", "server")}
+OF_OTHERS |= {f"tritonrepo.flows.{name}" for name in ("changed", "fixing", "manifests", "remarks", "stack", "upgrade")}
+OF_OTHERS |= {"tritonrepo.rules.manifests", "tritonrepo.rules.serving", "tritonrepo.settings.read"}
+OF_OTHERS |= {"tritonrepo.stores.s3", "tritonrepo.stores.gcs", "tritonrepo.sync.revision"}
+"""What `validate` needs for stacks, manifests, buckets, settings and fixes."""
+
+
 def loaded(*arguments: str) -> set[str]:
+    """Return the modules that a command has imported, and the packages that they are in."""
     script = (
         "import sys; from tritonrepo.cli import run; code = run(sys.argv[1:]);"
-        "print(code, *{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
+        "print(code, *sys.modules, file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True, env=unmeasured()
     )
     code, *modules = done.stderr.split()
     assert code == "0"
-    return set(modules)
+    return {".".join(parts[:count]) for parts in map(_parts, modules) for count in range(1, len(parts) + 1)}
+
+
+def _parts(module: str) -> list[str]:
+    return module.split(".")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_loads_no_heavy_library(command: str) -> None:
     assert not loaded(*filter(None, [command]), "--help") & HEAVY
+
+
+def test_validating_a_repository_imports_only_what_that_needs(tmp_path: Path) -> None:
+    (tmp_path / "m/1").mkdir(parents=True)
+    (tmp_path / "m/1/model.py").write_text(
+        "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
+    )
+    (tmp_path / "m/config.pbtxt").write_text('backend: "python"\n')
+    found = loaded("validate", str(tmp_path))
+    assert "tritonrepo.rules.judge" in found
+    assert found & (HEAVY | OF_OTHERS) == set()
 
 
 def test_importing_the_package_imports_nothing_else() -> None:

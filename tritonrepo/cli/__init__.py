@@ -15,6 +15,7 @@ import click
 
 from tritonrepo import __version__
 from tritonrepo.cli import everywhere
+from tritonrepo.cli.collecting import uncollected
 from tritonrepo.cli.output import guarded, incomplete, say
 from tritonrepo.plain import printable
 
@@ -80,7 +81,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002  click's signature
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"tritonrepo.cli.{name}").command
+        with uncollected():  # what modules define stays, and to search it takes a seventh of the time
+            command: click.Command = importlib.import_module(f"tritonrepo.cli.{name}").command
         _take_variables(command, name)
         if COMPLETE in os.environ:
             from tritonrepo.cli.completing import prepare

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tritonrepo.cli.output import talk
 from tritonrepo.diagnostics import counted
-from tritonrepo.flows.changed import How, changed
-from tritonrepo.flows.changed_files import belonging, changed_files, named_files
-from tritonrepo.flows.manifests import manifests_of
-from tritonrepo.flows.validate import Aim, Judgement, Shown
+from tritonrepo.flows.validate import Aim, Judgement, Shown, validate
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.sources.changes import Changes, changes, named
+
+if TYPE_CHECKING:
+    from tritonrepo.flows.changed import How
+    from tritonrepo.sources.changes import Changes
 
 
 class Scope:
-    """What is checked: all of each PATH, what has changed in it since a commit, or what changed files belong to."""
+    """What is checked: all of each PATH, what has changed in it since a commit, or what changed files belong to.
+
+    For the first, nothing is imported that asks git or reads stacks.
+    """
 
     def __init__(self, since: str | None, *, files: bool) -> None:
         self.since, self.files = since, files
-        self._found = Changes(frozenset())
+        self._found: Changes | None = None
 
     @property
     def partly(self) -> bool:
@@ -40,6 +43,9 @@ class Scope:
         """Return the repositories and stacks to check."""
         if not self.files:
             return given or default
+        from tritonrepo.flows.changed_files import belonging, named_files
+        from tritonrepo.flows.manifests import manifests_of
+
         self._found = named_files(given, self.since)
         found = [*belonging(self._found), *manifests_of(given)]
         if not found:
@@ -48,20 +54,31 @@ class Scope:
 
     def touches(self, path: str, files: Sequence[str]) -> bool:
         """Return whether a change since the commit concerns these files of a path; True if all is checked."""
-        return self.since is None or self.files or named(files, changes(path, self.since))
+        if self.since is None or self.files:
+            return True
+        from tritonrepo.sources.changes import changes, named
+
+        return named(files, changes(path, self.since))
 
     def judged(self, path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
         """Check a path, and say on stderr how much of it is checked if that is not all of it."""
+        if not self.partly:
+            return validate(path, work, aim, shown)
+        from tritonrepo.flows.changed import How
+
         return self.concerned(path, work, How(aim, shown))
 
     def concerned(self, path: str, work: Workspace, how: How) -> Judgement:
         """Check a path in another way, in which the files of the models can be changed."""
-        if self.files:
-            what, found = "the changed files", changed_files(path, work, self._found, how)
-        elif self.since is not None:
-            what, found = f"changes since {self.since}", changed(path, work, self.since, how)
-        else:
+        if not self.partly:
             return how.judged(path, work)
+        from tritonrepo.flows.changed import changed
+        from tritonrepo.flows.changed_files import changed_files
+
+        if self._found is not None:
+            what, found = "the changed files", changed_files(path, work, self._found, how)
+        else:
+            what, found = f"changes since {self.since}", changed(path, work, str(self.since), how)
         talk(f"{path}: {what} concern {found.models} of {counted(found.every, 'model')}")
         return found.judgement
 

@@ -1,4 +1,4 @@
-"""Memory while thousands of models are judged."""
+"""Memory while modules are imported, or thousands of models judged."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def _explained() -> Mapping[str, str]:
 
 
 def _families() -> dict[str, str]:
-    from tritonrepo.rules import FAMILIES
+    from tritonrepo.rules.families import FAMILIES
 
     return {family.__name__.rpartition(".")[2]: _title(family.__doc__ or "") for family in FAMILIES}
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -17,16 +17,13 @@ from tritonrepo.cli.checking import Checking
 from tritonrepo.cli.collecting import uncollected
 from tritonrepo.cli.output import colour, exactly, painted, say, talk
 from tritonrepo.diagnostics import Diagnostic, Faults
-from tritonrepo.fixes import renamed
-from tritonrepo.flows.changed import How
-from tritonrepo.flows.fixing import Choice, Fixed, Hides, fix
-from tritonrepo.flows.patching import changes
 from tritonrepo.flows.settled import Judge, Settled
 from tritonrepo.flows.validate import Aim, Judgement, Shown
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.report import fixed as report
-from tritonrepo.report import patch
-from tritonrepo.report.diff import coloured
+
+if TYPE_CHECKING:
+    from tritonrepo.flows.fixing import Fixed, Hides
 
 Models = frozenset[str] | None
 """The models whose files may be changed; None for all."""
@@ -54,6 +51,8 @@ class Fixing(NamedTuple):
         """Return what checks a path, and fixes what it finds if that is wanted."""
         if not self.fix:
             return scope.judged
+        from tritonrepo.flows.changed import How
+        from tritonrepo.flows.fixing import Choice, fix
 
         def mended(path: str, work: Workspace, aim: Aim, shown: Shown, only: Models) -> Judgement:
             choice = Choice(self.unsafe, hides=_beside(only, settled.hides(path)))
@@ -78,6 +77,8 @@ class Fixing(NamedTuple):
 
     def show(self, scope: Scope, paths: Sequence[str], settled: Settled) -> int:
         """Print the changes that fixes would make; return the exit code, 1 if there are any."""
+        from tritonrepo.flows.changed import How
+
         faults, unread, total, left = Faults(), 0, 0, list[Diagnostic]()
 
         def planned(path: str, only: Models) -> Judgement:
@@ -106,6 +107,8 @@ class Fixing(NamedTuple):
         return int(total > 0)
 
     def _planned(self, path: str, settled: Settled, only: Models) -> Fixed:
+        from tritonrepo.flows.fixing import Choice, fix
+
         terms = settled.terms(path)
         choice = Choice(self.unsafe, write=False, hides=_beside(only, settled.hides(path)))
         return fix(path, terms.work, terms.aim, terms.shown, choice)
@@ -123,6 +126,9 @@ def _beside(only: Models, hides: Hides) -> Hides:
 
 def _patch(found: Fixed) -> Iterable[str]:
     """Return the lines of the patch, with paths relative to the working directory, or to the root if not below it."""
+    from tritonrepo.fixes import renamed
+    from tritonrepo.flows.patching import changes
+    from tritonrepo.report import patch
 
     def short(name: str) -> str:
         path = os.path.abspath(found.where(name))  # noqa: PTH100  which follows no link
@@ -136,6 +142,8 @@ def _patch(found: Fixed) -> Iterable[str]:
 def _print(lines: Iterable[str]) -> None:
     """Print a patch; on a terminal as text that cannot drive it, elsewhere with every byte of the files."""
     if sys.stdout.isatty():
+        from tritonrepo.report.diff import coloured
+
         colours = colour(sys.stdout)
         painted(coloured(lines, colour=colours), colours=colours)
         return

@@ -16,10 +16,10 @@ from tritonrepo.cli.plan_options import checked, plan_options
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.targets import aim, server_options
 from tritonrepo.cli.values import allow_links, gpu_options
+from tritonrepo.flows.paths import DEFAULT
 from tritonrepo.flows.plan import Given, plan
 from tritonrepo.flows.plan_costs import prices
 from tritonrepo.flows.plan_gpus import Lengths
-from tritonrepo.flows.stack import DEFAULT
 from tritonrepo.llm.gpus import Gpu
 from tritonrepo.report import capacity as report
 from tritonrepo.report import capacity_data

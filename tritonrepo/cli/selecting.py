@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import click
 
 from tritonrepo.flows.settled import Wanted
-from tritonrepo.rules.names import matching, unknown
 
 
 def selected(select: Sequence[str], ignore: Sequence[str], *, verbose: bool) -> Wanted:
@@ -16,6 +15,10 @@ def selected(select: Sequence[str], ignore: Sequence[str], *, verbose: bool) -> 
 
 
 def _rules(values: Sequence[str]) -> frozenset[str]:
+    if not values:
+        return frozenset()
+    from tritonrepo.rules.names import matching, unknown  # which know all rules, those of manifests among them
+
     texts = [text.strip() for value in values for text in value.split(",")]
     for text in texts:
         if not matching(text):

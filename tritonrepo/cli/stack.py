@@ -11,7 +11,7 @@ import click
 
 from tritonrepo.cli.counting import teller
 from tritonrepo.cli.values import NAMED
-from tritonrepo.flows.stack import DEFAULT
+from tritonrepo.flows.paths import DEFAULT
 from tritonrepo.flows.workspace import Workspace
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tritonrepo.cli.changes import Scope
 from tritonrepo.cli.collecting import uncollected
@@ -14,9 +15,9 @@ from tritonrepo.cli.settling import unused
 from tritonrepo.cli.stdin import Stdin
 from tritonrepo.diagnostics import Faults, Severity
 from tritonrepo.flows.settled import Plan, Settled
-from tritonrepo.flows.upgrade import upgrade
-from tritonrepo.report import upgrade as report
-from tritonrepo.rules.upgrades import Upgrade
+
+if TYPE_CHECKING:
+    from tritonrepo.rules.upgrades import Upgrade
 
 OPTION = "--upgrade-to"
 
@@ -35,6 +36,8 @@ def compared(paths: Sequence[str], settled: Settled, release: str, form: str) ->
     Of settings, what they say of the target and of rules counts, and nothing that goes by files. A model that stops
     loading counts as an error, whatever is shown.
     """
+    from tritonrepo.report import upgrade as report
+
     found: list[Upgrade] = []
     faults, colours = Faults(), colour(sys.stdout)
     with concluded(form, lambda ends: report.document(found, ends)):
@@ -51,5 +54,7 @@ def compared(paths: Sequence[str], settled: Settled, release: str, form: str) ->
 
 
 def _upgraded(path: str, settled: Settled, release: str) -> Upgrade:
+    from tritonrepo.flows.upgrade import upgrade
+
     terms = settled.terms(path)
     return upgrade(path, terms.work, release, terms.aim, terms.shown_anywhere)

@@ -12,7 +12,7 @@ from tritonrepo.cli.changes import Scope, scope_options
 from tritonrepo.cli.checking import Checking
 from tritonrepo.cli.fixing import Fixing, fixing_options
 from tritonrepo.cli.forms import Forms, form_options
-from tritonrepo.cli.manifests import Given, stack_option
+from tritonrepo.cli.manifests import Given, Served, stack_option
 from tritonrepo.cli.settling import ended, settling_options, unused
 from tritonrepo.cli.sifting import Sifting, sifting_options
 from tritonrepo.cli.stack import workspace
@@ -20,7 +20,6 @@ from tritonrepo.cli.stdin import Stdin, stdin_option
 from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.upgrading import OPTION, alone, compared
 from tritonrepo.cli.values import allow_links, gpu_options
-from tritonrepo.flows.manifests import Against
 from tritonrepo.flows.settled import Plan, Settled
 from tritonrepo.llm.gpus import Gpu
 
@@ -92,7 +91,7 @@ def command(
     """
     wanted = aim(release, image, gpus, no_auto_complete=no_auto_complete, gpu=gpu, memory=gpu_memory)
     settled = Settled(work := workspace(links), wanted, sifting.wanted, plan)
-    given = partial(Given, stdin=stdin, scope=scope, work=work, against=Against(stack, gpus, whole=not scope.files))
+    given = partial(Given, stdin=stdin, scope=scope, work=work, served=Served(stack, gpus))
     if stdin.agrees(paths):
         scope.whole("stdin as PATH")
         fixing.alone("stdin as PATH")

@@ -18,7 +18,7 @@ from tritonrepo import repository, spec
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span, Stop, fatal
 from tritonrepo.flows.adopt_models import RULE, Nodes, aimed, is_model, mapping, node, writable
 from tritonrepo.flows.adopt_parts import NONE, Recognized, Search
-from tritonrepo.flows.stack import reading
+from tritonrepo.flows.paths import reading
 from tritonrepo.flows.target import of_record, record_of
 from tritonrepo.flows.validate import Aim, declared
 from tritonrepo.flows.workspace import Workspace

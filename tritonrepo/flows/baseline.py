@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, failure, fatal
-from tritonrepo.flows.stack import DEFAULT, is_stack, reading
+from tritonrepo.flows.paths import DEFAULT, is_stack, reading
 from tritonrepo.plain import hidden, inline
 from tritonrepo.report.baseline import SYNTAX, Known, read, written
 from tritonrepo.report.fingerprints import fingerprints

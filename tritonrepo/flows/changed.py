@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, State, Unseen, fatal
-from tritonrepo.flows.stack import is_stack, load
+from tritonrepo.flows.paths import is_stack
+from tritonrepo.flows.stack import load
 from tritonrepo.flows.validate import Aim, Examined, Judgement, Shown, declared, everything, examine, validate
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import Model

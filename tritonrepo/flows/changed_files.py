@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tritonrepo.flows.changed import SETTINGS, Changed, How, of_changes
-from tritonrepo.flows.stack import DEFAULT
+from tritonrepo.flows.paths import DEFAULT
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.sources.changes import Changes, changes, found_in

@@ -11,7 +11,7 @@ from tritonrepo.flows import deployment
 from tritonrepo.flows.containers import DeployOptions, service
 from tritonrepo.flows.deployed import Source, source, with_gpus
 from tritonrepo.flows.deployment import Deployment, plan_files
-from tritonrepo.flows.stack import reading
+from tritonrepo.flows.paths import reading
 from tritonrepo.flows.validate import Aim, declared
 from tritonrepo.flows.workspace import Workspace
 

@@ -21,7 +21,7 @@ from tritonrepo.flows.deployed import source
 from tritonrepo.flows.deployment import Deployment, plan_files
 from tritonrepo.flows.generating import Chosen, chosen, doubled, judged, misdirected, refused, service_name, unreachable
 from tritonrepo.flows.gpu_room import gpus_of, misfits, new_enough
-from tritonrepo.flows.stack import reading
+from tritonrepo.flows.paths import reading
 from tritonrepo.flows.validate import Aim, declared
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.llm.serving import VERSION, around, line, order, serves, versions

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span, fatal
+from tritonrepo.flows.paths import is_stack
 from tritonrepo.flows.revisions import addressed
-from tritonrepo.flows.stack import drafted, is_stack, load
+from tritonrepo.flows.stack import drafted, load
 from tritonrepo.flows.target import completes, of_record, of_stack, record_of
 from tritonrepo.flows.validate import Aim
 from tritonrepo.flows.workspace import Workspace

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tritonrepo.diagnostics import Diagnostic, Severity, either, fatal
-from tritonrepo.flows.stack import reading
+from tritonrepo.flows.paths import reading
 from tritonrepo.flows.validate import Aim, declared, examine
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.llm.advice import options

@@ -11,8 +11,8 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, Verd
 from tritonrepo.fixes import Step, Write, changed
 from tritonrepo.flows.anchors import anchor
 from tritonrepo.flows.fixing_links import Linked, told_of_link
+from tritonrepo.flows.paths import is_stack, reading
 from tritonrepo.flows.rounds import Mended, mended
-from tritonrepo.flows.stack import is_stack, reading
 from tritonrepo.flows.validate import Aim, Judgement, Shown, examine, judgement, looked, opened, place
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import Repository

@@ -9,7 +9,8 @@ from typing import Any
 
 from tritonrepo import repository
 from tritonrepo.diagnostics import Faults, Severity, fatal
-from tritonrepo.flows.stack import drafted, is_stack, load, reading
+from tritonrepo.flows.paths import is_stack, reading
+from tritonrepo.flows.stack import drafted, load
 from tritonrepo.flows.target import of_record, of_stack, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.pbtxt import Message, Scalar

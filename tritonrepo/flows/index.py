@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tritonrepo.diagnostics import Faults, Span, closest, fatal
 from tritonrepo.flows.events import Indexed
-from tritonrepo.flows.stack import Loaded, not_overtaken, reading, write_lock
+from tritonrepo.flows.paths import reading
+from tritonrepo.flows.stack import Loaded, not_overtaken, write_lock
 from tritonrepo.indexing import chunks, files, vectors
 from tritonrepo.indexing.chunks import Settings
 from tritonrepo.indexing.documents import Document, Reading

@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
-from tritonrepo.flows.stack import DEFAULT, reading
+from tritonrepo.flows.paths import DEFAULT, reading
 from tritonrepo.releases import newest
 from tritonrepo.spec.compose import literal
 from tritonrepo.spec.yaml import string

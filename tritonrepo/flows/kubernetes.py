@@ -26,7 +26,7 @@ from tritonrepo.flows.deployed import Source, source, with_product
 from tritonrepo.flows.deployment import Deployment, plan_files
 from tritonrepo.flows.frozen import frozen, is_revision
 from tritonrepo.flows.gpu_room import holds, in_triton, misfits
-from tritonrepo.flows.stack import reading
+from tritonrepo.flows.paths import reading
 from tritonrepo.flows.validate import Aim, declared
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.stores import is_remote, open_store

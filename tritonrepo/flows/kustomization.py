@@ -9,12 +9,10 @@ from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop
 from tritonrepo.flows.anchors import directory, work_tree
+from tritonrepo.flows.manifest_paths import NAMES, kustomization
 from tritonrepo.manifests.objects import find, items, text
 from tritonrepo.spec.nodes import MAX_BYTES, Keys, Scalar, documents
 from tritonrepo.stores.walk import is_in
-
-NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-"""Source: kustomize, api/konfig/general.go, RecognizedKustomizationFileNames."""
 
 MOST_FILES = 1_000
 UNBUILT = "kustomization-not-built"
@@ -33,14 +31,6 @@ class Resources(NamedTuple):
     files: tuple[tuple[str, bytes], ...]
     said: tuple[Diagnostic, ...] = ()
     whole: bool = True
-
-
-def kustomization(path: str) -> Path | None:
-    """Return the kustomization that a path names, itself or by its directory; None if it names none."""
-    given = Path(path)
-    if given.name in NAMES:
-        return given if given.is_file() else None
-    return next((given / name for name in NAMES if (given / name).is_file()), None)
 
 
 def is_patch(path: str) -> Path | None:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, closest, fatal
 from tritonrepo.flows.lock_changes import Change, changes
 from tritonrepo.flows.numbers import served
-from tritonrepo.flows.stack import Loaded, drafted, load, reading, write_lock
+from tritonrepo.flows.paths import reading
+from tritonrepo.flows.stack import Loaded, drafted, load, write_lock
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.spec import lock_text
 from tritonrepo.spec.lock import Lock, Version, numbered

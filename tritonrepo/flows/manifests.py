@@ -13,11 +13,12 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span, Stop, fatal
 from tritonrepo.flows import validate as repositories
 from tritonrepo.flows.anchors import anchor
-from tritonrepo.flows.kustomization import UNBUILT, is_patch, kustomization, resources
+from tritonrepo.flows.kustomization import UNBUILT, is_patch, resources
+from tritonrepo.flows.manifest_paths import kustomization
 from tritonrepo.flows.manifest_stack import compared, looked
 from tritonrepo.flows.manifest_uris import misread
+from tritonrepo.flows.paths import DEFAULT, reading
 from tritonrepo.flows.remarks import heard, remarks_in
-from tritonrepo.flows.stack import DEFAULT, reading
 from tritonrepo.flows.validate import Aim, Judgement, Shown, declared, everything
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.manifests.objects import Manifests

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tritonrepo.diagnostics import fatal
-from tritonrepo.flows.stack import reading
+from tritonrepo.flows.paths import reading
 
 LARGEST = 1 << 30
 """Most bytes that are read of a file."""

@@ -20,7 +20,7 @@ from tritonrepo.flows import deployment
 from tritonrepo.flows.deploy import apart
 from tritonrepo.flows.deployed import Source, source
 from tritonrepo.flows.deployment import Deployment, plan_files
-from tritonrepo.flows.stack import reading
+from tritonrepo.flows.paths import reading
 from tritonrepo.flows.validate import Aim, declared
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.catalogue import SERIES, catalogue

@@ -18,10 +18,10 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, either, fatal
 from tritonrepo.flows.deployed import Source, source
 from tritonrepo.flows.fit import of_repository
 from tritonrepo.flows.generating import Chosen, all_of
+from tritonrepo.flows.paths import reading
 from tritonrepo.flows.plan_costs import Prices, priced
 from tritonrepo.flows.plan_gpus import Lengths, alternatives, called, memory, replica_gpus
 from tritonrepo.flows.plan_results import ACCEPTED, RESULT, Measured, alike, hardware, read, refused
-from tritonrepo.flows.stack import reading
 from tritonrepo.flows.validate import Aim, declared
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.llm.fitting import Fits

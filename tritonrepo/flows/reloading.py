@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, some
+from tritonrepo.flows.paths import reading
 from tritonrepo.flows.serve import ServeOptions, launch, restart
-from tritonrepo.flows.stack import reading
 from tritonrepo.flows.target import of_record, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import Target

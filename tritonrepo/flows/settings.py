@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from tritonrepo.diagnostics import fatal
 from tritonrepo.flows.anchors import directory, upwards, work_tree
-from tritonrepo.flows.stack import reading
-from tritonrepo.settings import NAME, Settings, read
-from tritonrepo.settings.toml import MOST_BYTES
+from tritonrepo.flows.paths import reading
+from tritonrepo.settings import NAME, Settings
 from tritonrepo.stores import is_remote
 from tritonrepo.stores.links import inside
 
@@ -78,6 +77,9 @@ def _read(file: Path, links: Sequence[Path]) -> Settings:
         state = "is not a regular file" if file.exists() else "is a dangling link" if exists else "does not exist"
         hint = f"Remove it, or use --isolated to check without {NAME}." if exists else "Check the path."
         raise fatal(RULE, str(file), f"the settings file {state}", hint)
+    from tritonrepo.settings.read import read  # most repositories have no settings
+    from tritonrepo.settings.toml import MOST_BYTES
+
     with file.open("rb") as stream:
         content = stream.read(MOST_BYTES + 1)
     settings = read(content, str(file), Path(os.path.abspath(file.parent)))  # noqa: PTH100  links on the way stay

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tritonrepo.diagnostics import Diagnostic, Severity
 from tritonrepo.flows.baseline import Baseline, Looked, begun, load, rewrite
-from tritonrepo.flows.fixing import Hides
 from tritonrepo.flows.settings import Source, settings_of
 from tritonrepo.flows.validate import Aim, Judgement, Shown, validate
 from tritonrepo.flows.workspace import Workspace
@@ -20,6 +19,9 @@ from tritonrepo.repository import NOTHING, Said, Target
 from tritonrepo.rules import RULES, Rule
 from tritonrepo.settings import Settings
 from tritonrepo.stores import is_remote
+
+if TYPE_CHECKING:
+    from tritonrepo.flows.fixing import Hides
 
 Judge = Callable[[str, Workspace, Aim, Shown], Judgement]
 """Checks a path, as `validate` does."""

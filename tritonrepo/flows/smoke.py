@@ -10,7 +10,8 @@ from pathlib import Path
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Faults, Span, Stop, fatal
 from tritonrepo.flows import target as targets
-from tritonrepo.flows.stack import DEFAULT, Loaded, drafted, is_stack, load, reading
+from tritonrepo.flows.paths import DEFAULT, is_stack, reading
+from tritonrepo.flows.stack import Loaded, drafted, load
 from tritonrepo.flows.workspace import Workspace, remembering
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import NO_GRPC, Endpoint

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import spec
-from tritonrepo.diagnostics import Faults, Span, Stop, failure, fatal, unreadable
+from tritonrepo.diagnostics import Faults, Span, Stop, failure, fatal
+from tritonrepo.flows.paths import DEFAULT, reading
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate import generate
 from tritonrepo.generate.draft import Draft
@@ -25,15 +25,8 @@ from tritonrepo.stores.links import inside
 from tritonrepo.stores.store import Conflict, Tag
 from tritonrepo.tree import of_bytes, of_text
 
-DEFAULT = "tritonrepo.yaml"
-
 Reader = Callable[[bytes, str], Lock]
 """Makes the lock of a content and the path to report; raises Stop if it is not a lock."""
-
-
-def is_stack(path: str) -> bool:
-    """Whether a path names a stack file, or a directory that holds one."""
-    return Path(path).is_file() or (Path(path) / DEFAULT).is_file()
 
 
 class Loaded(NamedTuple):
@@ -88,15 +81,6 @@ def drafted(gathering: Gathering, numbers: Mapping[str, Version], faults: Faults
     draft = generate(gathering.gathered(faults), numbers)
     faults.add(*draft.faults)
     return draft
-
-
-@contextmanager
-def reading() -> Iterator[None]:
-    """Turn an OSError into a Stop: many files of a stack are read only where their content is needed."""
-    try:
-        yield
-    except OSError as error:
-        raise unreadable(error) from None
 
 
 def not_overtaken(loaded: Loaded, lock: Lock) -> Tag | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tritonrepo.diagnostics import Diagnostic, State, Stop, Unseen, Verdict, fatal
-from tritonrepo.flows.stack import reading
+from tritonrepo.flows.paths import reading
 from tritonrepo.flows.validate import Aim, Judgement, Scanned, Shown, aimed, examined
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import CONFIG_BYTES

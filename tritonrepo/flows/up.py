@@ -13,10 +13,11 @@ from tritonrepo.flows.asking import Pipelines, pipelines
 from tritonrepo.flows.build import apply_build, plan_build
 from tritonrepo.flows.events import Built
 from tritonrepo.flows.index import index, missing
+from tritonrepo.flows.paths import reading
 from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.smoke import declared, of_stack, reading_from, smoke
-from tritonrepo.flows.stack import Loaded, reading
+from tritonrepo.flows.stack import Loaded
 from tritonrepo.indexing.vectors import MISSING
 from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Result

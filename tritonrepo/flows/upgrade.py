@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, either, fatal
-from tritonrepo.flows.stack import is_stack
+from tritonrepo.flows.paths import is_stack
 from tritonrepo.flows.validate import Aim, Judgement, Shown, declared, everything, validate
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.releases import RELEASES, Release, instead

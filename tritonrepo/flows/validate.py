@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,20 +11,15 @@ from typing import NamedTuple
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Faults, Span, Unseen, Verdict, fatal
 from tritonrepo.flows.anchors import anchor
-from tritonrepo.flows.remarks import heard, remarks
-from tritonrepo.flows.stack import drafted, is_stack, load, reading
+from tritonrepo.flows.paths import is_stack, reading
 from tritonrepo.flows.target import of_record, of_stack, record_of
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.generate.origins import moved
 from tritonrepo.repository import CONFIG_BYTES, NOTHING, Repository, Said, Target
 from tritonrepo.repository.target import unknown
 from tritonrepo.rules import Rule, judge
-from tritonrepo.rules.ignores import Sifted
 from tritonrepo.rules.judge import Judged
 from tritonrepo.rules.unseen import unseen
 from tritonrepo.sources.clean import remembered
-from tritonrepo.spec.nodes import paths
-from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import is_remote, open_store
 from tritonrepo.stores.store import Store
 from tritonrepo.sync.plan import is_config
@@ -113,7 +108,16 @@ def examine(
 
 @reading()
 def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, release: str) -> Examined:
-    """Check what `build` would write; findings point into the stack file."""
+    """Check what `build` would write; findings point into the stack file.
+
+    What a stack needs is imported here: it takes longer than checking a small repository.
+    """
+    from tritonrepo.flows.remarks import heard, remarks
+    from tritonrepo.flows.stack import drafted, load
+    from tritonrepo.generate.origins import moved
+    from tritonrepo.rules.ignores import Sifted
+    from tritonrepo.spec.nodes import paths
+
     loaded = load(path, work, release=release)
     faults = Faults()
     draft = drafted(loaded.gathering(), loaded.lock.models, faults)
@@ -130,7 +134,7 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, release: str) -> 
         faults.add(*found)
         faults.stop()
     notes = unknown(target, Span(path))
-    left, lines = unseen(made, decided.verdicts), _lines_of(loaded.stack)
+    left, lines = unseen(made, decided.verdicts), _lines_of(paths(loaded.stack.node))
     shown_here = tuple(map(anchor(path).held, (*notes, *found)))
     return Examined(Judgement(shown_here, decided.verdicts, lines, len(hidden), left, hidden), made)
 
@@ -207,7 +211,6 @@ def _tree_lines(tree: Tree, name: str) -> list[str]:
     return entry.content().decode("utf-8", "replace").split("\n")
 
 
-def _lines_of(stack: Stack) -> Callable[[str], list[str]]:
-    """Return the function that reads the lines of the stack files, and of no other file."""
-    own = paths(stack.node)
-    return lambda name: Path(name).read_text("utf-8", "replace").split("\n") if name in own else []
+def _lines_of(files: Collection[str]) -> Callable[[str], list[str]]:
+    """Return the function that reads the lines of these stack files, and of no other file."""
+    return lambda name: Path(name).read_text("utf-8", "replace").split("\n") if name in files else []

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tritonrepo.flows.events import Busy, Counted, Tell
 from tritonrepo.parts import PARTS
 from tritonrepo.sources.cache import Cache, default_root
-from tritonrepo.spec.part import Parts
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Store
 from tritonrepo.sync.telling import Line
+
+if TYPE_CHECKING:
+    from tritonrepo.spec.part import Parts
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 

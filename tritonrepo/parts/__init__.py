@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tritonrepo.spec.part import Part, Parts
+if TYPE_CHECKING:
+    from tritonrepo.spec.part import Part, Parts
 
 
 @cache
@@ -20,7 +21,7 @@ def _load() -> Parts:
     return {part.role: part for part in own}
 
 
-class _Own(Mapping[str, Part[Any]]):
+class _Own(Mapping[str, "Part[Any]"]):
     """The parts by role; their modules are imported on first use, since most commands need no stack file."""
 
     def __getitem__(self, role: str) -> Part[Any]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple
-from xml.etree import ElementTree as ET
+from typing import TYPE_CHECKING, NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.plain import printable
 from tritonrepo.report.checked import Checked, Part
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree as ET
 
 WHOLE = "(whole)"
 """The case of what is wrong with no single model."""
@@ -57,6 +59,8 @@ def _models(part: Part, checked: Checked) -> Iterator[Row]:
 
 def junit(name: str, rows: Iterable[Row]) -> str:
     """Return the document; suites are sorted by name, and cases keep their order."""
+    from xml.etree import ElementTree as ET  # other formats need no XML
+
     top = ET.Element("testsuites", name=printable(name))
     for suite, cases in groupby(sorted(rows, key=lambda row: row.suite), key=lambda row: row.suite):
         _suite(top, suite, list(cases))
@@ -65,6 +69,8 @@ def junit(name: str, rows: Iterable[Row]) -> str:
 
 
 def _suite(top: ET.Element, suite: str, rows: Sequence[Row]) -> None:
+    from xml.etree import ElementTree as ET
+
     counts = {
         "tests": len(rows),
         "failures": sum(bool(row.failures) for row in rows),

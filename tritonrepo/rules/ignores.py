@@ -37,8 +37,8 @@ def _home(comment: Ignore) -> tuple[str, str]:
 
 
 def _said(comment: Ignore, heard: Heard) -> Iterator[Diagnostic]:
-    for rule in RULES.values():
-        for finding in rule.check(comment, heard) if rule.scope is Scope.COMMENT else ():
+    for rule in RULES.of(Scope.COMMENT):
+        for finding in rule.check(comment, heard):
             assert isinstance(finding.at, Span)  # noqa: S101  a comment's rules give a Span
             yield Diagnostic(rule.name, rule.severity, finding.at, finding.message, finding.hint, comment.model)
 

@@ -19,7 +19,7 @@ from tritonrepo.rules.ignores import sift
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.order import turns
 from tritonrepo.rules.python.tensors import source_uses
-from tritonrepo.rules.registry import RULES, Finding, Rule, Scope
+from tritonrepo.rules.registry import OF_REPOSITORIES, RULES, Finding, Rule, Scope
 
 POLLING = frozenset({"parse", "poll"})
 
@@ -104,14 +104,14 @@ class _Dispatch(dict[tuple[frozenset[str], bool], tuple[Rule, ...]]):
 
 @cache
 def _wanted() -> frozenset[str]:
-    """Return the traits by which rules are called; the registry is complete once this package is imported."""
-    return frozenset[str]().union(*(rule.when for rule in RULES.values()))
+    """Return the traits by which rules are called; theirs are registered once this package is imported."""
+    return frozenset[str]().union(*(rule.when for rule in RULES.of(*OF_REPOSITORIES)))
 
 
 @cache
 def _called(scope: Scope, traits: frozenset[str], unknown: bool) -> tuple[str, ...]:  # noqa: FBT001  as in a key
     """Return the names of the rules that are called for these of the wanted traits."""
-    rules = (rule for rule in RULES.values() if rule.scope is scope and (rule.after_faults or not unknown))
+    rules = (rule for rule in RULES.of(scope) if rule.after_faults or not unknown)
     return tuple(rule.name for rule in rules if not rule.when or rule.when & traits)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tritonrepo.diagnostics import closest
-from tritonrepo.rules import FAMILIES, RULES, Rule
+from tritonrepo.rules import RULES, Rule
+from tritonrepo.rules.families import FAMILIES
 
 ALL = "ALL"
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from tritonrepo.rules.registry import RULES, Misdeclared, Rule
+from tritonrepo.rules.registry import OF_REPOSITORIES, RULES, Misdeclared, Rule
 from tritonrepo.rules.stages import WITH_AUTO_COMPLETE, WITHOUT_AUTO_COMPLETE, Position, Stage
 
 
@@ -21,7 +21,10 @@ class Turn(NamedTuple):
 @cache
 def turns(*, auto_complete: bool) -> Mapping[str, Turn]:
     """Return the turns of all rules that have a position."""
-    return in_turn(RULES.values(), WITH_AUTO_COMPLETE if auto_complete else WITHOUT_AUTO_COMPLETE)
+    return in_turn(
+        RULES.of(*OF_REPOSITORIES),
+        WITH_AUTO_COMPLETE if auto_complete else WITHOUT_AUTO_COMPLETE,
+    )
 
 
 def in_turn(rules: Iterable[Rule], stages: Collection[Stage]) -> Mapping[str, Turn]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Fix, Severity, Span, State
-from tritonrepo.manifests.objects import Manifests, Object
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository.ignores import Ignore
 from tritonrepo.repository.model import Model, Repository
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.stages import Position
+
+if TYPE_CHECKING:
+    from tritonrepo.manifests.objects import Manifests, Object
 
 
 class Finding(NamedTuple):
@@ -50,12 +53,15 @@ class Scope(StrEnum):
     MANIFEST = "manifest"
 
 
+OF_REPOSITORIES = (Scope.MODEL, Scope.GRAPH, Scope.REPOSITORY)
+"""The scopes of the rules that make verdicts."""
+
 ModelCheck = Callable[[Model], Iterator[Finding]]
 GraphCheck = Callable[[Model, Judging], Iterator[Finding]]
 RepositoryCheck = Callable[[Repository], Iterator[Finding]]
 Select = Callable[..., Iterator[Finding]]
 CommentCheck = Callable[[Ignore, Mapping[str, Sequence[Diagnostic]]], Iterator[Finding]]
-ManifestCheck = Callable[[Object, Manifests], Iterator[Finding]]
+ManifestCheck = Callable[["Object", "Manifests"], Iterator[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,36 @@ class Misdeclared(Exception):  # noqa: N818  the name says what is wrong
     """A rule's name is taken, its page is missing, or its position in the server's order is missing or taken."""
 
 
-RULES: dict[str, Rule] = {}
+class Registry(UserDict[str, Rule]):
+    """All rules by name. Those of manifests come with a call of `others`, once something asks for one, or for all."""
+
+    others: Callable[[], None]
+
+    def of(self, *scopes: Scope) -> Iterator[Rule]:
+        """Yield the rules of these scopes; others are not needed for those of repositories and comments."""
+        if Scope.MANIFEST in scopes:
+            self.others()
+        return (rule for rule in self.data.values() if rule.scope in scopes)
+
+    def __missing__(self, name: str) -> Rule:
+        self.others()
+        return self.data[name]
+
+    def __contains__(self, name: object) -> bool:
+        if name not in self.data:
+            self.others()
+        return name in self.data
+
+    def __iter__(self) -> Iterator[str]:
+        self.others()
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        self.others()
+        return len(self.data)
+
+
+RULES = Registry()
 PAGES = resources.files(__package__) / "pages"
 
 
@@ -192,7 +227,7 @@ def _selecting(select: Select, name: str) -> Select:
 
 
 def _add(new: Rule) -> None:
-    if new.name in RULES:
+    if new.name in RULES.data:
         raise Misdeclared(f'the rule "{new.name}" already exists: choose another name')
     if new.severity is Severity.ERROR and new.position is None and new.scope is not Scope.MANIFEST:
         raise Misdeclared(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tritonrepo.settings.read import read
 from tritonrepo.settings.values import NAME, PerPath, Settings
 
-__all__ = ["NAME", "PerPath", "Settings", "read"]
+__all__ = ["NAME", "PerPath", "Settings"]

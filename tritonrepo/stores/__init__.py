@@ -9,13 +9,26 @@ from typing import NamedTuple
 
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.plain import hidden
-from tritonrepo.stores import gcs, gcs_refusals, gcs_uri, s3, s3_refusals, s3_uri
+from tritonrepo.stores import gcs_uri, s3_uri
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Bucket, Store
 
+
+def _s3(uri: str) -> tuple[Store, str]:
+    from tritonrepo.stores import s3  # most commands use no bucket
+
+    return s3.open_uri(uri)
+
+
+def _gs(uri: str) -> tuple[Store, str]:
+    from tritonrepo.stores import gcs
+
+    return gcs.open_uri(uri)
+
+
 BUCKETS: Mapping[str, Bucket] = {
-    "s3": Bucket(s3.open_uri, s3_uri.FORM, s3_refusals.KEYS, s3_uri.as_triton),
-    "gs": Bucket(gcs.open_uri, gcs_uri.FORM, gcs_refusals.KEYS, gcs_uri.as_triton),
+    "s3": Bucket(_s3, s3_uri.FORM, s3_uri.KEYS, s3_uri.as_triton),
+    "gs": Bucket(_gs, gcs_uri.FORM, gcs_uri.KEYS, gcs_uri.as_triton),
 }
 """The kinds of buckets, by the scheme of their URIs."""
 

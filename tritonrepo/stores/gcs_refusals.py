@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from tritonrepo.diagnostics import fatal
+from tritonrepo.stores.gcs_uri import KEYS
 from tritonrepo.stores.store import Conflict, Late, lacking
 
 LOGIN = "Run `gcloud auth application-default login`."
-KEYS = "Set GOOGLE_APPLICATION_CREDENTIALS to the path of a key file, or run `gcloud auth application-default login`."
 GRANTS = (
     "Grant this account storage.objects.list, storage.objects.get and, to push, storage.objects.create and"
     " storage.objects.delete. A server also needs storage.buckets.get."

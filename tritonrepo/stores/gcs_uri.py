@@ -13,6 +13,7 @@ from tritonrepo.diagnostics import fatal
 
 SCHEME = "gs://"
 FORM = "`gs://BUCKET/PREFIX` on Google Cloud Storage"
+KEYS = "Set GOOGLE_APPLICATION_CREDENTIALS to the path of a key file, or run `gcloud auth application-default login`."
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._\-]{1,220}[a-z0-9]")
 """Source: Google Cloud, "About Cloud Storage buckets", Bucket names."""
 

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from tritonrepo.diagnostics import Stop, fatal
-from tritonrepo.stores.s3_uri import ELSEWHERE
+from tritonrepo.stores.s3_uri import ELSEWHERE, KEYS
 from tritonrepo.stores.store import Conflict, Unconditional
 from tritonrepo.stores.store import lacking as without
 
-KEYS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or select a profile with AWS_PROFILE."
 GRANTS = "Grant this account s3:ListBucket, s3:GetObject and, to push, s3:PutObject and s3:DeleteObject."
 BUCKET = f"Create the bucket, or fix the URI. For a store other than AWS, use `{ELSEWHERE}`."
 SCHEME = "Check the scheme of the endpoint, http or https."

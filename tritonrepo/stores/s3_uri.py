@@ -23,6 +23,7 @@ SAFE = re.compile(r"[0-9a-zA-Z.\-_]+")
 AWS_BUCKET = re.compile(r"[0-9a-zA-Z.\-_]{3,255}")
 ELSEWHERE = "s3://http://HOST:PORT/BUCKET/PREFIX"
 FORM = f"`s3://BUCKET/PREFIX` on AWS, or `{ELSEWHERE}` for any other store"
+KEYS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or select a profile with AWS_PROFILE."
 
 
 class Address(NamedTuple):

@@ -11,7 +11,7 @@ from tritonrepo.rules.registry import RULES, Rule, Scope
 
 def judge(found: Manifests, shown: Callable[[Rule], bool] = lambda _: True) -> tuple[Diagnostic, ...]:
     """Return all diagnostics, sorted by place, of the rules that are shown."""
-    every = [rule for rule in RULES.values() if rule.scope is Scope.MANIFEST and shown(rule)]
+    every = [rule for rule in RULES.of(Scope.MANIFEST) if shown(rule)]
     called = {kind: [rule for rule in every if not rule.when or kind in rule.when] for _, kind in found.kinds}
     diagnostics = []
     for one in found.objects:
