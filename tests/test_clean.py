@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,7 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import unmeasured
 from tritonrepo import repository
+from tritonrepo.cli import run
+from tritonrepo.flows.validate import validate
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import Said, target
 from tritonrepo.rules import RULES, judge
 from tritonrepo.rules.clean import LENGTH
@@ -27,12 +35,14 @@ ENV = 'parameters { key: "EXECUTION_ENV_PATH" value { string_value: "$$TRITON_MO
 LATER_S = 3600
 """As if the scan began so long after all was written."""
 
+ROOT = Path(__file__).parent.parent
 NAMES = ("a", "b", "c")
 
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(clean, "FEW", 1)
+    monkeypatch.setattr(clean, "IMPORTED_NS", time.time_ns() + LATER_S * 10**9)  # however new the package is
     for name in NAMES:
         version = tmp_path / "models" / name / "1"
         version.mkdir(parents=True)
@@ -141,7 +151,59 @@ def test_another_target_asks_again(said: Said, models: Path, asked: list[str]) -
 
 def test_other_rules_ask_again(models: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     judged(models)
-    monkeypatch.setattr(clean, "_package", lambda: (("rules/new.py", 1, 1),))
+    monkeypatch.setattr(clean, "package", lambda: (("rules/new.py", 1, 1, 1),))
+    judged(models)
+    assert asked == [*NAMES, *NAMES]
+
+
+def test_a_rule_that_keeps_its_size_and_time_is_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is unpacked from an archive in which all files have the same time."""
+    monkeypatch.setattr(clean, "PACKAGE", tmp_path)
+    rule = tmp_path / "rule.py"
+    rule.write_text("x = 1\n")
+    before, status = clean.package.__wrapped__(), rule.stat()
+    time.sleep(0.02)  # so that a tick of the clock passes
+    rule.write_text("x = 2\n")
+    os.utime(rule, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert clean.package.__wrapped__() != before
+
+
+def test_a_package_that_changed_while_it_was_imported_remembers_nothing(
+    models: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = max(max(times) for _, _, *times in clean.package())
+    monkeypatch.setattr(clean, "IMPORTED_NS", newest)
+    judged(models)
+    judged(models)
+    assert asked == [*NAMES, *NAMES]
+    monkeypatch.setattr(clean, "IMPORTED_NS", newest + 1)
+    judged(models)
+    judged(models)
+    assert asked == [*NAMES, *NAMES, *NAMES]
+
+
+def test_nothing_is_known_after_the_clock_was_set_back(models: Path, asked: list[str]) -> None:
+    judged(models)
+    (kept,) = (models.parent / "cache/clean").iterdir()
+    later = time.time() + 2 * LATER_S
+    os.utime(kept, (later, later))
+    judged(models)
+    assert asked == [*NAMES, *NAMES]
+
+
+def test_files_from_the_future_are_not_remembered(models: Path, asked: list[str]) -> None:
+    judged(models, later=-LATER_S)
+    judged(models)
+    assert asked == [*NAMES, *NAMES]
+
+
+def test_what_another_user_has_kept_is_not_believed(
+    models: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged(models)
+    (kept,) = (models.parent / "cache/clean").iterdir()
+    monkeypatch.setattr(clean, "ROOT", -1)
+    monkeypatch.setattr(os, "geteuid", lambda: kept.stat().st_uid + 1)
     judged(models)
     assert asked == [*NAMES, *NAMES]
 
@@ -215,3 +277,83 @@ def test_old_keys_are_dropped(models: Path) -> None:
         judged(models)
     (kept,) = (models.parent / "cache/clean").iterdir()
     assert kept.stat().st_size == len(NAMES) * clean.KEPT * LENGTH
+
+
+def test_a_full_disk_keeps_what_was_there(models: Path, asked: list[str]) -> None:
+    judged(models)
+    (kept,) = (models.parent / "cache/clean").iterdir()
+    before, was = kept.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    (models / "b/1/model.py").write_text(f"{CODE}# more\n")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LENGTH, was[1]))  # Python ignores SIGXFSZ, so that the write fails
+    try:
+        assert judged(models) == fresh(models)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, was)
+    assert kept.read_bytes() == before
+    assert [*(models.parent / "cache/work").iterdir()] == []
+    judged(models)
+    assert asked == [*NAMES, "b", *NAMES, "b"]
+
+
+KILLED = """\
+import os, signal, sys
+from pathlib import Path
+Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from tests.test_clean import clean, judged, time
+clean.FEW, clean.IMPORTED_NS = 1, time.time_ns() * 2
+judged(Path(sys.argv[1]))
+"""
+"""Is killed when it has written what it knows, but not yet put it in its place."""
+
+
+def test_a_killed_run_leaves_what_was_there(models: Path, asked: list[str]) -> None:
+    judged(models)
+    (kept,) = (models.parent / "cache/clean").iterdir()
+    before = kept.read_bytes()
+    (models / "b/1/model.py").write_text(f"{CODE}# more\n")
+    done = subprocess.run([sys.executable, "-c", KILLED, models], cwd=ROOT, env=unmeasured(), check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert kept.read_bytes() == before
+    assert [*(models.parent / "cache/work").iterdir()] != []
+    assert judged(models) == fresh(models)
+    assert [*(models.parent / "cache/work").iterdir()] == []
+    assert asked == [*NAMES, "b", *NAMES]
+
+
+AT_ONCE = """\
+import sys
+from pathlib import Path
+from tests.test_clean import clean, judged, time
+clean.FEW, clean.IMPORTED_NS = 1, time.time_ns() * 2
+found = [judged(Path(sys.argv[1])) for _ in range(20)]
+print(len({each.verdicts for each in found}), len(found[0].diagnostics))
+"""
+
+
+def test_runs_at_once_do_not_disturb_each_other(models: Path) -> None:
+    (models / "b/1/model.py").write_text("x = (")
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", AT_ONCE, models], cwd=ROOT, env=unmeasured(), stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    assert [run.communicate()[0].split() for run in runs] == [["1", "1"]] * 3
+    (kept,) = (models.parent / "cache/clean").iterdir()
+    assert len(kept.read_bytes()) == (len(NAMES) - 1) * LENGTH
+    assert judged(models) == fresh(models)
+
+
+@pytest.mark.parametrize("option", [["--no-cache"], []], ids=["no cache", "cache"])
+def test_without_the_cache_nothing_is_read_from_it_or_written_to_it(
+    option: list[str], models: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(models.parent))
+    monkeypatch.setattr(clean, "YOUNG_NS", -LATER_S * 10**9)
+    cache = models.parent / "tritonrepo"
+    assert run(["validate", *option, str(models)]) == 0
+    assert cache.exists() is not bool(option)
+    assert run(["validate", str(models)]) == run(["validate", *option, str(models)]) == 0
+    assert asked == [*NAMES * (3 if option else 1)]
+    assert validate(models, Workspace(os.environ, remember=not option)).diagnostics == ()
+    assert asked == [*NAMES * (4 if option else 1)]

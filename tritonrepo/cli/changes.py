@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 class Scope:
     """What is checked: all of each PATH, what has changed in it since a commit, or what changed files belong to.
 
-    For the first, nothing is imported that asks git or reads stacks.
+    For the first, nothing is imported that asks git or reads stacks. `again`: also what is known to be clean.
     """
 
-    def __init__(self, since: str | None, *, files: bool) -> None:
-        self.since, self.files = since, files
+    def __init__(self, since: str | None, *, files: bool, again: bool) -> None:
+        self.since, self.files, self.again = since, files, again
         self._found: Changes | None = None
 
     @property
@@ -87,12 +87,18 @@ def scope_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options; the command receives them as `scope`."""
 
     @functools.wraps(command)
-    def with_scope(*args: Any, changed_since: str | None, files: bool, **given: Any) -> int:  # noqa: ANN401  click's
+    def with_scope(*args: Any, changed_since: str | None, files: bool, no_cache: bool, **given: Any) -> int:  # noqa: ANN401  click's
         if changed_since == "":
             raise click.UsageError("the commit of --changed-since is empty. Name a branch, tag or commit.")
-        return command(*args, scope=Scope(changed_since, files=files), **given)
+        return command(*args, scope=Scope(changed_since, files=files, again=no_cache), **given)
 
     for option in (
+        click.option(
+            "--no-cache",
+            is_flag=True,
+            help="Check every model again, also those in which an earlier run found nothing and that have not changed"
+            " since.",
+        ),
         click.option(
             "--files",
             is_flag=True,

@@ -90,7 +90,7 @@ def command(
     change a verdict.
     """
     wanted = aim(release, image, gpus, no_auto_complete=no_auto_complete, gpu=gpu, memory=gpu_memory)
-    settled = Settled(work := workspace(links), wanted, sifting.wanted, plan)
+    settled = Settled(work := workspace(links)._replace(remember=not scope.again), wanted, sifting.wanted, plan)
     given = partial(Given, stdin=stdin, scope=scope, work=work, served=Served(stack, gpus))
     if stdin.agrees(paths):
         scope.whole("stdin as PATH")

@@ -173,7 +173,7 @@ def aimed(scanned: Scanned, aim: Aim) -> Opened:
 def looked(here: Opened, tree: Tree, work: Workspace, shown: Shown) -> tuple[Judged, Repository]:
     """Judge a tree as that of an opened repository."""
     there = repository.read(tree, here.target, here.path, work.counting(f"reading {here.path}", "models"))
-    with remembered(work.cache.root, there, here.began_ns) as clean:
+    with remembered(work.cache.root if work.remember else None, there, here.began_ns) as clean:
         return judge(there, shown, clean, work.counting(f"checking {here.path}", "models")), there
 
 

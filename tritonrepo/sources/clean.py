@@ -1,12 +1,14 @@
 """Which models of a directory were clean in earlier runs, kept in the cache: most of a large repository stays the same.
 
-As in `digests`, what was changed just before it was read is not remembered.
+As in `digests`, what was changed just before it was read is not remembered. What is kept is a digest for each model,
+of its files' names, sizes, inodes and times and of what judges them: damage makes it match nothing.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
@@ -27,16 +29,24 @@ KEPT = 4
 
 PACKAGE = Path(__file__).parent.parent
 
+IMPORTED_NS = time.time_ns() - 60_000_000_000
+"""When this process had surely not begun to import this package: what has changed since may not be what runs."""
+
+ROOT = 0
+
 
 @contextmanager
-def remembered(cache: Path, there: Repository, began_ns: int) -> Iterator[Clean]:
-    """Yield what is known of a repository on disk, whose scan began at a time, and keep what is found out about it."""
+def remembered(cache: Path | None, there: Repository, began_ns: int) -> Iterator[Clean]:
+    """Yield what is known of a repository on disk, whose scan began at a time, and keep what is found out about it.
+
+    Without a cache, nothing is known, and nothing is kept.
+    """
     facts = _facts(there) if len(there.models) >= FEW else b""
-    if not facts:
+    if cache is None or not facts:
         yield Clean()
         return
     place = cache / "clean" / blake2b(os.fsencode(Path(there.root).absolute()), digest_size=LENGTH).hexdigest()
-    before = _read(place)
+    before = _read(place, began_ns)
     clean = Clean(facts, before, began_ns - YOUNG_NS)
     yield clean
     if not clean.found <= clean.before:
@@ -48,17 +58,20 @@ def remembered(cache: Path, there: Repository, began_ns: int) -> Iterator[Clean]
             (work / place.name).replace(place)
 
 
-def _read(place: Path) -> list[bytes]:
+def _read(place: Path, began_ns: int) -> list[bytes]:
+    """Return what this user, or root, has kept; nothing if the clock was set back since, as times then come again."""
     content = b""
-    with suppress(OSError):
-        content = place.read_bytes()
+    with suppress(OSError), place.open("rb") as stream:
+        status = os.fstat(stream.fileno())
+        if status.st_uid in {os.geteuid(), ROOT} and max(status.st_mtime_ns, status.st_ctime_ns) <= began_ns:
+            content = stream.read()
     return [content[at : at + LENGTH] for at in range(0, len(content) - LENGTH + 1, LENGTH)]
 
 
 def _facts(there: Repository) -> bytes:
     """Return what decides besides a model's files: our code and data, this Python, the target; b"" if it is unknown."""
-    own, target = _package(), there.target
-    if not own:
+    own, target = package(), there.target
+    if not own or max(max(times) for _, _, *times in own) >= IMPORTED_NS:
         return b""
     said = {field.name: getattr(target, field.name) for field in fields(target)}
     said |= {"release": target.release.name, "backends": sorted(target.backends)}
@@ -66,8 +79,11 @@ def _facts(there: Repository) -> bytes:
 
 
 @cache
-def _package() -> tuple[tuple[str, int, int], ...]:
-    """Return the files of this package, their sizes and the times of their contents; none if they are not on disk."""
+def package() -> tuple[tuple[str, int, int, int], ...]:
+    """Return the files of this package, their sizes, and the times of their contents and states, in ns.
+
+    Archives can give a file the time of the one that it replaces. There are none if the package is not on disk.
+    """
     files = sorted(path for kind in ("py", "json") for path in PACKAGE.rglob(f"*.{kind}"))
     states = [(str(path), path.stat()) for path in files]
-    return tuple((path, state.st_size, state.st_mtime_ns) for path, state in states)
+    return tuple((path, state.st_size, state.st_mtime_ns, state.st_ctime_ns) for path, state in states)
