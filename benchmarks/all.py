@@ -38,14 +38,15 @@ UNCOMPILED = "PYTHONDONTWRITEBYTECODE"
 
 COLUMNS = "| | figure | goal | reached | fastest, median, processors |\n|---|--:|--:|---|---|"
 AREAS = {
+    "validate": "`validate`",
     "build": "Builds, and what deploy writes",
-    "index": "Search indexes",
-    "up": "From a stack to an answer",
     "push": "Pushes",
+    "index": "Search indexes",
+    "steps": "The served steps",
+    "up": "From a stack to an answer",
     "manifests": "Kubernetes manifests",
     "gateway": "The gateway",
     "bench": "The client of bench",
-    "steps": "The served steps",
 }
 """The areas in the order of the page, and the headings of their sections; benchmarks/rows_AREA.py has their rows."""
 

@@ -92,7 +92,7 @@ def test_why_a_goal_is_missed_is_below_the_table() -> None:
     assert list(every.why(rows[1:2])) == []
 
 
-@pytest.mark.parametrize("area", ["build", "push", "manifests"])
+@pytest.mark.parametrize("area", ["validate", "build", "push", "manifests"])
 def test_an_area_can_be_measured(area: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.all", "--small", area], capture_output=True, text=True, cwd=ROOT, check=False

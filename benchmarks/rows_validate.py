@@ -1,0 +1,155 @@
+"""The rows of `validate`: many models, few of them, and a large one, against text_format.Parse of the same configs.
+
+A cold run has an empty cache; a warm one has what an earlier run has kept. An installed package is compiled, so this
+one is before its start is measured.
+"""
+
+from __future__ import annotations
+
+import compileall
+import contextlib
+import io
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from unittest import mock
+
+from google.protobuf import text_format
+from onnx import ModelProto, TensorProto
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+import tritonrepo
+from benchmarks.memory import peak_mb
+from benchmarks.pairs import Row, Side, paired, ran, ratio
+from benchmarks.repositories import REALISTIC, SIZE, SMALL, make
+from tritonrepo.cli import run
+from tritonrepo.sources.clean import FEW
+
+MANY, MOST = 10_000, 50_000
+LESS, LITTLE = FEW + 20, 2 * FEW
+"""The same, small; from `FEW` models on, the cache is used."""
+
+PARSE, LONG, WARM, HELP = 1.4, 3, 1, 1.3
+"""The goals over text_format.Parse: small models; realistic ones, the cache empty; once more. Over importing click."""
+
+NINE_S, LARGE_S = 0.2, 0.1
+MANY_MB, MOST_MB, LARGE_MB = 300, 700, 50
+LARGE = 5_000_000_000
+MEBIBYTE_MB = (1 << 20) / 1e6
+ROUNDS, STARTS = 3, 11
+OLD_S = 2.5
+"""What is younger is not remembered."""
+
+TOOL = (sys.executable, "-m", "tritonrepo")
+
+
+def parsed(root: Path) -> None:
+    """Read every config with protobuf's own parser: what a check of only syntax and names would cost."""
+    for model in root.iterdir():
+        text_format.Parse((model / "config.pbtxt").read_text("utf-8"), ModelConfig())
+
+
+def validated(root: Path, cache: Path | None = None) -> None:
+    """Validate as the command does, including its output, with this cache or an empty one; some model has a mistake."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        tempfile.TemporaryDirectory() as empty,
+        mock.patch.dict(os.environ, {"XDG_CACHE_HOME": str(cache or empty)}),
+    ):
+        assert run(["validate", str(root)]) == 1
+
+
+def alone(root: Path) -> None:
+    """Validate on one core, with an empty cache."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        validated(root)
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def rows(folder: Path, *, small: bool) -> Iterator[Row]:
+    """Yield the rows; `small` has few models everywhere."""
+    compileall.compile_dir(Path(tritonrepo.__file__).parent, quiet=1)
+    yield from starts(folder / "nine")
+    yield from large(folder / "large")
+    many, most = (LESS, LITTLE) if small else (MANY, MOST)
+    yield from of_small(folder / "small", many)
+    yield from of_realistic(folder / "realistic", many, small=small)
+    make(folder / "most", most, REALISTIC)
+    variables = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache of most")}
+    peak = peak_mb([*TOOL, "validate", str(folder / "most")], variables, codes=(1,))
+    yield Row(f"peak memory of {most:,} realistic models, all processes", peak, "MB", MOST_MB)
+
+
+def starts(nine: Path) -> Iterator[Row]:
+    """Yield the rows of short runs."""
+    make(nine, 9)
+    command, click = partial(ran, [*TOOL, "--help"]), partial(ran, [sys.executable, "-c", "import click"])
+    ours, other = paired(STARTS, Side("--help", command), Side("import click", click))
+    yield ratio('`--help` / `python -c "import click"`', ours, other, HELP)
+    (taken,) = paired(STARTS, Side("validate", partial(ran, [*TOOL, "validate", str(nine)], codes=(1,))))
+    yield Row("`validate` of nine models", min(taken.wall_s), "s", NINE_S, sides=(taken,))
+
+
+def large(folder: Path) -> Iterator[Row]:
+    """Yield the rows of a model with large weights, in a file of their own, beyond what one with small ones takes."""
+    peaks = list[float]()
+    for size in (SIZE, LARGE):
+        root = folder / str(size)
+        make(root, 1, {"resnet": SMALL["resnet"]})
+        externally(next(root.glob("*/1/model.onnx")), size)
+        peaks.append(ran([*TOOL, "validate", str(root)], codes=(1,)).peak_mib)
+    (taken,) = paired(ROUNDS, Side("validate", partial(validated, folder / str(LARGE))))
+    name = f"`validate` of an ONNX model with {LARGE:,} bytes of weights, without the start"
+    yield Row(name, min(taken.wall_s), "s", LARGE_S, sides=(taken,))
+    yield Row("its peak memory, beyond a small model's", (peaks[1] - peaks[0]) * MEBIBYTE_MB, "MB", LARGE_MB)
+
+
+def externally(file: Path, size: int) -> None:
+    """Put the weights of an ONNX model into a file beside it, as those above 2 GiB have to be."""
+    model = ModelProto.FromString(file.read_bytes())
+    model.ClearField("doc_string")
+    (weights,) = model.graph.initializer
+    weights.ClearField("float_data")
+    weights.dims[:] = [1, size // 4]
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="weights")
+    file.write_bytes(model.SerializeToString())
+    file.with_name("weights").touch()
+    os.truncate(file.with_name("weights"), size)
+
+
+def of_small(root: Path, models: int) -> Iterator[Row]:
+    """Yield the rows of many small models."""
+    make(root, models)
+    sides = Side("all cores", partial(validated, root)), Side("one core", partial(alone, root))
+    every, one, parse = paired(ROUNDS, *sides, Side("Parse", partial(parsed, root)))
+    yield ratio(f"`validate` of {models:,} small models / `text_format.Parse`", every, parse, PARSE)
+    yield ratio("the same on one core", one, parse, PARSE)
+    variables = {**os.environ, "XDG_CACHE_HOME": str(root.parent / "cache of small")}
+    peak = peak_mb([*TOOL, "validate", str(root)], variables, codes=(1,))
+    yield Row(f"peak memory of {models:,} small models, all processes", peak, "MB", MANY_MB)
+
+
+def of_realistic(root: Path, models: int, *, small: bool) -> Iterator[Row]:
+    """Yield the rows of many realistic models."""
+    make(root, models, REALISTIC)
+    cache = root.parent / "cache"
+    time.sleep(OLD_S)
+    validated(root, cache)
+    if not small and not [*cache.glob("*/clean/*")]:
+        raise RuntimeError("the cache is not used: tritonrepo was changed less than a minute ago. Measure again later.")
+    sides = Side("one core", partial(alone, root)), Side("all cores", partial(validated, root))
+    one, every, warm, parse = paired(
+        ROUNDS, *sides, Side("warm", partial(validated, root, cache)), Side("Parse", partial(parsed, root))
+    )
+    name = f"`validate` of {models:,} realistic models"
+    yield ratio(f"{name} on one core / `text_format.Parse`", one, parse, LONG)
+    yield ratio("the same on all cores", every, parse, LONG)
+    yield ratio("the same once more, nothing changed", warm, parse, WARM)
