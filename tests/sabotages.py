@@ -411,7 +411,7 @@ SERVED = {
         "embedder",
         config(("dynamic_batching { }", "dynamic_batching { max_queue_delay_microseconds: 250000 }")),
         "config",
-        "dynamic_batching.max_queue_delay_microseconds: the repository says 0, but the server serves 250000",
+        "dynamic_batching.max_queue_delay_microseconds: the repository says nothing, but the server serves 250000",
     ),
     "slow": Sabotage("retriever", slow("True"), "search", "no response arrived within 6 s", options=SHORT),
     "slow only at batch 8": Sabotage(
