@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import gc
 import json
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.pages import DATA, files, sections, server
 from tritonrepo import repository
+from tritonrepo.pbtxt.nodes import Field
 from tritonrepo.repository import Model, Repository, Said, target
 from tritonrepo.rules import RULES, judge
 from tritonrepo.tree import Entry, of_text
@@ -68,6 +72,36 @@ def test_judging_again_and_many_at_once_gives_the_same() -> None:
         same = [list(threads.map(said, [each] * AT_ONCE)) for each in read[::EVERY]]
     assert again == [first, first[::-1]]
     assert same == [[each] * AT_ONCE for each in first[::EVERY]]
+
+
+def test_configs_that_are_read_again_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    kept = [said(each) for each in repositories()]
+    monkeypatch.setattr(repository, "KEPT", 0)
+    assert [said(each) for each in repositories()] == kept
+
+
+def trees(of: Repository) -> list[str]:
+    """Return the models whose configs are there as trees."""
+    texts = {id(each.source.text) for each in gc.get_objects() if isinstance(each, Field)}
+    return [name for name, model in of.models.items() if id(model.config.source.text) in texts]
+
+
+def test_only_some_configs_are_kept_as_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repository, "KEPT", 2)
+    read = of_configs({name: ensemble("c") for name in "abcdef"})
+    assert trees(read) == ["a", "b"]
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    assert len(judge(read).diagnostics) == len(read.models)
+    assert trees(read) == ["a", "b"]
+
+
+def test_a_config_that_another_thread_may_look_at_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repository, "KEPT", 2)
+    read = of_configs({name: ensemble("c") for name in "abcdef"})
+    monkeypatch.setattr(threading, "active_count", lambda: 2)
+    judge(read)
+    assert trees(read) == [*"abcdef"]
 
 
 def test_judging_changes_nothing_that_was_read() -> None:

@@ -13,13 +13,15 @@ with protobuf 21; the change to gRPC 1.81 and protobuf 33 came to its `common` i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from tritonrepo.pbtxt import complaints, faults, foreign, recovery
 from tritonrepo.pbtxt.cursor import Cursor, Lost, More
 from tritonrepo.pbtxt.faults import TextFault
 from tritonrepo.pbtxt.nodes import Field, Message, Scalar, Source, Value
+from tritonrepo.pbtxt.root import Root
 from tritonrepo.pbtxt.scalars import READ
 from tritonrepo.pbtxt.schema import FieldType, MessageType, model_config
 from tritonrepo.pbtxt.tokens import END, WINDOW, tokenize
@@ -43,7 +45,7 @@ class Parsed(NamedTuple):
     name.
     """
 
-    root: Message
+    root: Root
     faults: tuple[TextFault, ...]
     log: tuple[str, ...]
     names: frozenset[str] = frozenset()
@@ -54,30 +56,35 @@ def parse(text: bytes, release: str | None = None) -> Parsed:
     """Read a config.pbtxt as the server of this release does; None is the newest release. Never raise."""
     kind = model_config(release)
     source = Source(text)
+    again = partial(_root, text, release)
     window = WINDOW
     while True:
         cursor = Cursor(source, tokenize(text, window))
         try:
-            return _text(cursor, kind)
+            return _text(cursor, kind, again)
         except More:
             if len(cursor.texts) > MOST_TOKENS:
-                return _too_long(source, kind)
+                return _too_long(source, kind, again)
             window *= GROWTH
 
 
-def _too_long(source: Source, kind: MessageType) -> Parsed:
+def _root(text: bytes, release: str | None) -> Message:
+    return parse(text, release).root
+
+
+def _too_long(source: Source, kind: MessageType, again: Callable[[], Message]) -> Parsed:
     message = f"the file has more than {MOST_TOKENS:,} tokens, the most that tritonrepo reads"
     fault = TextFault(faults.UNPARSABLE, 0, 1, 1, message, "Shorten the file. A server may accept it as it is.")
-    return Parsed(Message(source, 0, len(source.text), kind, ()), (fault,), ())
+    return Parsed(Root(source, kind, (), again), (fault,), ())
 
 
-def _text(cursor: Cursor, kind: MessageType) -> Parsed:
+def _text(cursor: Cursor, kind: MessageType, again: Callable[[], Message]) -> Parsed:
     fields = _fields(cursor, kind, TEXT_ENDS)
     if not cursor.whole and not cursor.pending and not cursor.faults:
         raise More
     cursor.catch_up()
     found = sorted(cursor.faults, key=lambda fault: (not fault.server, fault.offset))
-    root = Message(cursor.source, 0, len(cursor.source.text), kind, fields)
+    root = Root(cursor.source, kind, fields, again)
     whole = foreign.whole(cursor.source, kind, found) if found else found
     return Parsed(root, tuple(whole), tuple(cursor.log), frozenset(cursor.names), cursor.unnamed)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tritonrepo.pbtxt import Message, parse
+from tritonrepo.pbtxt import parse
 from tritonrepo.pbtxt.parser import Parsed
+from tritonrepo.pbtxt.root import Root
 from tritonrepo.repository.counting import Told, told_each, untold
-from tritonrepo.repository.gpus import counted
+from tritonrepo.repository.gpus import counted, listed
 from tritonrepo.repository.inference import infer
 from tritonrepo.repository.model import CONFIG, Model, Repository
 from tritonrepo.repository.target import NOTHING, Said, Target, target
@@ -18,6 +19,9 @@ __all__ = ["CONFIG_BYTES", "NOTHING", "Model", "Repository", "Said", "Target", "
 
 CONFIG_BYTES = 64 << 20
 """A larger file is not read as a config. Protobuf's own limit is 2 GiB."""
+
+KEPT = 3_000
+"""The configs of further models are kept as texts, to save memory, and read again when they are judged."""
 
 
 def read(tree: Tree, server: Target, root: str = "", told: Told = untold) -> Repository:
@@ -38,9 +42,15 @@ def read(tree: Tree, server: Target, root: str = "", told: Told = untold) -> Rep
                 closed[top] = entry
         else:
             strays[path] = entry
-    names = told_each(sorted(models, key=in_bytes), len(models), told)
-    made = {name: model(name, models[name], server, root, closed.get(name)) for name in names}
-    server = counted(made.values(), server)
+    made, same, gpus = dict[str, Model](), dict[frozenset[str], frozenset[str]](), 0
+    for name in told_each(sorted(models, key=in_bytes), len(models), told):
+        each = made[name] = model(name, models[name], server, root, closed.get(name))
+        each.share(same)
+        gpus = max(gpus, listed(each))
+        if len(made) > KEPT:
+            each.brief = True
+            each.drop()
+    server = counted(gpus, server)
     for each in made.values():
         each.beside, each.target = tree, server
     return Repository(made, strays, server, root)
@@ -96,5 +106,5 @@ def _config(entry: Entry | None, server: Target) -> Parsed | None:
     return parse(entry.content(), server.release.name)
 
 
-def _empty(server: Target) -> Message:
+def _empty(server: Target) -> Root:
     return parse(b"", server.release.name).root

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from tritonrepo.repository.model import Model
@@ -12,14 +11,14 @@ MOST = 64
 """A larger index is a mistake, not a GPU: no machine has as many."""
 
 
-def counted(models: Iterable[Model], server: Target) -> Target:
-    """Return the server with at least the GPUs that the instance groups of all models list, unless it is said."""
-    if server.gpus_said:
-        return server
-    least = max((gpu + 1 for model in models if "*.gpus" in model.traits for gpu in _listed(model)), default=0)
-    return replace(server, gpus=least) if least > server.gpus else server
+def counted(least: int, server: Target) -> Target:
+    """Return the server with at least so many GPUs, unless it is said how many it has."""
+    return replace(server, gpus=least) if least > server.gpus and not server.gpus_said else server
 
 
-def _listed(model: Model) -> Iterable[int]:
-    for group in model.config.messages("instance_group"):
-        yield from (gpu for gpu in group.numbers("gpus") if 0 <= gpu < MOST)
+def listed(model: Model) -> int:
+    """Return how many GPUs the instance groups of a model need, by the largest index that they list."""
+    if "*.gpus" not in model.traits:
+        return 0
+    groups = model.config.messages("instance_group")
+    return max((gpu + 1 for group in groups for gpu in group.numbers("gpus") if 0 <= gpu < MOST), default=0)

@@ -10,6 +10,7 @@ from tritonrepo.diagnostics import Span
 from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Data, Placed, Value
 from tritonrepo.pbtxt.parser import Parsed
+from tritonrepo.pbtxt.root import Root
 from tritonrepo.repository.calls import PINS, Call, calls
 from tritonrepo.repository.inference import Inferred
 from tritonrepo.repository.once import Memo
@@ -38,7 +39,7 @@ class Model:
     what is neither a file nor a readable directory, with the model's own directory as "". `parsed` is None if no config
     can be read; `config` is then empty. `hidden`: the server may see a config that cannot be read here. `root` is
     the repository's path as the user gave it, `beside` all entries of the repository by path, and `looked_beside` tells
-    whether anybody has asked for them.
+    whether anybody has asked for them. The tree of a `brief` one is dropped by who has looked at it.
 
     `fields` are the names of the config's top-level fields. `traits`, by which rules are called, are these, `*.NAME`
     for fields at any depth, `backend=NAME`, and BROKEN. `config_name` is the name that the server's texts use: the
@@ -49,7 +50,7 @@ class Model:
     name: str
     entries: Mapping[str, Entry]
     children: Mapping[str, Entry | None]
-    config: Message
+    config: Root
     parsed: Parsed | None
     target: Target
     inferred: Inferred
@@ -59,6 +60,7 @@ class Model:
     odd: tuple[tuple[str, Entry], ...] = ()
     hidden: bool = False
     root: str = ""
+    brief: bool = field(init=False, default=False)
     looked_beside: bool = field(init=False, default=False)
     fields: frozenset[str] = field(init=False)
     traits: frozenset[str] = field(init=False)
@@ -78,6 +80,18 @@ class Model:
         self.traits = frozenset([backend, *broken, *self.fields, *map(_anywhere, names)])
         self.config_name = self.config.text("name") or self.name
         self.max_batch_size = self.config.integer("max_batch_size")
+
+    def share(self, same: dict[frozenset[str], frozenset[str]]) -> None:
+        """Take the sets of names that other models have as well, so that each is kept once."""
+        self.fields = same.setdefault(self.fields, self.fields)
+        self.traits = same.setdefault(self.traits, self.traits)
+        if self.parsed is not None:
+            self.parsed = self.parsed._replace(names=same.setdefault(self.parsed.names, self.parsed.names))
+
+    def drop(self) -> None:
+        """Drop the config's tree and what was read from it: who asks for them reads them again."""
+        self.config.drop()
+        self._tensors = self._parameters = None
 
     @property
     def beside(self) -> Mapping[str, Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -12,7 +13,7 @@ from tritonrepo.repository.completion import completed
 from tritonrepo.repository.counting import Told, told_each, untold
 from tritonrepo.repository.ignores import ignores
 from tritonrepo.repository.model import Model, Repository
-from tritonrepo.repository.once import forget, keep
+from tritonrepo.repository.once import forget, keep, lasting
 from tritonrepo.rules.aside import aside
 from tritonrepo.rules.clean import Clean
 from tritonrepo.rules.ignores import sift
@@ -125,7 +126,7 @@ def _models(judging: Judging, clean: Clean, told: Told) -> dict[str, list[Found]
         found = [Found(rule, finding) for rule in called for finding in rule.check(model)]
         if model.name in named and not model.unknown:
             completed(model)  # the others are compared with it, and the file is at hand now
-        forget(model)
+        _leave(model)
         return found
 
     keys = {name: clean.key(model) for name, model in models.items()}
@@ -159,6 +160,16 @@ def _graph(judging: Judging, whole: Iterable[Found], found: Mapping[str, list[Fo
         called = rules[model.traits, model.unknown]
         found[name].extend(Found(rule, finding) for rule in called for finding in rule.check(model, judging))
         judging.verdicts[name] = _unjudged(_verdict(model, [*of_all, *found[name]]), model, judging)
+        for each in (model, *(judging.models[callee] for callee in calls(model) if callee in judging.models)):
+            if each.brief:
+                _leave(each)
+
+
+def _leave(model: Model) -> None:
+    """Drop what is kept of a model beside the results; the tree of a brief one unless another thread may use it."""
+    forget(model)
+    if model.brief and threading.active_count() == 1:
+        model.drop()
 
 
 def _unpolled(model: Model, found: list[Found]) -> bool:
@@ -214,8 +225,13 @@ def calls(model: Model) -> Collection[str]:
     """Return the models that an ensemble's steps or a Python model's calls.json name."""
     if "ensemble_scheduling" not in model.fields:
         return [call.model for call in model.calls]
+    return _steps(model)
+
+
+@lasting
+def _steps(model: Model) -> tuple[str, ...]:
     scheduling = model.config.message("ensemble_scheduling")
-    return [step.text("model_name") for step in scheduling.messages("step")] if scheduling is not None else ()
+    return tuple(step.text("model_name") for step in scheduling.messages("step")) if scheduling is not None else ()
 
 
 def _verdict(model: Model, found: list[Found]) -> Verdict:
