@@ -87,13 +87,15 @@ def trees(of: Repository) -> list[str]:
     return [name for name, model in of.models.items() if id(model.config.source.text) in texts]
 
 
-def test_only_some_configs_are_kept_as_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_configs_of_many_models_are_not_kept_as_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repository, "KEPT", 2)
     read = of_configs({name: ensemble("c") for name in "abcdef"})
-    assert trees(read) == ["a", "b"]
+    assert trees(read) == []
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     assert len(judge(read).diagnostics) == len(read.models)
-    assert trees(read) == ["a", "b"]
+    assert trees(read) == []
+    monkeypatch.setattr(repository, "KEPT", len(read.models))
+    assert trees(of := of_configs({name: ensemble("c") for name in "abcdef"})) == [*of.models]
 
 
 def test_a_config_that_another_thread_may_look_at_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,8 @@ __all__ = ["CONFIG_BYTES", "NOTHING", "Model", "Repository", "Said", "Target", "
 CONFIG_BYTES = 64 << 20
 """A larger file is not read as a config. Protobuf's own limit is 2 GiB."""
 
-KEPT = 3_000
-"""The configs of further models are kept as texts, to save memory, and read again when they are judged."""
+KEPT = 10_000
+"""The configs of more models are kept as texts, to save memory, and read again when they are judged."""
 
 
 def read(tree: Tree, server: Target, root: str = "", told: Told = untold) -> Repository:
@@ -47,7 +47,7 @@ def read(tree: Tree, server: Target, root: str = "", told: Told = untold) -> Rep
         each = made[name] = model(name, models[name], server, root, closed.get(name))
         each.share(same)
         gpus = max(gpus, listed(each))
-        if len(made) > KEPT:
+        if len(models) > KEPT:
             each.brief = True
             each.drop()
     server = counted(gpus, server)
