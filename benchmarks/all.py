@@ -29,8 +29,8 @@ HEAD = """\
 `python -m benchmarks.all` writes this page. Each row has a goal. Where something exists that does the same work, the
 figure is a ratio of both, by their fastest rounds, measured in turns in one run, so that other work on the machine
 slows both; beside it stand the fastest round, the median, and the processor time of the round with the least. A section
-says when, from which commit and at which speed of the machine it was measured: an empty loop of five million turns
-takes one core 0.25 s when the machine is idle, and a goal in seconds is meant for such a machine. Loads by many clients
+says when, from which commit and at which speed of the machine it was measured: a loop of five million additions takes a
+core of this kind 0.27 s when its host does nothing else, and a goal in seconds is meant for that. Loads by many clients
 are on a [page of their own](rag.md).
 """
 UNCOMPILED = "PYTHONDONTWRITEBYTECODE"

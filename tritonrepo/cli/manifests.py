@@ -10,6 +10,7 @@ import click
 
 from tritonrepo.cli.changes import Scope
 from tritonrepo.cli.checking import once
+from tritonrepo.cli.collecting import uncollected
 from tritonrepo.cli.stdin import STDIN, UNNAMED, Stdin
 from tritonrepo.flows.manifest_paths import may_be
 from tritonrepo.flows.settled import Judge
@@ -61,7 +62,8 @@ class Given:
         from tritonrepo.flows.manifests import Against, Together
 
         against = Against(*served, whole=not self._scope.files)
-        return Together(files, work.links, self._stdin.given(self.paths), against)
+        with uncollected():
+            return Together(files, work.links, self._stdin.given(self.paths), against)
 
     def without(self, option: str | None) -> Given:
         """Return this; raise a usage error for an option that is not for manifests, unless changed files are given."""
