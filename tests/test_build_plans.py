@@ -34,6 +34,7 @@ __all__ = ["built", "own"]
 PLAN = r"""\+ tritonrepo.json  new
 (?:\+ e/0[0-9]{20}/(?:tokenizers/  new \(\d+ files\)|tokenizer.json  new)
 ){2}\+ e/1/calls.json  new
+\+ e/1/grouping.py  new
 \+ e/1/model.py  new
 \+ e/1/settings.json  new
 \+ e_model/1/model.onnx  new

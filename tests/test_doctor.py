@@ -265,6 +265,6 @@ def test_a_part_that_fails_by_surprise_is_a_line(monkeypatch: pytest.MonkeyPatch
     def broken() -> int:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(machine, "cores", broken)
+    monkeypatch.setattr(machine, "memory", broken)
     (found,) = seen("doctor")
     assert (found.state, "Input/output error" in found.seen) == (State.WARNING, True)

@@ -175,7 +175,7 @@ def test_every_generated_text_says_at_its_top_what_made_it(built: Path) -> None:
     assert run(["build", "-o", "r"]) == 0
     steps = {*Path("r").glob("*/1/*.py")}
     made = [path for path in Path("r").rglob("*") if path.name == "config.pbtxt" or path in steps]
-    assert len(made) == 7 + 3 + 5
+    assert len(made) == 7 + 4 + 5
     for path in made:
         assert path.read_text("utf-8").startswith(TOP), path
     assert Path("r/g_prompt/1/prompt.j2").read_text("utf-8").startswith("{# Written by tritonrepo build; ")

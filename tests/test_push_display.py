@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 
 from tests.processes import unmeasured
-from tests.pushes import repository
+from tests.pushes import push, repository
 from tests.tabled import tabled
 from tests.terminal import on_terminal
 from tritonrepo.cli import output
@@ -295,18 +295,20 @@ def test_a_closed_stream_takes_everything() -> None:
 
 def test_on_a_real_terminal_the_line_comes_and_goes_and_the_rest_is_as_ever(tmp_path: Path) -> None:
     place = tmp_path / "prod"
-    command = [sys.executable, "-m", "tritonrepo", "push", str(repository(tmp_path / "m", 1)), str(place)]
+    assert push(repository(tmp_path / "m", 1), place) == 0
+    command = [sys.executable, "-m", "tritonrepo", "push", str(repository(tmp_path / "m", 2)), str(place)]
     environment = {**unmeasured(), "TERM": "xterm"}
     environment.pop("COLUMNS", None)
     ran = on_terminal([*command, "--settle", "0"], environment, columns=30, resized=20)
     assert ran.code == 0
-    assert ran.out.endswith("26 to write (891 B), 0 to delete\n")
-    note, *texts = ran.texts
+    assert ran.out.endswith("24 to write (936 B), 0 to delete\n")
+    note, *texts, last = ran.texts
     assert note.startswith("note: ")
-    lasting = ["gate: 2 actions", "files: 22 actions", "expand: 1 action", "switch: 1 action"]
+    assert last.startswith("go back with ")
+    lasting = ["files: 21 actions", "expand: 1 action", "switch: 1 action", "contract: 1 action"]
     assert [text for text in texts if text in lasting] == lasting
-    assert texts[-1].startswith(f"{place}: revision 1 is published: 26 objects written")
+    assert texts[-1].startswith(f"{place}: revision 2 is published: 24 objects written")
     drawn = [text for text in texts[:-1] if text not in lasting]
-    assert "expand: 1 of 1, 207" in drawn
+    assert "expand: 1 of 1, 210" in drawn
     assert max(map(len, drawn)) < 30
     assert ran.drawn.count("\x1b[?25l") == ran.drawn.count("\x1b[?25h")

@@ -172,7 +172,7 @@ def test_a_finding_on_a_generated_file_is_at_the_stack_files_line(
     rag: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = rag / "tritonrepo.yaml"
-    path.write_text(path.read_text().replace("max_batch_size: 64,", "max_batch_size: 64, preferred: [32, 128],"))
+    path.write_text(path.read_text().replace("max_batch_size: 64}", "max_batch_size: 64, preferred: [32, 128]}", 1))
     line = path.read_text()[: path.read_text().index("preferred:")].count("\n") + 1
     assert run(["build", "-f", str(path), "-o", str(rag / "out")]) == 1
     said = capsys.readouterr()
