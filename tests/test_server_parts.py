@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import errno
 import os
@@ -727,3 +728,21 @@ def test_a_server_that_is_not_there() -> None:
 def test_urls_that_are_none(url: str) -> None:
     with pytest.raises(Stop, match="not the URL of a server"):
         Client(Endpoint(url))
+
+
+def test_what_a_listener_accepts_sends_each_piece_at_once() -> None:
+    """As asyncio serves it, on which the gateway and the page run."""
+
+    async def accepted() -> int:
+        found = asyncio.get_running_loop().create_future()
+
+        def seen(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            found.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(seen, sock=ports.listener(0)) as server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.close()
+            return int(await found)
+
+    assert asyncio.run(accepted())
