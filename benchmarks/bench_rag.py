@@ -24,13 +24,14 @@ import yaml
 
 from benchmarks.benched import Load, bench, weights
 from benchmarks.endpoint import INSIDE, MODEL, SETTINGS, START_S, served
-from benchmarks.machine import commit, cores, cpu, system
+from benchmarks.machine import commit, cpu, system
 from benchmarks.questions import PLACE, questions
 from benchmarks.streams import EXAMPLE
 from tritonrepo import api
 from tritonrepo.bench.claim import State
 from tritonrepo.bench.figures import Distribution
 from tritonrepo.bench.result import Result
+from tritonrepo.cores import cores
 
 PAGE = Path(__file__).parent / "rag.md"
 TOKENS = 32

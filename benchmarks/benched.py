@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import yaml
 
 from benchmarks.endpoint import INSIDE
+from benchmarks.pairs import command
 from benchmarks.streams import EXAMPLE
 from tritonrepo import api
 from tritonrepo.bench.result import Result
@@ -51,12 +51,12 @@ def written(texts: Sequence[str], file: Path, key: str) -> Path:
 
 def bench(target: str, load: Load, questions: Path, *options: str) -> Result:
     """Run one load on one target and return its result; raise RuntimeError without one."""
-    command = [sys.executable, "-m", "tritonrepo", "bench", "run", target, *load.options(), *options]
-    said = run([*command, "--questions", str(questions), "--format", "json", "--quiet"], os.environ)
+    line = command("bench", "run", target, *load.options(), *options, "--questions", str(questions))
+    said = run([*line, "--format", "json", "--quiet"], os.environ)
     return results(said, target)[0]
 
 
-def run(command: Sequence[str], variables: Mapping[str, str], output: Path | None = None) -> str:
+def run(line: Sequence[str], variables: Mapping[str, str], output: Path | None = None) -> str:
     """Run a tool to its end and return what it wrote to its output, a file or stdout.
 
     Raise RuntimeError, with what it said last, if that is nothing. Its exit code is not asked: a tool that found
@@ -65,12 +65,12 @@ def run(command: Sequence[str], variables: Mapping[str, str], output: Path | Non
     if output:
         output.unlink(missing_ok=True)
     done = subprocess.run(
-        command, capture_output=True, text=True, errors="replace", timeout=LONGEST_S, check=False, env=dict(variables)
+        line, capture_output=True, text=True, errors="replace", timeout=LONGEST_S, check=False, env=dict(variables)
     )
     said = done.stdout if output is None else output.read_text("utf-8") if output.is_file() else ""
     if not said:
         last = (done.stdout + done.stderr).strip()[-2000:]
-        raise RuntimeError(f"{' '.join(command[:6])} … exited with {done.returncode} and without a result:\n{last}")
+        raise RuntimeError(f"{' '.join(line[:6])} … exited with {done.returncode} and without a result:\n{last}")
     return said
 
 

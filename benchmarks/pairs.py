@@ -10,12 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 ALONE = str(Path(__file__).parent / "alone.py")
 WHOLE = 100
 """From here on, a figure is shown without decimals."""
+T = TypeVar("T")
+TIMES = frozenset({"s", "ms", "µs"})
 TICKS_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -54,17 +57,24 @@ class Row(NamedTuple):
     sides: tuple[Taken, ...] = ()
     missed: str = ""
 
+    def at_full_speed(self, slower: float) -> str:
+        """Return whether a goal that was missed would be reached by a core that is not slowed down."""
+        full = self._replace(figure=self.figure / slower)
+        if self.unit in TIMES and not self.at_least and full.met:
+            return f"**no**; {_in(full.figure, self.unit)} at full speed"
+        return "**no**"
+
     @property
     def met(self) -> bool:
         """Whether the goal is reached."""
         return self.figure >= self.goal if self.at_least else self.figure <= self.goal
 
-    def cells(self) -> Iterator[str]:
-        """Yield the cells of the row."""
+    def cells(self, slower: float = 1) -> Iterator[str]:
+        """Yield the cells of the row, measured where a core took this many times as long as at its full speed."""
         yield self.name
         yield _in(self.figure, self.unit)
         yield f"{'≥' if self.at_least else '≤'} {_in(self.goal, self.unit, exact=True)}"
-        yield "yes" if self.met else "**no**"
+        yield "yes" if self.met else self.at_full_speed(slower)
         yield "<br>".join(f"{each.name}: {_spread(each)}" for each in self.sides)
 
 
@@ -79,14 +89,19 @@ def rate(name: str, ours: Taken, other: Taken, goal: float, missed: str = "") ->
     return Row(name, figure, "×", goal, at_least=True, sides=(ours, other), missed=missed)
 
 
-def paired(rounds: int, *sides: Side) -> tuple[Taken, ...]:
-    """Return what each side took; they take turns, in another order in each round, so that others slow all alike."""
-    taken: list[tuple[list[float], list[float]]] = [([], []) for _ in sides]
+def in_turns(rounds: int, *rounds_of: Callable[[], T]) -> list[list[T]]:
+    """Return what each gave in its rounds; they take turns, in another order in each round, so that others slow all."""
+    given: list[list[T]] = [[] for _ in rounds_of]
     for number in range(rounds):
-        for place in [*range(len(sides))][:: -1 if number % 2 else 1]:
-            for kept, seconds in zip(taken[place], measured(sides[place]), strict=True):
-                kept.append(seconds)
-    return tuple(Taken(side.name, tuple(wall), tuple(cpu)) for side, (wall, cpu) in zip(sides, taken, strict=True))
+        for place in [*range(len(rounds_of))][:: -1 if number % 2 else 1]:
+            given[place].append(rounds_of[place]())
+    return given
+
+
+def paired(rounds: int, *sides: Side) -> tuple[Taken, ...]:
+    """Return what each side took; they take turns."""
+    given = in_turns(rounds, *(partial(measured, side) for side in sides))
+    return tuple(Taken(side.name, *zip(*each, strict=True)) for side, each in zip(sides, given, strict=True))
 
 
 def measured(side: Side) -> tuple[float, float]:
@@ -121,6 +136,11 @@ def tree(process: int) -> list[int]:
     return found
 
 
+def command(*words: str) -> list[str]:
+    """Return a command line of tritonrepo."""
+    return [sys.executable, "-m", "tritonrepo", *words]
+
+
 class Ran(NamedTuple):
     """What a command took: seconds on the clock, those of the processors, and its peak memory.
 
@@ -132,13 +152,13 @@ class Ran(NamedTuple):
     peak_mib: float
 
 
-def ran(command: Sequence[str], variables: Mapping[str, str] | None = None, codes: Collection[int] = (0,)) -> Ran:
+def ran(line: Sequence[str], variables: Mapping[str, str] | None = None, codes: Collection[int] = (0,)) -> Ran:
     """Run a command to its end; raise RuntimeError, with what it said, if its exit code is another one."""
-    done = subprocess.run([sys.executable, "-SE", ALONE, *command], capture_output=True, check=True, env=variables)
+    done = subprocess.run([sys.executable, "-SE", ALONE, *line], capture_output=True, check=True, env=variables)
     code, wall, cpu, peak = done.stdout.split()
     if int(code) not in codes:
         said = done.stderr.decode("utf-8", "replace")[-2000:]
-        raise RuntimeError(f"{' '.join(command[:4])} … ended with {int(code)}:\n{said}")
+        raise RuntimeError(f"{' '.join(line[:4])} … ended with {int(code)}:\n{said}")
     return Ran(float(wall), float(cpu), int(peak) / 1024)
 
 

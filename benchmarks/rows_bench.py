@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.bench_truth import APART_S, load
+from benchmarks.machine import on_one_core
 from benchmarks.pairs import Row, Side, paired
 from tests.timed_endpoint import Schedule, timed
 from tritonrepo.bench.load import Prompt, Sampling
@@ -51,7 +51,6 @@ async def bare(url: str, texts: Sequence[str], at_once: int) -> int:
 
 def rows(folder: Path, *, small: bool) -> Iterator[Row]:  # noqa: ARG001  it writes nothing
     """Yield the rows of one stream, of some, and of many on one core."""
-    cores = os.sched_getaffinity(0)
     with timed() as url:  # the endpoint keeps the cores that it was started with
         (target,) = targets([f"{url}/v1#timed"], model=None, endpoint=Endpoint)
         for at_once in AT_ONCE:
@@ -64,9 +63,8 @@ def rows(folder: Path, *, small: bool) -> Iterator[Row]:  # noqa: ARG001  it wri
                 Side("bench", lambda ask=ask: asyncio.run(ask())),
                 Side("asyncio", lambda of=prompts, many=at_once: asyncio.run(bare(url, [p.text for p in of], many))),
             )
-            os.sched_setaffinity(0, {min(cores)})
-            ours, other = paired(1 if small else ROUNDS, *sides)
-            os.sched_setaffinity(0, cores)
+            with on_one_core():
+                ours, other = paired(1 if small else ROUNDS, *sides)
             figure = min(ours.cpu_s) / min(other.cpu_s)
             yield Row(f"processors for {at_once} streams at once", figure, "×", OVER_BARE, sides=(ours, other))
             if at_once > 1:  # the watch over the client's own delay costs by the time, not by the event

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.pairs import Row, Side, paired, ran, ratio
+from benchmarks.pairs import Row, Side, command, paired, ran, ratio
 from benchmarks.streams import EXAMPLE
 
 START = (
@@ -16,11 +15,6 @@ START = (
 ROUNDS = 7
 AGAIN_S, DEPLOYED = 0.5, 2.0
 """The goals: seconds of a second build; `deploy` over it."""
-
-
-def command(*words: str) -> list[str]:
-    """Return the command line of tritonrepo."""
-    return [sys.executable, "-m", "tritonrepo", *words]
 
 
 def states(place: Path) -> dict[Path, tuple[int, int, int]]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.benched import Load, bench
-from benchmarks.pairs import Row, Taken, cpu_s
+from benchmarks.pairs import Row, Taken, command, cpu_s, in_turns, rate
 from benchmarks.questions import PLACE
 from benchmarks.streams import built
 from tritonrepo import api
@@ -44,18 +44,43 @@ class Way(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Results of one way, and the processor seconds of the gateway in each round."""
+    """The result of a round, and the processor seconds of the gateway in it."""
 
-    name: str
-    results: list[Result]
-    gateway_s: list[float]
+    result: Result
+    gateway_s: float
+
+
+class Bench(NamedTuple):
+    """What is measured: the process of the gateway, and how many rounds each way has."""
+
+    gateway: int
+    rounds: int
+
+    def asked(self, way: Way, load: Load) -> Asked:
+        """Ask for one round."""
+        before = cpu_s(self.gateway)
+        result = bench(way.target, load, PLACE, *way.options)
+        assert not result.figures.errors, result.figures.errors
+        return Asked(result, cpu_s(self.gateway) - before)
+
+    def both(self, ways: tuple[Way, Way], load: Load, seconds: Callable[[Result], float]) -> list[Taken]:
+        """Return what a request took by each way; of the processors, the gateway's own seconds count."""
+        given = in_turns(self.rounds, *(partial(self.asked, way, load) for way in ways))
+        return [
+            Taken(
+                way.name,
+                tuple(seconds(each.result) for each in rounds),
+                tuple(each.gateway_s / load.requests for each in rounds),
+            )
+            for way, rounds in zip(ways, given, strict=True)
+        ]
 
 
 @contextmanager
 def opened(grpc: str) -> Iterator[tuple[str, int]]:
     """Run a gateway; yield the URL of its API and its process."""
-    command = [sys.executable, "-m", "tritonrepo", "gateway", f"grpc://{grpc}", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    line = command("gateway", f"grpc://{grpc}", "--port", "0")
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
         try:
             yield (
@@ -66,25 +91,7 @@ def opened(grpc: str) -> Iterator[tuple[str, int]]:
             process.terminate()
 
 
-def asked(ways: tuple[Way, Way], load: Load, rounds: int, gateway: int) -> list[Asked]:
-    """Return the results of both ways, which take turns."""
-    found = [Asked(way.name, [], []) for way in ways]
-    for number in range(rounds):
-        for place in (0, 1)[:: -1 if number % 2 else 1]:
-            before = cpu_s(gateway)
-            result = bench(ways[place].target, load, PLACE, *ways[place].options)
-            assert not result.figures.errors, result.figures.errors
-            found[place].results.append(result)
-            found[place].gateway_s.append(cpu_s(gateway) - before)
-    return found
-
-
-def taken(of: Asked, each: Callable[[Result], float], pieces: float) -> Taken:
-    """Return the seconds of a piece of work in each round; the gateway's own are those of the processors."""
-    return Taken(of.name, tuple(map(each, of.results)), tuple(used / pieces for used in of.gateway_s))
-
-
-def seconds(result: Result) -> float:
+def between(result: Result) -> float:
     """Return the seconds from one answer to the next."""
     return 1 / result.figures.requests_per_s
 
@@ -98,43 +105,29 @@ def first(result: Result) -> float:
 def rows(folder: Path, *, small: bool) -> Iterator[Row]:
     """Yield the rows of embeddings and of streamed answers."""
     os.environ["TRITONREPO_SCRIPT_TOKEN_MS"] = TOKEN_MS
-    work, rounds = api.Workspace(os.environ), 1 if small else ROUNDS
+    work = api.Workspace(os.environ)
     options = api.ServeOptions(api.Ports(0, 0, 0), engine="script")
     with api.serve(built(folder, work), options, work) as server, opened(server.grpc) as (url, process):
+        on = Bench(process, 1 if small else ROUNDS)
         ways = (
             Way("gateway", f"{url}/embeddings", ("--model", "embedder")),
             Way("Triton, gRPC", f"grpc://{server.grpc}/embedder"),
         )
         for clients, requests in ((1, 200), (8, 400), (32, 800)):
             load = Load(clients, 10 if small else requests, warmup=clients)
-            ours, other = (taken(each, seconds, load.requests) for each in asked(ways, load, rounds, process))
-            figure = min(other.wall_s) / min(ours.wall_s)
-            yield Row(
-                f"embeddings/s of {clients} clients",
-                figure,
-                "×",
-                EMBEDDED,
-                at_least=True,
-                sides=(ours, other),
-                missed=ITS_OWN,
-            )
+            yield rate(f"embeddings/s of {clients} clients", *on.both(ways, load, between), EMBEDDED, ITS_OWN)
         ways = (
             Way("gateway", f"{url}/chat/completions", ("--model", "rag", *LONG)),
             Way("generate_stream", f"{server.http}/v2/models/rag/generate_stream", LONG),
         )
-        yield from streamed(ways, process, rounds, small=small)
+        yield from streamed(ways, on, small=small)
 
 
-def streamed(ways: tuple[Way, Way], process: int, rounds: int, *, small: bool) -> Iterator[Row]:
+def streamed(ways: tuple[Way, Way], on: Bench, *, small: bool) -> Iterator[Row]:
     """Yield the rows of streamed answers of `rag`."""
-    load = Load(1, 3 if small else 40, warmup=2)
-    ours, other = (taken(each, first, load.requests) for each in asked(ways, load, rounds, process))
+    ours, other = on.both(ways, Load(1, 3 if small else 40, warmup=2), first)
     later_ms = 1000 * (min(ours.wall_s) - min(other.wall_s))
     yield Row("first token of `rag`, later by", later_ms, "ms", FIRST_MS, sides=(ours, other))
-    load = Load(32, 32 if small else 160, warmup=32)
-    ours, other = (taken(each, seconds, load.requests) for each in asked(ways, load, rounds, process))
-    figure = min(other.wall_s) / min(ours.wall_s)
-    yield Row(
-        "answers/s of `rag`, 32 clients", figure, "×", STREAMED, at_least=True, sides=(ours, other), missed=ITS_OWN
-    )
+    ours, other = on.both(ways, Load(32, 32 if small else 160, warmup=32), between)
+    yield rate("answers/s of `rag`, 32 clients", ours, other, STREAMED, ITS_OWN)
     yield Row("processors of the gateway, a token", 1000 * min(ours.cpu_s) / TOKENS, "ms", EVENT_MS, missed=ITS_OWN)

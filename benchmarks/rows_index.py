@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-from benchmarks.pairs import Row, Side, paired, ran, ratio
+from benchmarks.pairs import Row, Side, command, paired, ran, ratio
 from benchmarks.streams import EXAMPLE
 from tests.test_own_stacks import SEARCH, weights
 from tritonrepo import api
@@ -108,4 +107,4 @@ def _peak_mib(stack: Path, count: int) -> float:
             text = " ".join(chance.choices("abcdefghijklmnopqrst", k=chance.randint(3, 14)))
             url = f"https://example.com/{number}"
             lines.write(json.dumps({"id": f"document-{number}", "text": text, "url": url}) + "\n")
-    return ran([sys.executable, "-m", "tritonrepo", "index", "-f", str(stack / "tritonrepo.yaml")]).peak_mib
+    return ran(command("index", "-f", str(stack / "tritonrepo.yaml"))).peak_mib

@@ -8,12 +8,11 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from benchmarks.pairs import Row, Taken, cpu_s, tree
+from benchmarks.pairs import Row, Taken, command, cpu_s, tree
 from benchmarks.streams import EXAMPLE
 from tritonrepo.sources.cache import default_root
 
@@ -43,8 +42,7 @@ def rows(folder: Path, *, small: bool) -> Iterator[Row]:
     more = ["--llm-engine", "script"] if small else []
     shutil.copytree(EXAMPLE, stack)
     cache = folder / "cache"
-    variables = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    variables["XDG_CACHE_HOME"] = str(cache)
+    variables = {**os.environ, "XDG_CACHE_HOME": str(cache)}
     cold = []
     for _ in range(rounds):
         shutil.rmtree(cache, ignore_errors=True)
@@ -60,11 +58,11 @@ def rows(folder: Path, *, small: bool) -> Iterator[Row]:
 
 def asked(stack: Path, more: list[str], variables: Mapping[str, str]) -> Times:
     """Ask the stack; return when each part was over."""
-    command = [sys.executable, "-m", "tritonrepo", "up", str(stack), "-o", str(stack / "models"), "--ask", QUESTION]
+    line = command("up", str(stack), "-o", str(stack / "models"), "--ask", QUESTION, *more)
     heard, log = stack / "answer", stack / "said"
     with heard.open("wb") as out, log.open("wb") as err:
         began, found = time.perf_counter(), Times()
-        process = subprocess.Popen([*command, *more], stdout=out, stderr=err, env=variables)
+        process = subprocess.Popen(line, stdout=out, stderr=err, env=variables)
         try:
             while process.poll() is None and ANSWER not in found:
                 said = log.read_bytes()

@@ -1,12 +1,10 @@
 """The rows of `validate`: many models, few of them, and a large one, against text_format.Parse of the same configs.
 
-A cold run has an empty cache; a warm one has what an earlier run has kept. An installed package is compiled, so this
-one is before its start is measured.
+A cold run has an empty cache; a warm one has what an earlier run has kept.
 """
 
 from __future__ import annotations
 
-import compileall
 import contextlib
 import io
 import os
@@ -22,9 +20,9 @@ from google.protobuf import text_format
 from onnx import ModelProto, TensorProto
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-import tritonrepo
+from benchmarks.machine import on_one_core
 from benchmarks.memory import peak_mb
-from benchmarks.pairs import Row, Side, paired, ran, ratio
+from benchmarks.pairs import Row, Side, command, paired, ran, ratio
 from benchmarks.repositories import REALISTIC, SIZE, SMALL, make
 from tritonrepo.cli import run
 from tritonrepo.sources.clean import FEW
@@ -59,8 +57,6 @@ BOTH = (
     "One process alone takes about 190 MB. To keep texts in place of trees was tried: it takes a tenth more time."
 )
 
-TOOL = (sys.executable, "-m", "tritonrepo")
-
 
 def parsed(root: Path) -> None:
     """Read every config with protobuf's own parser: what a check of only syntax and names would cost."""
@@ -80,17 +76,12 @@ def validated(root: Path, cache: Path | None = None) -> None:
 
 def alone(root: Path) -> None:
     """Validate on one core, with an empty cache."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    try:
+    with on_one_core():
         validated(root)
-    finally:
-        os.sched_setaffinity(0, cores)
 
 
 def rows(folder: Path, *, small: bool) -> Iterator[Row]:
     """Yield the rows; `small` has few models everywhere."""
-    compileall.compile_dir(Path(tritonrepo.__file__).parent, quiet=1)
     yield from starts(folder / "nine")
     yield from large(folder / "large")
     many, most = (LESS, LITTLE) if small else (MANY, MOST)
@@ -98,17 +89,17 @@ def rows(folder: Path, *, small: bool) -> Iterator[Row]:
     yield from of_realistic(folder / "realistic", many, small=small)
     make(folder / "most", most, REALISTIC)
     variables = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache of most")}
-    peak = peak_mb([*TOOL, "validate", str(folder / "most")], variables, codes=(1,))
+    peak = peak_mb(command("validate", str(folder / "most")), variables, codes=(1,))
     yield Row(f"peak memory of {most:,} realistic models, all processes", peak, "MB", MOST_MB)
 
 
 def starts(nine: Path) -> Iterator[Row]:
     """Yield the rows of short runs."""
     make(nine, 9)
-    command, click = partial(ran, [*TOOL, "--help"]), partial(ran, [sys.executable, "-c", "import click"])
-    ours, other = paired(STARTS, Side("--help", command), Side("import click", click))
+    click = partial(ran, [sys.executable, "-c", "import click"])
+    ours, other = paired(STARTS, Side("--help", partial(ran, command("--help"))), Side("import click", click))
     yield ratio('`--help` / `python -c "import click"`', ours, other, HELP)
-    (taken,) = paired(STARTS, Side("validate", partial(ran, [*TOOL, "validate", str(nine)], codes=(1,))))
+    (taken,) = paired(STARTS, Side("validate", partial(ran, command("validate", str(nine)), codes=(1,))))
     yield Row("`validate` of nine models", min(taken.wall_s), "s", NINE_S, sides=(taken,), missed=START)
 
 
@@ -119,7 +110,7 @@ def large(folder: Path) -> Iterator[Row]:
         root = folder / str(size)
         make(root, 1, {"resnet": SMALL["resnet"]})
         externally(next(root.glob("*/1/model.onnx")), size)
-        peaks.append(ran([*TOOL, "validate", str(root)], codes=(1,)).peak_mib)
+        peaks.append(ran(command("validate", str(root)), codes=(1,)).peak_mib)
     (taken,) = paired(ROUNDS, Side("validate", partial(validated, folder / str(LARGE))))
     name = f"`validate` of an ONNX model with {LARGE:,} bytes of weights, without the start"
     yield Row(name, min(taken.wall_s), "s", LARGE_S, sides=(taken,))
@@ -148,7 +139,7 @@ def of_small(root: Path, models: int) -> Iterator[Row]:
     yield ratio(f"`validate` of {models:,} small models / `text_format.Parse`", every, parse, PARSE, SPLIT)
     yield ratio("the same on one core", one, parse, PARSE, SPLIT)
     variables = {**os.environ, "XDG_CACHE_HOME": str(root.parent / "cache of small")}
-    peak = peak_mb([*TOOL, "validate", str(root)], variables, codes=(1,))
+    peak = peak_mb(command("validate", str(root)), variables, codes=(1,))
     yield Row(f"peak memory of {models:,} small models, all processes", peak, "MB", MANY_MB, missed=BOTH)
 
 

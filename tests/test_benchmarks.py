@@ -32,6 +32,14 @@ def test_a_row_compares_the_fastest_rounds_with_its_goal() -> None:
     assert not ratio("work", OURS, OTHER, 1.49).met
 
 
+def test_a_goal_in_seconds_that_only_a_slow_core_misses_says_so() -> None:
+    row = Row("start", 0.3, "s", 0.2, missed="imports.")
+    assert [[*row.cells(slower)][3] for slower in (1, 1.4, 1.5)] == ["**no**", "**no**", "**no**; 0.20 s at full speed"]
+    assert not row.met
+    assert [*Row("as long", 3, "×", 2).cells(2)][3] == "**no**"
+    assert [*Row("size", 300, "MB", 200).cells(2)][3] == "**no**"
+
+
 def test_a_rate_is_how_much_is_done_in_a_time() -> None:
     found = rate("work", OURS, OTHER, 0.75)
     assert [*found.cells()][:4] == ["work", "0.67 ×", "≥ 0.75 ×", "**no**"]

@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules import (
-    backends,
-    ensembles,
-    fields,
-    ignores,
-    instances,
-    layout,
-    manifests,
-    onnx,
-    python,
-    scheduling,
-    serving,
-)
+from tritonrepo.rules import FIRST, manifests, serving
 
-FAMILIES = (layout, fields, scheduling, instances, ensembles, backends, onnx, python, manifests, serving, ignores)
+FAMILIES = (*FIRST, manifests, serving)
 """In the order in which they are listed."""
