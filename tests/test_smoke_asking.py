@@ -20,8 +20,8 @@ from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.tensors import Request, Tensor, Tensors, of_values
 from tritonrepo.smoke import crowd, generated
-from tritonrepo.smoke.asking import Asking, Lost, streams_over_http
-from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Outcome, Protocol, Reply, Result
+from tritonrepo.smoke.asking import Asking, Lost
+from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Outcome, Protocol, Reply, Result, streams_over_http
 from tritonrepo.smoke.connection import Connection
 from tritonrepo.smoke.pace import LOOKS, still
 from tritonrepo.smoke.plan import Known

@@ -23,6 +23,9 @@ OF_OTHERS |= {"tritonrepo.stores.s3", "tritonrepo.stores.gcs", "tritonrepo.sync.
 """What `validate` needs for stacks, manifests, buckets, settings and fixes."""
 
 
+MODEL = b"class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
+
+
 def loaded(*arguments: str) -> set[str]:
     """Return the modules that a command has imported, and the packages that they are in."""
     script = (
@@ -48,13 +51,31 @@ def test_help_loads_no_heavy_library(command: str) -> None:
 
 def test_validating_a_repository_imports_only_what_that_needs(tmp_path: Path) -> None:
     (tmp_path / "m/1").mkdir(parents=True)
-    (tmp_path / "m/1/model.py").write_text(
-        "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
-    )
+    (tmp_path / "m/1/model.py").write_bytes(MODEL)
     (tmp_path / "m/config.pbtxt").write_text('backend: "python"\n')
     found = loaded("validate", str(tmp_path))
     assert "tritonrepo.rules.judge" in found
     assert found & (HEAVY | OF_OTHERS) == set()
+
+
+STACK = """\
+name: own
+models:
+  topic:
+    backend: python
+    source: ./topic.py
+    config:
+      input: [{name: x, data_type: TYPE_FP32, dims: [3]}]
+      output: [{name: y, data_type: TYPE_FP32, dims: [1]}]
+"""
+
+
+def test_a_build_imports_no_client_of_servers(tmp_path: Path) -> None:
+    (tmp_path / "topic.py").write_bytes(MODEL)
+    (tmp_path / "tritonrepo.yaml").write_text(STACK)
+    found = loaded("build", "-f", str(tmp_path / "tritonrepo.yaml"), "-o", str(tmp_path / "models"))
+    assert "tritonrepo.parts.embedder" in found
+    assert not found & (HEAVY | {"tritonrepo.server.client", "tritonrepo.smoke.asking"})
 
 
 def test_importing_the_package_imports_nothing_else() -> None:

@@ -30,6 +30,7 @@ from tritonrepo.flows.bench_prompts import sources as prompts
 from tritonrepo.flows.bench_sweep import SweepOptions
 from tritonrepo.flows.bench_sweep import sweep as bench_sweep
 from tritonrepo.flows.build import apply_build, plan_build
+from tritonrepo.flows.built import Build
 from tritonrepo.flows.checks import Check
 from tritonrepo.flows.containers import DeployOptions
 from tritonrepo.flows.cost import cost
@@ -52,7 +53,7 @@ from tritonrepo.flows.manifests import Against, validate, validate_manifests
 from tritonrepo.flows.observe import ObserveOptions, plan_observe
 from tritonrepo.flows.plan import Given as PlanInputs
 from tritonrepo.flows.plan import plan
-from tritonrepo.flows.prepared import Accepted, Build, Push
+from tritonrepo.flows.prepared import Accepted, Push
 from tritonrepo.flows.prune import Prune, apply_prune, plan_prune
 from tritonrepo.flows.pull import Pull, apply_pull, plan_pull
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push

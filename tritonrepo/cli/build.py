@@ -13,9 +13,9 @@ from tritonrepo.cli.stack import stack_files, workspace
 from tritonrepo.cli.values import NAMED, allow_links
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.flows.build import apply_build, directory, existing, plan_build
+from tritonrepo.flows.built import Build
 from tritonrepo.flows.doubts import lock_drift, strictly
 from tritonrepo.flows.image import advice
-from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.stack import load
 from tritonrepo.report import diff as differences
 from tritonrepo.report import plan as report

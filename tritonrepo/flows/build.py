@@ -8,10 +8,10 @@ from pathlib import Path
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, failure
 from tritonrepo.flows import directory as places
+from tritonrepo.flows.built import Build
 from tritonrepo.flows.directory import There
 from tritonrepo.flows.doubts import by_hand, doubts
 from tritonrepo.flows.paths import reading
-from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.show import fingerprint
 from tritonrepo.flows.stack import Loaded, drafted, write_lock
 from tritonrepo.flows.target import COMPLETES, of_stack

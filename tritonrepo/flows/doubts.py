@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
-from tritonrepo.flows.prepared import Build
+from tritonrepo.flows.built import Build
 from tritonrepo.flows.target import of_stack
 from tritonrepo.repository.target import target, unknown
 from tritonrepo.sources.gather import Gathering

@@ -1,48 +1,23 @@
-"""What is known of a build and of a push before the first byte is written."""
+"""What is known of a push before the first byte is written."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from pathlib import Path
+from collections.abc import Collection
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic
-from tritonrepo.flows.stack import Loaded
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import Target
 from tritonrepo.server.client import Client
 from tritonrepo.smoke.healing import Change
 from tritonrepo.smoke.present import Present
 from tritonrepo.smoke.waiting import Patience
-from tritonrepo.spec.lock import Lock
-from tritonrepo.stores.store import Store, Tag
+from tritonrepo.stores.store import Tag
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.record import Record
 from tritonrepo.sync.revision import Revision
 from tritonrepo.tree import Tree
-
-
-class Build(NamedTuple):
-    """Build of a stack into a directory: the plan, the warnings, and the lock and record after it.
-
-    `seen` holds the digest of what was at each path that the plan writes or deletes; "" if nothing was.
-    """
-
-    loaded: Loaded
-    out: Path
-    plan: Plan
-    lock: Lock
-    record: Record
-    warnings: tuple[Diagnostic, ...]
-    store: Store
-    prefix: str
-    seen: Mapping[str, str]
-
-    @property
-    def drifted(self) -> bool:
-        """Whether the lock would change."""
-        return not self.loaded.lock.agrees(self.lock)
 
 
 class Seen(NamedTuple):

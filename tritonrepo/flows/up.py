@@ -11,10 +11,10 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Faults
 from tritonrepo.flows.asking import Pipelines, pipelines
 from tritonrepo.flows.build import apply_build, plan_build
+from tritonrepo.flows.built import Build
 from tritonrepo.flows.events import Built
 from tritonrepo.flows.index import index, missing
 from tritonrepo.flows.paths import reading
-from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.smoke import declared, of_stack, reading_from, smoke
 from tritonrepo.flows.stack import Loaded

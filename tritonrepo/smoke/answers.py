@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
-from tritonrepo.smoke.asking import streams_over_http
-from tritonrepo.smoke.case import SOURCES, Case, Check, Crowd, Flaw, Judge, Protocol, Reply
+from tritonrepo.smoke.case import SOURCES, Case, Check, Crowd, Flaw, Judge, Protocol, Reply, streams_over_http
 from tritonrepo.smoke.judge import anything, both, joined, text, well_formed
 from tritonrepo.smoke.made import CONTROLS, SAMPLING, ask, controls, given, made_up
 from tritonrepo.smoke.served import Served

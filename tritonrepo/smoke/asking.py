@@ -229,14 +229,6 @@ def unasked(case: Case, protocol: Protocol, lost: Lost) -> Result:
     return Result(*said, diagnostics=(diagnostic,), unasked=True)
 
 
-def streams_over_http(request: Request) -> bool:
-    """Return whether HTTP's generate_stream can carry a request: JSON lists of one dimension besides the batch."""
-    return all(
-        tensor.values.size == max(tensor.values.shape, default=1) and tensor.datatype not in {"FP16", "BF16"}
-        for tensor in request.inputs
-    )
-
-
 def _plain(tensor: Tensor) -> Any:  # noqa: ANN401  JSON
     values = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in tensor.values.ravel().tolist()]
     return values[0] if len(values) == 1 else values

@@ -180,3 +180,11 @@ class Result:
 def found(check: Check, severity: Severity, at: Span, flaw: Flaw, model: str) -> Diagnostic:
     """Return the diagnostic of a flaw."""
     return Diagnostic(RULES[check], severity, at, flaw.message, flaw.hint, model=model)
+
+
+def streams_over_http(request: Request) -> bool:
+    """Return whether HTTP's generate_stream can carry a request: JSON lists of one dimension besides the batch."""
+    return all(
+        tensor.values.size == max(tensor.values.shape, default=1) and tensor.datatype not in {"FP16", "BF16"}
+        for tensor in request.inputs
+    )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from tritonrepo.diagnostics import Severity, closest
 from tritonrepo.server.tensors import Tensor, of_values
-from tritonrepo.smoke.asking import streams_over_http
-from tritonrepo.smoke.case import Case, Check, Flaw, Protocol, Result, found
+from tritonrepo.smoke.case import Case, Check, Flaw, Protocol, Result, found, streams_over_http
 from tritonrepo.smoke.judge import both, well_formed
 from tritonrepo.smoke.made import ask
 from tritonrepo.smoke.served import Served

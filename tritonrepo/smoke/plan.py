@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.smoke import answers, declared, drift, files, generated
-from tritonrepo.smoke.asking import streams_over_http
-from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Result, found
+from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Result, found, streams_over_http
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.served import Served
 from tritonrepo.spec.part import Parts

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tritonrepo.diagnostics import Severity, Span, Stop
-from tritonrepo.server.client import Client, ModelState
 from tritonrepo.smoke.case import Check, Flaw, Result, found
+
+if TYPE_CHECKING:  # a build makes cases, and asks no server
+    from tritonrepo.server.client import Client, ModelState
 
 
 class Declared(NamedTuple):

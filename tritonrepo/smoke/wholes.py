@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tritonrepo.smoke.answers import ECHO
-from tritonrepo.smoke.asking import streams_over_http
-from tritonrepo.smoke.case import SOURCES, Case, Flaw, Protocol, Reply
+from tritonrepo.smoke.case import SOURCES, Case, Flaw, Protocol, Reply, streams_over_http
 from tritonrepo.smoke.judge import both, joined, text
 from tritonrepo.smoke.made import CONTROLS, ask, given
 from tritonrepo.smoke.served import Served
