@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from scripts.writing import ROOT, write_or_check
-from tritonrepo.llm import read
+from tritonrepo.llm.config import read
 
 SOURCE = Path(__file__).with_name("language_models.yaml")
 TARGET = ROOT / "tritonrepo" / "data" / "language_models.json"

@@ -245,11 +245,13 @@ def test_a_fifo_is_no_baseline(models: Path, capsys: pytest.CaptureFixture[str])
 def test_one_of_two_writers_is_told(
     models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    rewrite = flow.rewrite
+
     def overtaken(*given: Any) -> int:  # noqa: ANN401  rewrite's
         (models.parent / FILE).write_text(document())
-        return flow.rewrite(*given)
+        return rewrite(*given)
 
-    monkeypatch.setattr("tritonrepo.flows.settled.rewrite", overtaken)
+    monkeypatch.setattr(flow, "rewrite", overtaken)
     assert run(["validate", models.name, "--write-baseline", FILE]) == 1
     assert "somebody else changed the baseline after it was read [baseline-overtaken]" in capsys.readouterr().err
     assert (models.parent / FILE).read_text() == document()

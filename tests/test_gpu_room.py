@@ -22,8 +22,8 @@ from tritonrepo.flows.deployment import Deployment
 from tritonrepo.flows.gpu_room import gpus_of
 from tritonrepo.flows.kubernetes import KubeOptions, plan_k8s
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.llm import known
 from tritonrepo.llm.gpus import gpus
+from tritonrepo.llm.table import known
 from tritonrepo.repository import Said, Target, target
 from tritonrepo.sync.plan import Put
 from tritonrepo.tree import File

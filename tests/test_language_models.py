@@ -10,7 +10,8 @@ import yaml
 
 from scripts.update_language_models import SOURCE, TARGET, content
 from tests.tabled import tabled
-from tritonrepo.llm import known, read
+from tritonrepo.llm.config import read
+from tritonrepo.llm.table import known
 
 MODELS = json.loads(TARGET.read_text("utf-8"))["models"]
 

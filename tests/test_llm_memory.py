@@ -11,8 +11,8 @@ import pytest
 
 from tests.pages import DATA
 from tests.tabled import tabled
-from tritonrepo.llm import LanguageModel
 from tritonrepo.llm.advice import options
+from tritonrepo.llm.facts import LanguageModel
 from tritonrepo.llm.gpus import GIB, Range, behaviour, gpu, gpu_memory, gpus, linked, reported, version
 from tritonrepo.llm.loading import bits, stages
 from tritonrepo.llm.memory import BLOCK, Settings, Share, doubts, per_token, share

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.tabled import tabled
-from tritonrepo.llm import LanguageModel
 from tritonrepo.llm.config import read
+from tritonrepo.llm.facts import LanguageModel
 from tritonrepo.llm.gpus import GIB, Range, gpus
 from tritonrepo.llm.settings import UnreadError, settings
 

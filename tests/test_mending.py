@@ -11,8 +11,8 @@ from tests.tabled import tabled
 from tritonrepo.diagnostics import Fix
 from tritonrepo.fixes import after, applied
 from tritonrepo.pbtxt import parse
+from tritonrepo.repository.paths import is_config
 from tritonrepo.rules import RULES
-from tritonrepo.sync.plan import is_config
 from tritonrepo.tree import Entry, File, Tree, of_bytes
 
 ROUNDS = 9

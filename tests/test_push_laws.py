@@ -22,12 +22,12 @@ from tritonrepo.flows import push as pushing
 from tritonrepo.flows.prepared import Push
 from tritonrepo.flows.rollback import plan_rollback
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.repository.paths import is_config
 from tritonrepo.stores.store import Store, Write
 from tritonrepo.sync import history, writing
 from tritonrepo.sync.gating import serving
 from tritonrepo.sync.lock import Hold
 from tritonrepo.sync.pace import Pace
-from tritonrepo.sync.plan import is_config
 from tritonrepo.sync.revision import Revision, load, record_path
 from tritonrepo.tree import Tree
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import resources
 from pathlib import Path
 
 from tests.pages import NEEDED, OPTIONAL, REST, files, judged, loud, normal, said, sections
@@ -11,11 +12,11 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt.schema import messages, model_config
 from tritonrepo.report.pages import title
 from tritonrepo.repository.model import BROKEN
+from tritonrepo.repository.paths import is_config
 from tritonrepo.rules import RULES, Rule
 from tritonrepo.rules.families import FAMILIES
 from tritonrepo.rules.order import turns
-from tritonrepo.rules.registry import PAGES, Scope
-from tritonrepo.sync.plan import is_config
+from tritonrepo.rules.registry import Scope
 from tritonrepo.tree import File, of_bytes
 
 INDEX = Path(__file__).parents[1] / "docs" / "rules.md"
@@ -102,7 +103,8 @@ def test_no_name_is_lost_which_somebody_ignores_or_selects() -> None:
 
 
 def test_every_page_is_of_a_rule() -> None:
-    wrong = {file.name.removesuffix(".md") for file in PAGES.iterdir()} ^ RULES.keys()
+    pages = resources.files("tritonrepo.rules").joinpath("pages")
+    wrong = {file.name.removesuffix(".md") for file in pages.iterdir()} ^ RULES.keys()
     assert not wrong, "a page without a rule, or a rule without a page: check the name and the family's MODULES"
 
 

@@ -20,7 +20,10 @@ OF_OTHERS |= {f"tritonrepo.{name}" for name in ("deploy", "fixes", "generate", "
 OF_OTHERS |= {f"tritonrepo.flows.{name}" for name in ("changed", "fixing", "manifests", "remarks", "stack", "upgrade")}
 OF_OTHERS |= {"tritonrepo.rules.manifests", "tritonrepo.rules.serving", "tritonrepo.settings.read"}
 OF_OTHERS |= {"tritonrepo.stores.s3", "tritonrepo.stores.gcs", "tritonrepo.sync.revision"}
-"""What `validate` needs for stacks, manifests, buckets, settings and fixes."""
+OF_OTHERS |= {"hashlib", "shutil", "tempfile", "tarfile", "secrets", "difflib", "pyexpat", "importlib.resources"}
+OF_OTHERS |= {f"tritonrepo.llm.{name}" for name in ("facts", "fitting", "memory")} | {"tritonrepo.sync.plan"}
+OF_OTHERS |= {f"tritonrepo.report.{name}" for name in ("json", "sarif", "junit")} | {"tritonrepo.flows.baseline"}
+"""What `validate` needs for stacks, manifests, buckets, settings, fixes, digests, archives, memory and documents."""
 
 
 MODEL = b"class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from tests.tabled import tabled
 from tritonrepo.diagnostics import Stop
+from tritonrepo.repository.paths import is_config
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.sync import record as records
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.place import Place
-from tritonrepo.sync.plan import Action, Delete, Plan, Put, is_config, plan
+from tritonrepo.sync.plan import Action, Delete, Plan, Put, plan
 from tritonrepo.sync.record import NAME, Record
 from tritonrepo.sync.writing import Alone
 from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable, files, of_bytes, of_text

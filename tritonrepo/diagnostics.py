@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -236,7 +235,14 @@ LONGEST_WORD = 99
 
 def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
     """Return the choice that a misspelt word was meant to be; "" if none is similar."""
-    return next(iter(difflib.get_close_matches(word[:LONGEST_WORD], list(choices), 1, cutoff)), "")
+    return next(iter(_close(word, list(choices), 1, cutoff)), "")
+
+
+def _close(word: str, choices: list[str], most: int, cutoff: float) -> list[str]:
+    """Return the closest choices; what compares them is imported here, because most commands need none of it."""
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    return get_close_matches(word[:LONGEST_WORD], choices, most, cutoff)
 
 
 def either(words: Iterable[str]) -> str:
@@ -267,5 +273,5 @@ def closest(word: str, choices: Sequence[str] | Mapping[str, object]) -> str:
         return printable(f'Did you mean "{near}"?')
     if len(choices) <= FEW:
         return printable(f"Use one of: {', '.join(sorted(choices))}.")
-    few = difflib.get_close_matches(word[:LONGEST_WORD], list(choices), FEW // 2, 0)
+    few = _close(word, list(choices), FEW // 2, 0)
     return printable(f"Use one of {len(choices):,} names. The closest are: {', '.join(few)}.")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
+from pkgutil import get_data
 from typing import Any
 
 
 @cache
 def facts(name: str) -> Mapping[str, Any]:
     """Return what data/NAME.json holds. It is read once, so nobody changes it."""
-    text = resources.files("tritonrepo").joinpath("data", f"{name}.json").read_text("utf-8")
-    found: Mapping[str, Any] = json.loads(text)
+    found: Mapping[str, Any] = json.loads(get_data("tritonrepo", f"data/{name}.json") or b"")
     return found

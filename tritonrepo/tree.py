@@ -5,7 +5,6 @@ Nothing is read or hashed before it is needed. Paths are relative, with `/`, and
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -22,6 +21,8 @@ Read = Callable[[int, int], bytes]
 
 def hashed(file: File) -> str:
     """Return the SHA-256 of a file's content in hex, read in chunks."""
+    import hashlib  # noqa: PLC0415  loads OpenSSL, and most checks need no digest
+
     digest = hashlib.sha256()
     for chunk in file.chunks():
         digest.update(chunk)
@@ -199,6 +200,8 @@ def files(tree: Tree) -> dict[str, File]:
 
 def digest(tree: Tree) -> str:
     """Return one SHA-256 over paths and contents: equal for equal trees, whatever disk they are on."""
+    import hashlib  # noqa: PLC0415  see above
+
     total = hashlib.sha256()
     for path, entry in in_order(tree):
         total.update(f"{path}\0{entry.sha256 if isinstance(entry, File) else entry}\n".encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +57,8 @@ def _unusable(path: Path) -> str:
         if path.exists() and not path.is_file():
             return "it is not a regular file"
         there = next(place for place in path.absolute().parents if place.exists() or place.is_symlink())
+        import tempfile
+
         with tempfile.TemporaryFile(dir=there):  # what only a write tells, such as a read-only file system
             return ""
     except OSError as error:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,18 +22,22 @@ from tritonrepo.cli.output import colour, document, painted, say, timed
 from tritonrepo.diagnostics import Diagnostic, Faults, Stop, closest
 from tritonrepo.flows.anchors import work_tree
 from tritonrepo.flows.validate import Judgement
-from tritonrepo.report import github, gitlab, junit, sarif
-from tritonrepo.report import json as report_json
 from tritonrepo.report import text as report_text
+from tritonrepo.report.checked import Checked
 from tritonrepo.report.home import Home
 
-DOCUMENTS = {
-    "json": report_json.judged,
-    "sarif": sarif.judged,
-    "github": github.judged,
-    "gitlab": gitlab.judged,
-    "junit": junit.judged,
-}
+
+def _document(name: str) -> Callable[[Checked], str]:
+    """Return what makes the document of a format; its module is imported only for that."""
+
+    def judged(checked: Checked) -> str:
+        made: str = import_module(f"tritonrepo.report.{name}").judged(checked)
+        return made
+
+    return judged
+
+
+DOCUMENTS = {name: _document(name) for name in ("json", "sarif", "github", "gitlab", "junit")}
 """The choices of `--format` besides text: each makes one document of what was found."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tritonrepo.deploy.engine_needs import from_hub
-from tritonrepo.llm import read
+from tritonrepo.llm.config import read
 from tritonrepo.llm.loading import size
 from tritonrepo.repository import Model, Repository
 from tritonrepo.rules.backends.arguments import ADAPTERS, LARGEST_JSON

@@ -9,7 +9,8 @@ from math import prod
 from typing import Any
 
 from tritonrepo.deploy.engine_needs import from_hub
-from tritonrepo.llm import LanguageModel, read
+from tritonrepo.llm.config import read
+from tritonrepo.llm.facts import LanguageModel
 from tritonrepo.llm.loading import size
 from tritonrepo.repository import Model, Repository
 from tritonrepo.rules.backends.arguments import ADAPTERS, LARGEST_JSON

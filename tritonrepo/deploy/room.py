@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import either
-from tritonrepo.llm import LanguageModel
 from tritonrepo.llm.advice import options
+from tritonrepo.llm.facts import LanguageModel
 from tritonrepo.llm.fitting import FEW, Fits, Held, fits, held, many
 from tritonrepo.llm.gpus import BFLOAT16, Gpu, Range, gpu, gpus
 from tritonrepo.llm.memory import Share

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic
-from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.telling import Began, Interrupted, Line, Sent, Waits
+
+if TYPE_CHECKING:
+    from tritonrepo.sync.plan import Plan
 
 
 class Busy(NamedTuple):

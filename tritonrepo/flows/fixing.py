@@ -16,10 +16,10 @@ from tritonrepo.flows.rounds import Mended, mended
 from tritonrepo.flows.validate import Aim, Judgement, Shown, examine, judgement, looked, opened, place
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import Repository
+from tritonrepo.repository.paths import is_config
 from tritonrepo.rules import Judged
 from tritonrepo.stores import is_remote
 from tritonrepo.stores.inplace import Undone, carry_out
-from tritonrepo.sync.plan import is_config
 from tritonrepo.sync.record import NAME
 from tritonrepo.tree import Entry, File, Tree, Unreadable, of_bytes, once
 

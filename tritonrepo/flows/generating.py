@@ -13,8 +13,9 @@ from tritonrepo.deploy.generators import Generator, generators
 from tritonrepo.deploy.serving.wanted import Choices
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, either, fatal
 from tritonrepo.flows.deployed import Source
-from tritonrepo.llm import known_config, read
+from tritonrepo.llm.config import read
 from tritonrepo.llm.serving import Wrong
+from tritonrepo.llm.table import known_config
 from tritonrepo.spec.part import Places
 from tritonrepo.spec.source import Hub
 from tritonrepo.spec.stack import Stack

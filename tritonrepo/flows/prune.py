@@ -15,6 +15,7 @@ from tritonrepo.flows.push import USUAL, current, locked, recorded, signed
 from tritonrepo.flows.target import of_record
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import Target
+from tritonrepo.repository.paths import is_config
 from tritonrepo.stores.store import Tag, Write, tag_of
 from tritonrepo.sync import history
 from tritonrepo.sync import revision as revisions
@@ -22,7 +23,7 @@ from tritonrepo.sync.apply import apply
 from tritonrepo.sync.needs import Past
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.place import Place
-from tritonrepo.sync.plan import Put, is_config
+from tritonrepo.sync.plan import Put
 from tritonrepo.sync.pruning import Pruning, pruning
 from tritonrepo.sync.push import uploadable
 from tritonrepo.sync.record import Record

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tritonrepo.diagnostics import Diagnostic, Severity
-from tritonrepo.flows.baseline import Baseline, Looked, begun, load, rewrite
 from tritonrepo.flows.settings import Source, settings_of
 from tritonrepo.flows.validate import Aim, Judgement, Shown, validate
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.report.baseline import Known
 from tritonrepo.repository import NOTHING, Said, Target
 from tritonrepo.rules import RULES, Rule
 from tritonrepo.settings import Settings
 from tritonrepo.stores import is_remote
 
 if TYPE_CHECKING:
+    from tritonrepo.flows.baseline import Baseline, Looked
     from tritonrepo.flows.fixing import Hides
+    from tritonrepo.report.baseline import Known
 
 Judge = Callable[[str, Workspace, Aim, Shown], Judgement]
 """Checks a path, as `validate` does."""
@@ -84,8 +84,8 @@ class Settled:
 
     def __init__(self, work: Workspace, aim: Aiming, wanted: Wanted, plan: Plan) -> None:
         self._work, self._aim, self._wanted, self._plan = work, aim, wanted, plan
-        self._load = cache(load)
-        self._old = begun(plan.rewritten) if plan.rewritten is not None else None
+        self._load = cache(_load)
+        self._old = _begun(plan.rewritten) if plan.rewritten is not None else None
         self._found: dict[str, list[Known]] = {}
         self._looked: dict[str, Looked] = {}
 
@@ -144,7 +144,11 @@ class Settled:
 
     def end(self) -> int:
         """Write the baseline if the run writes one, and return how many findings it has now."""
-        return rewrite(self._old, self._found, self._looked) if self._old is not None else 0
+        if self._old is None:
+            return 0
+        from tritonrepo.flows.baseline import rewrite
+
+        return rewrite(self._old, self._found, self._looked)
 
     def _baseline(self, settings: Settings) -> Baseline | None:
         if self._old is not None:
@@ -161,6 +165,18 @@ class Settled:
         entries = {id(each): entry for each, entry in baseline.entries(found)}
         held = {each for each, entry in entries.items() if self._old is not None or entry.fingerprint in known}
         return Sifted(kept, [each for each in kept if id(each) not in held], entries)
+
+
+def _load(path: Path) -> Baseline:
+    from tritonrepo.flows.baseline import load  # most runs have no baseline
+
+    return load(path)
+
+
+def _begun(path: Path) -> Baseline:
+    from tritonrepo.flows.baseline import begun
+
+    return begun(path)
 
 
 def _hidden(found: Diagnostic, path: str, settings: Settings) -> bool:

@@ -12,11 +12,11 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Stop, fatal
 from tritonrepo.flows.published import Published, interrupted, published
 from tritonrepo.flows.target import of_record
 from tritonrepo.repository import Target
+from tritonrepo.repository.paths import is_config
 from tritonrepo.stores.store import Stored
 from tritonrepo.sync import gating, history, lock
 from tritonrepo.sync.holder import running
 from tritonrepo.sync.place import Place
-from tritonrepo.sync.plan import is_config
 from tritonrepo.sync.push import uploadable
 from tritonrepo.sync.record import Record
 from tritonrepo.sync.revision import Revision

@@ -15,6 +15,7 @@ from tritonrepo.flows.paths import is_stack, reading
 from tritonrepo.flows.target import of_record, of_stack, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import CONFIG_BYTES, NOTHING, Repository, Said, Target
+from tritonrepo.repository.paths import is_config
 from tritonrepo.repository.target import unknown
 from tritonrepo.rules import Rule, judge
 from tritonrepo.rules.judge import Judged
@@ -22,7 +23,6 @@ from tritonrepo.rules.unseen import unseen
 from tritonrepo.sources.clean import remembered
 from tritonrepo.stores import is_remote, open_store
 from tritonrepo.stores.store import Store
-from tritonrepo.sync.plan import is_config
 from tritonrepo.tree import File, Tree
 
 EXCERPT_BYTES = 1 << 20

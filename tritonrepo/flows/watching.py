@@ -8,6 +8,7 @@ from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure
 from tritonrepo.flows.prepared import Push, Seen
 from tritonrepo.repository.model import CONFIG
+from tritonrepo.repository.paths import is_config
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.shared import SETTINGS, is_shared
@@ -20,7 +21,7 @@ from tritonrepo.smoke.waiting import READY, Patience, Wanted, until_served
 from tritonrepo.sync import gating
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.pace import Watch
-from tritonrepo.sync.plan import Action, Phase, Put, is_config
+from tritonrepo.sync.plan import Action, Phase, Put
 from tritonrepo.sync.push import uploadable
 from tritonrepo.tree import Entry, Tree
 

@@ -7,10 +7,10 @@ transformers_utils/config.py, get_hf_text_config.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tritonrepo.llm.facts import LanguageModel
-from tritonrepo.llm.weights import count
+if TYPE_CHECKING:
+    from tritonrepo.llm.facts import LanguageModel
 
 LARGEST = 1 << 40
 """The largest size that is believed."""
@@ -43,6 +43,8 @@ PLAIN = {
 
 def read(config: Mapping[str, Any]) -> LanguageModel | None:
     """Return the facts of a config.json; None if it does not give the sizes of a language model."""
+    from tritonrepo.llm.facts import LanguageModel  # what only looks at a key needs no facts
+
     text = text_part(config)
     layers, hidden = _size(text, "num_hidden_layers", "n_layer", "num_layers"), _size(text, "hidden_size", "n_embd")
     heads = _size(text, "num_attention_heads", "n_head")
@@ -157,6 +159,8 @@ def _tied(config: Mapping[str, Any], text: Mapping[str, Any]) -> bool:
 
 
 def _counted(model: LanguageModel, text: Mapping[str, Any]) -> LanguageModel:
+    from tritonrepo.llm.weights import count
+
     biases = text.get("attention_bias") is True or text.get("mlp_bias") is True
     return model if biases and model.architecture == "LlamaForCausalLM" else count(model)
 

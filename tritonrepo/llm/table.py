@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tritonrepo.llm.config import read
-from tritonrepo.llm.facts import LanguageModel
 from tritonrepo.packaged import facts
+
+if TYPE_CHECKING:
+    from tritonrepo.llm.facts import LanguageModel
 
 
 def known(name: str) -> LanguageModel | None:

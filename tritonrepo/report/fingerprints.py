@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -25,6 +24,8 @@ def fingerprints(found: Sequence[Diagnostic]) -> list[str]:
 
     Diagnostics that are equal in all of these are numbered in the order of their places.
     """
+    import hashlib  # loads OpenSSL: only where something was found
+
     counts: Counter[str] = Counter()
     made = [""] * len(found)
     for index in sorted(range(len(found)), key=lambda index: found[index].at):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from xml.parsers import expat
 
 from tritonrepo.tree import File
 
@@ -83,6 +82,8 @@ def graph(file: File) -> Graph | None:
     """Return what an OpenVINO model says; None if it cannot be judged."""
     if file.size > LARGEST:
         return None
+    from xml.parsers import expat  # noqa: PLC0415  few repositories have such a model
+
     reading = _Reading()
     parser = expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = reading.start, reading.end

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 
-from tritonrepo.repository.model import Model
+from tritonrepo.repository.model import CONFIG, Model
 from tritonrepo.tree import Directory, Entry, File, Link, Unreadable, in_bytes
 
 MISSING = "No such file or directory"
@@ -16,6 +16,11 @@ LONGEST = 255
 
 OUT_OF_SIGHT = Link("..")
 """Stand-in for everything outside the repository."""
+
+
+def is_config(path: str) -> bool:
+    """Whether a path in a repository is that of a model's config."""
+    return path.count("/") == 1 and path.endswith("/" + CONFIG)
 
 
 def opened(model: Model, version: int, default: str) -> str:

@@ -18,7 +18,7 @@ __all__ = ["FIRST", "RULES", "Judged", "Rule", "judge"]
 
 
 def _others() -> None:
-    from tritonrepo.rules import families  # noqa: F401, PLC0415  see above
+    from tritonrepo.rules import families  # noqa: F401  see above
 
 
 RULES.others = _others

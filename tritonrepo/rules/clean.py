@@ -6,7 +6,6 @@ Only that is remembered, and no finding: what users read is always found anew.
 from __future__ import annotations
 
 from collections.abc import Collection
-from hashlib import blake2b
 
 from tritonrepo.repository.model import Model
 from tritonrepo.tree import File
@@ -31,6 +30,8 @@ class Clean:
         """Return what identifies a model with these files; b"" if a file of it may change unnoticed."""
         if not self._facts:
             return b""
+        from hashlib import blake2b  # loads OpenSSL, and few models need no key
+
         said: list[object] = [model.name, model.odd]
         for path, entry in model.entries.items():
             state = entry.state if isinstance(entry, File) else None

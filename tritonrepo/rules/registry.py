@@ -6,8 +6,6 @@ from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import resources
-from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Fix, Severity, Span, State
@@ -18,6 +16,8 @@ from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.stages import Position
 
 if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
     from tritonrepo.manifests.objects import Manifests, Object
 
 
@@ -80,7 +80,9 @@ class Rule:
     @property
     def file(self) -> Traversable:
         """The file of the page; raise Misdeclared if it does not exist."""
-        file = PAGES.joinpath(f"{self.name}.md")
+        from importlib.resources import files  # only `explain` and messages about pages need one
+
+        file = files(__package__).joinpath("pages", f"{self.name}.md")
         if not file.is_file():
             raise Misdeclared(f'the rule "{self.name}" has no page: create {file}')
         return file
@@ -125,7 +127,6 @@ class Registry(UserDict[str, Rule]):
 
 
 RULES = Registry()
-PAGES = resources.files(__package__) / "pages"
 
 
 def rule(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -117,6 +115,8 @@ class Cache:
 
     def room(self, size: int) -> None:
         """Raise Stop if the disk of the cache has less free space than this, in bytes."""
+        import shutil
+
         with self.writing():
             self.root.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self.root).free
@@ -155,6 +155,8 @@ class Cache:
         text.replace(entry)
 
     def _entry(self, key: str) -> Path:
+        import hashlib
+
         return self.root / "trees" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 
     def _keep(self, path: Path) -> File:
@@ -203,6 +205,8 @@ class Cache:
         return True
 
     def _keep_apart(self, blob: Path, made: int) -> None:
+        import shutil
+
         with scratch(self.root / "work") as place:
             copy = place / "copy"
             shutil.copyfile(blob, copy)
@@ -215,6 +219,8 @@ class Cache:
 
     def directory(self, name: str, files: Mapping[str, File]) -> Path:
         """Return a directory that holds these files as links, for programs that need a path; made once per content."""
+        import hashlib
+
         total = hashlib.sha256(json.dumps({path: file.sha256 for path, file in sorted(files.items())}).encode())
         target = self.root / "directories" / f"{name}-{total.hexdigest()[:16]}"
         if all(_same(target / path, file) for path, file in files.items()):
@@ -223,6 +229,8 @@ class Cache:
             return self._filled(target, files)
 
     def _filled(self, target: Path, files: Mapping[str, File]) -> Path:
+        import shutil
+
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         with scratch(self.root / "work") as place:
@@ -245,6 +253,8 @@ def _is_at(stream: BinaryIO, place: Path) -> bool:
 
 
 def _digest(path: Path) -> str:
+    import hashlib
+
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -253,6 +263,8 @@ def _placed(blob: Path, target: Path) -> None:
     try:
         os.link(blob, target)
     except OSError:  # a file system without links, or a file of another user
+        import shutil
+
         shutil.copy2(blob, target)
 
 

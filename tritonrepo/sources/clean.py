@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from functools import cache
-from hashlib import blake2b
 from pathlib import Path
 
 from tritonrepo.repository.model import Repository
@@ -45,6 +44,8 @@ def remembered(cache: Path | None, there: Repository, began_ns: int) -> Iterator
     if cache is None or not facts:
         yield Clean()
         return
+    from hashlib import blake2b  # loads OpenSSL, which few models do not need
+
     place = cache / "clean" / blake2b(os.fsencode(Path(there.root).absolute()), digest_size=LENGTH).hexdigest()
     before = _read(place, began_ns)
     clean = Clean(facts, before, began_ns - YOUNG_NS)
@@ -73,6 +74,8 @@ def _facts(there: Repository) -> bytes:
     own, target = package(), there.target
     if not own or max(max(times) for _, _, *times in own) >= IMPORTED_NS:
         return b""
+    from hashlib import blake2b
+
     said = {field.name: getattr(target, field.name) for field in fields(target)}
     said |= {"release": target.release.name, "backends": sorted(target.backends)}
     return blake2b(repr((own, sys.version, said)).encode("utf-8", "surrogatepass")).digest()

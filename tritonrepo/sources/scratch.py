@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +12,9 @@ from pathlib import Path
 @contextmanager
 def scratch(work: Path) -> Iterator[Path]:
     """Yield a new directory in `work`, which is removed in the end; before that, those of killed processes are."""
+    import shutil  # which imports much that few commands need, and so does the next
+    import tempfile
+
     work.mkdir(parents=True, exist_ok=True)
     with _alone(work):  # until the new directory is locked, others would take it for a dead process's
         _sweep(work)
@@ -54,6 +55,8 @@ def _locked(directory: Path) -> int | None:
 
 
 def _sweep(work: Path) -> None:
+    import shutil
+
     for place in work.iterdir():
         with suppress(OSError):
             lock = _locked(place)

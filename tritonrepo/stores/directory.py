@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -39,7 +37,7 @@ class DirectoryStore:
         self.root = root
         self.links = tuple(links)
         self.hasher = hasher
-        self._own = root / STAGING / f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._own = root / STAGING / f"{os.getpid()}-{os.urandom(4).hex()}"
 
     @property
     def caps(self) -> Capabilities:
@@ -110,6 +108,8 @@ class DirectoryStore:
             yield
 
     def _remove(self, target: Path) -> None:
+        import shutil  # to read a directory takes less time than to import it
+
         target.unlink(missing_ok=True)
         for parent in target.parents:
             if parent == self.root:
@@ -133,7 +133,7 @@ class DirectoryStore:
             message = "the staging directory is a link, which is not followed"
             raise fatal("store-link", str(self.root / STAGING), message, hint)
         _inside(self._own.parent, lambda: self._own.mkdir(exist_ok=True))
-        staged = self._own / secrets.token_hex(8)
+        staged = self._own / os.urandom(8).hex()
         try:
             if not _linked(file, staged):
                 with staged.open("xb") as stream:
@@ -144,6 +144,8 @@ class DirectoryStore:
 
     def tidy(self, prefix: str = "", directories: Collection[str] = ()) -> str:  # noqa: ARG002
         """Remove what killed runs left half-written, and nothing of other runs that are still going on."""
+        import shutil
+
         with suppress(OSError, Stop):  # missing, no directory, or not empty in the end
             staging = self._spot(STAGING).directory()
             try:

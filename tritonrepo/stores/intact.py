@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Stop, failure
@@ -18,6 +17,8 @@ class Reading:
     """
 
     def __init__(self, file: File) -> None:
+        import hashlib  # loads OpenSSL, and most checks need no digest
+
         self._file = file
         self._digest = hashlib.sha256()
         self.offset = 0

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
-from tritonrepo.repository.model import CONFIG
+from tritonrepo.repository.paths import is_config
 from tritonrepo.shared import SETTINGS, named
 from tritonrepo.tree import Directory, Entry, File, Tree, files, in_bytes, in_order, is_directory, is_one, parents
 
@@ -156,11 +156,6 @@ def _is(entry: Entry, digests: tuple[str, ...]) -> bool:
 def in_phase_order(action: Action) -> tuple[Phase, int, bytes]:
     """Return the key that actions sort by."""
     return action.phase, action.wave, in_bytes(action.path)
-
-
-def is_config(path: str) -> bool:
-    """Whether a path is that of a model's config."""
-    return path.count("/") == 1 and path.endswith("/" + CONFIG)
 
 
 def _same(file: File, entry: object) -> bool:

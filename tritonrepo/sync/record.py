@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tritonrepo.diagnostics import fatal
-from tritonrepo.sync.plan import Delete, Phase, Plan, Put, Written, in_phase_order
 from tritonrepo.tree import File, Tree, of_text
 from tritonrepo.tree import files as files_of
+
+if TYPE_CHECKING:
+    from tritonrepo.sync.plan import Plan, Put, Written
 
 NAME = "tritonrepo.json"
 SCHEMA = 1
@@ -103,6 +105,8 @@ def with_record(plan: Plan, record: Record, before: Record, have: Tree) -> Plan:
     nothing that the next one would take for someone else's, or for changed by hand. After the deletions, the final
     record is written.
     """
+    from tritonrepo.sync.plan import Delete, Phase, Put, in_phase_order  # what only reads a record needs no plans
+
     deletes = [action.path for action in plan.actions if isinstance(action, Delete)]
     files = {**{path: before.files[path] for path in deletes}, **record.files}
     claim = replace(record, files=files, before=_replaced(plan, files, before.written(), have))

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tritonrepo.diagnostics import fatal
+from tritonrepo.repository.paths import is_config
 from tritonrepo.repository.versions import versions as counted
 from tritonrepo.stores.store import Stored, Tag, tag_of
 from tritonrepo.sync.place import beside
-from tritonrepo.sync.plan import is_config
 from tritonrepo.sync.push import uploadable
 from tritonrepo.tree import Entry, File, Tree, digest, files, of_text
 

@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 
 from tritonrepo.repository.calls import PINS
+from tritonrepo.repository.paths import is_config
 from tritonrepo.shared import SETTINGS
-from tritonrepo.sync.plan import is_config
 from tritonrepo.tree import Entry, File, Tree, of_bytes
 
 Stamp = tuple[int, int, int]

@@ -10,11 +10,11 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
+from tritonrepo.repository.paths import is_config
 from tritonrepo.stores.store import Stored
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.gating import Model
 from tritonrepo.sync.history import MOST_BYTES, Begun
-from tritonrepo.sync.plan import is_config
 from tritonrepo.sync.revision import Object, Revision
 from tritonrepo.sync.wording import some
 from tritonrepo.tree import File, Tree, files

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tritonrepo.sync.plan import Action, Phase, Put
-from tritonrepo.tree import File
+if TYPE_CHECKING:
+    from tritonrepo.sync.plan import Action
+    from tritonrepo.tree import File
 
 
 class Began(NamedTuple):
@@ -86,6 +87,8 @@ class Meter:
 
     def began(self, group: Sequence[Action]) -> None:
         """Report that a group begins."""
+        from tritonrepo.sync.plan import Phase, Put  # most commands tell of no plan
+
         self._phase = group[0].phase.name.lower()
         self._out = group[0].phase is Phase.REPLACE or (self._out and group[0].phase is Phase.SWITCH)
         size = sum(action.file.size for action in group if isinstance(action, Put))
@@ -93,6 +96,8 @@ class Meter:
 
     def done(self, group: Sequence[Action]) -> None:
         """Report that actions are done whose bytes were not counted one by one."""
+        from tritonrepo.sync.plan import Put
+
         puts = [action.file.size for action in group if isinstance(action, Put)]
         self._sent(Sent(sum(puts), len(puts), len(group) - len(puts)))
 

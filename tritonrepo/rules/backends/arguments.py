@@ -14,7 +14,6 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.json_edits import Cut, Pair, changed, pairs, removed, renamed
 from tritonrepo.repository.once import once
 from tritonrepo.rules.backends import json_hints
-from tritonrepo.rules.backends.json_repairs import repair
 from tritonrepo.rules.mending import rewritten
 from tritonrepo.tree import Directory, File
 
@@ -68,6 +67,8 @@ class Arguments(NamedTuple):
 
     def repaired(self, model: Model) -> Fix | None:
         """Return the fix for a text that cannot be read."""
+        from tritonrepo.rules.backends.json_repairs import repair
+
         found = repair(self.text or "") if self.fault else None
         return rewritten(model, self.path, self.text or "", *found.cuts, safe=found.safe) if found is not None else None
 

@@ -10,19 +10,19 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tritonrepo.llm import LanguageModel, read
-from tritonrepo.llm.fitting import held
 from tritonrepo.llm.gpus import Range, reported
-from tritonrepo.llm.memory import Settings, Share
-from tritonrepo.llm.settings import UnreadError, utilization
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
 from tritonrepo.rules.backends.arguments import Arguments
 from tritonrepo.rules.backends.vllm_model import Described, described
 from tritonrepo.rules.instances.groups import CPU, GPU, MODEL, groups
 from tritonrepo.tree import File
+
+if TYPE_CHECKING:
+    from tritonrepo.llm.facts import LanguageModel
+    from tritonrepo.llm.memory import Settings, Share
 
 PINNED, LISTED = "GPU_DEVICE_IDS", re.compile("[0-9]{1,3}")
 MOST, MOST_PLACES = 64, 20_000
@@ -57,6 +57,8 @@ class Engine(NamedTuple):
     @property
     def utilization(self) -> float:
         """The share of a GPU that it takes, 0 if that is not known or its cache has a size of its own."""
+        from tritonrepo.llm.settings import UnreadError, utilization
+
         vllm = self.model.target.release.vllm
         try:
             sized = self.settings is not None and self.settings.cache is not None
@@ -82,6 +84,9 @@ def engines(model: Model) -> Sequence[Engine]:
 
 
 def _engine(model: Model, one: Described) -> Engine:
+    from tritonrepo.llm.config import read  # only where the memory of GPUs is known
+    from tritonrepo.llm.fitting import held
+
     said, value, config = one
     name = value.get("model")
     name = name if isinstance(name, str) else ""

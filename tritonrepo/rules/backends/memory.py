@@ -6,17 +6,18 @@ An error only says what is certain: weights or one sequence do not fit even at t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from tritonrepo.diagnostics import Severity, either
-from tritonrepo.llm.advice import options
-from tritonrepo.llm.fitting import FEW, MARGIN, grows, many, most_tokens
 from tritonrepo.llm.gpus import GIB, Range, behaviour
-from tritonrepo.llm.memory import BLOCK, Share
 from tritonrepo.repository import Model, Repository
 from tritonrepo.rules.backends.engines import Engine, Load, engines, loads
 from tritonrepo.rules.registry import Finding, repository_rule, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import amount
+
+if TYPE_CHECKING:
+    from tritonrepo.llm.memory import Share
 
 LEAST_LEFT = 0.1
 """The share of a GPU that engines leave to others; less is taken by contexts and CUDA graphs in no time."""
@@ -36,6 +37,8 @@ gpu_mem_limit is not set.
 def weights_too_large(model: Model) -> Iterator[Finding]:
     """The weights of a vLLM model must fit into the memory that vLLM may take."""
     for engine, found in _known(model):
+        from tritonrepo.llm.fitting import MARGIN, grows  # here and below: only where the memory of GPUs is known
+
         if grows(engine.doubts) and _too_large(engine, found):
             needs, has = found.weights.low, engine.total.high
             most = amount(round(found.requested.high if engine.utilization else has))
@@ -51,6 +54,9 @@ def weights_too_large(model: Model) -> Iterator[Finding]:
 def max_model_len(model: Model) -> Iterator[Finding]:
     """One sequence of max_model_len must fit into the KV cache of a vLLM model."""
     for engine, found in _known(model):
+        from tritonrepo.llm.fitting import grows, most_tokens
+        from tritonrepo.llm.memory import BLOCK
+
         length = found.max_model_len
         needed = length if behaviour("checks_length", str(model.target.release.vllm)) else BLOCK
         if not grows(engine.doubts) or _too_large(engine, found) or not length or most_tokens(found) >= needed:
@@ -71,6 +77,8 @@ def max_model_len(model: Model) -> Iterator[Finding]:
 def max_num_seqs(model: Model) -> Iterator[Finding]:
     """The KV cache of a vLLM model should hold max_num_seqs sequences, at least if they are short."""
     for engine, found in _asked(model):
+        from tritonrepo.llm.fitting import FEW
+
         asked = engine.value["max_num_seqs"]
         if found.sequences.high * FEW < asked:
             yield Finding(engine.said.at(model, "max_num_seqs"), _few(engine, found), hint=_shorter(found, asked))
@@ -80,6 +88,8 @@ def max_num_seqs(model: Model) -> Iterator[Finding]:
 def sequences_fit(model: Model) -> Iterator[Finding]:
     """The KV cache of a vLLM model may hold fewer long sequences than max_num_seqs."""
     for engine, found in _asked(model):
+        from tritonrepo.llm.fitting import FEW
+
         asked = engine.value["max_num_seqs"]
         if asked / FEW <= found.sequences.high < asked:
             hint = "If most requests are long, lower max_num_seqs, or use more or larger GPUs."
@@ -142,11 +152,15 @@ def _asked(model: Model) -> Iterator[tuple[Engine, Share]]:
 
 
 def _too_large(engine: Engine, found: Share) -> bool:
+    from tritonrepo.llm.fitting import MARGIN
+
     most = engine.total.high if found.cache.low == found.cache.high else found.requested.high
     return found.weights.low > MARGIN * most
 
 
 def _few(engine: Engine, found: Share) -> str:
+    from tritonrepo.llm.fitting import many
+
     asked = engine.value["max_num_seqs"]
     roughly = "about " if engine.doubts else ""
     return (
@@ -175,6 +189,8 @@ def _otherwise(engine: Engine) -> str:
     """Return what would make it fit, as far as that is known."""
     if engine.facts is None or engine.settings is None:
         return ""
+    from tritonrepo.llm.advice import options
+
     longer = (each for each in options(engine.facts, engine.settings, engine.total))
     changes = [each.change for each in longer if not each.change.startswith("max_model_len")]
     return f"It fits with {either(changes)}." if changes else "Use a smaller model, or larger GPUs."

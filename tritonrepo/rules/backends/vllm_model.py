@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tritonrepo.llm import known_config
+from tritonrepo.llm.table import known_config
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
 from tritonrepo.rules.backends.arguments import LARGEST_JSON, Arguments, objects

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tritonrepo.diagnostics import Severity
-from tritonrepo.llm import read
-from tritonrepo.llm.config import architectures, divides
+from tritonrepo.llm.config import architectures, divides, read
 from tritonrepo.pbtxt.editor import insert, put
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import objects

@@ -6,14 +6,16 @@ Source: POSIX, pax, Extended Header Records; GNU tar, Basic Format, types L and 
 from __future__ import annotations
 
 import posixpath
-import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tritonrepo.tree import File
+
+if TYPE_CHECKING:
+    from tarfile import TarInfo
 
 GZIP = b"\x1f\x8b"
 BLOCK = 512
@@ -47,15 +49,17 @@ class Kind(Enum):
 
 
 KINDS = {
-    tarfile.REGTYPE: Kind.FILE,
-    tarfile.AREGTYPE: Kind.FILE,
-    tarfile.CONTTYPE: Kind.FILE,
-    tarfile.DIRTYPE: Kind.DIRECTORY,
-    tarfile.SYMTYPE: Kind.LINK,
-    tarfile.LNKTYPE: Kind.SAME,
+    b"0": Kind.FILE,
+    b"\0": Kind.FILE,
+    b"7": Kind.FILE,
+    b"5": Kind.DIRECTORY,
+    b"2": Kind.LINK,
+    b"1": Kind.SAME,
 }
-PAX, FOR_ALL, LONG_NAME = tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME
-RENAMING = frozenset({PAX, FOR_ALL, LONG_NAME, tarfile.GNUTYPE_LONGLINK})
+"""By the type in a header, as `tarfile` names them: REGTYPE, AREGTYPE, CONTTYPE, DIRTYPE, SYMTYPE, LNKTYPE."""
+
+PAX, FOR_ALL, LONG_NAME, LONG_LINK = b"x", b"g", b"L", b"K"
+RENAMING = frozenset({PAX, FOR_ALL, LONG_NAME, LONG_LINK})
 
 
 class Member(NamedTuple):
@@ -199,7 +203,9 @@ def _padded(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-def _header(header: bytes) -> tarfile.TarInfo | None:
+def _header(header: bytes) -> TarInfo | None:
+    import tarfile  # few repositories have an archive
+
     try:
         each = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
     except tarfile.TarError:
@@ -207,7 +213,7 @@ def _header(header: bytes) -> tarfile.TarInfo | None:
     return each if each.size >= 0 else None
 
 
-def _renaming(header: tarfile.TarInfo, data: bytes) -> dict[str, str] | None:
+def _renaming(header: TarInfo, data: bytes) -> dict[str, str] | None:
     """Return what a header says about the next member, None if that is uncertain."""
     if header.type not in {PAX, FOR_ALL}:
         name = data[: header.size].partition(b"\0")[0].decode("utf-8", "surrogateescape")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
-from tritonrepo.llm import read
+from tritonrepo.llm.config import read
 from tritonrepo.llm.loading import bits
 from tritonrepo.llm.table import known_config
 from tritonrepo.manifests.objects import Manifests, Object, place
