@@ -84,8 +84,8 @@ def test_what_is_done_is_told_in_order_up_to_all(there: Repository) -> None:
 
 def test_what_processes_have_done_is_known_while_they_run(there: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aside, "PIECE", 2)
-    models = [*there.models.values()]
-    work = aside.Aside([models[:5], models[5:]], lambda model: model.name == "a1")
+    models = [*there.models]
+    work = aside.Aside([models[:5], models[5:]], lambda name: name == "a1")
     try:
         work.start()
         while work.done() < len(models):
@@ -96,10 +96,10 @@ def test_what_processes_have_done_is_known_while_they_run(there: Repository, mon
         work.stop()
 
 
-def ended(number: int) -> Callable[[Model], bool]:
+def ended(number: int) -> Callable[[str], bool]:
     """Return a way to look at a model that ends every process but this one."""
 
-    def nothing(_: Model) -> bool:
+    def nothing(_: str) -> bool:
         if os.getpid() != OWN:
             os.kill(os.getpid(), number)
         return True
@@ -107,8 +107,8 @@ def ended(number: int) -> Callable[[Model], bool]:
     return nothing
 
 
-def raising(model: Model) -> bool:
-    raise ValueError(model.name)
+def raising(name: str) -> bool:
+    raise ValueError(name)
 
 
 FAILURES = {"killed": ended(signal.SIGKILL), "ended": ended(signal.SIGTERM), "it raises something": raising}
@@ -138,9 +138,9 @@ def are_gone(children: list[int]) -> bool:
 @pytest.mark.usefixtures("cores")
 @pytest.mark.parametrize("nothing", FAILURES.values(), ids=FAILURES)
 def test_a_process_that_fails_knows_of_no_model(
-    nothing: Callable[[Model], bool], there: Repository, started: list[int], capfd: pytest.CaptureFixture[str]
+    nothing: Callable[[str], bool], there: Repository, started: list[int], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with aside.aside([*there.models.values()], ["a1"], nothing) as others:
+    with aside.aside([*there.models], ["a1"], nothing) as others:
         assert "a1" not in others.given
         assert others.given
         assert others.clean() == set()
@@ -169,12 +169,12 @@ def test_a_system_that_allows_no_more_processes_costs_only_time(
 
 @pytest.mark.usefixtures("cores")
 def test_processes_end_when_the_run_is_interrupted(there: Repository, started: list[int]) -> None:
-    def asleep(_: Model) -> bool:
+    def asleep(_: str) -> bool:
         signal.pause()
         return True
 
     def interrupted() -> None:
-        with aside.aside([*there.models.values()], [], asleep):
+        with aside.aside([*there.models], [], asleep):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -184,6 +184,6 @@ def test_processes_end_when_the_run_is_interrupted(there: Repository, started: l
 
 def test_few_models_are_looked_at_here(there: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aside, "cores", lambda: 2)
-    with aside.aside([*there.models.values()], [], raising) as others:
+    with aside.aside([*there.models], [], raising) as others:
         assert others.given == set()
         assert others.clean() == set()

@@ -25,7 +25,7 @@ from tritonrepo.rules.clean import LENGTH
 from tritonrepo.rules.judge import Judged
 from tritonrepo.rules.registry import Finding
 from tritonrepo.sources import clean
-from tritonrepo.sources.clean import remembered
+from tritonrepo.sources.clean import is_known, remembered
 from tritonrepo.stores import open_store
 
 IO = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\noutput { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }\n'
@@ -87,6 +87,14 @@ def test_only_what_changed_is_asked_again(models: Path, asked: list[str]) -> Non
     assert asked == [*NAMES, "b"]
     assert judged(models) == first
     assert asked == [*NAMES, "b"]
+
+
+def test_it_is_known_of_which_repository_something_is_kept(models: Path) -> None:
+    cache = models.parent / "cache"
+    assert not is_known(cache, str(models))
+    judged(models)
+    assert is_known(cache, str(models))
+    assert not is_known(cache, str(models / "a"))
 
 
 def same_size_and_time(path: Path) -> None:

@@ -139,7 +139,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "mending",
         "ignores",
         "judge",
-        "aside",
+        *("aside", "ahead"),
         "scripted",
         "upgrade",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -18,9 +19,10 @@ from tritonrepo.repository import CONFIG_BYTES, NOTHING, Repository, Said, Targe
 from tritonrepo.repository.paths import is_config
 from tritonrepo.repository.target import unknown
 from tritonrepo.rules import Rule, judge
+from tritonrepo.rules.ahead import NOT_AHEAD, ahead
 from tritonrepo.rules.judge import Judged
 from tritonrepo.rules.unseen import unseen
-from tritonrepo.sources.clean import remembered
+from tritonrepo.sources.clean import FEW, is_known, remembered
 from tritonrepo.stores import is_remote, open_store
 from tritonrepo.stores.store import Store
 from tritonrepo.tree import File, Tree
@@ -172,9 +174,12 @@ def aimed(scanned: Scanned, aim: Aim) -> Opened:
 
 def looked(here: Opened, tree: Tree, work: Workspace, shown: Shown) -> tuple[Judged, Repository]:
     """Judge a tree as that of an opened repository."""
-    there = repository.read(tree, here.target, here.path, work.counting(f"reading {here.path}", "models"))
-    with remembered(work.cache.root if work.remember else None, there, here.began_ns) as clean:
-        return judge(there, shown, clean, work.counting(f"checking {here.path}", "models")), there
+    cache, tops = work.cache.root if work.remember else None, repository.tops(tree)
+    known = cache is not None and len(tops.models) >= FEW and is_known(cache, here.path)
+    with nullcontext(NOT_AHEAD) if known else ahead(tree, tops, here.target, here.path) as before:
+        there = repository.read(tree, here.target, here.path, work.counting(f"reading {here.path}", "models"), tops)
+        with remembered(cache, there, here.began_ns) as clean:
+            return judge(there, shown, clean, work.counting(f"checking {here.path}", "models"), before), there
 
 
 def judgement(here: Opened, tree: Tree, decided: Judged, there: Repository) -> Judgement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from tritonrepo.pbtxt import parse
 from tritonrepo.pbtxt.parser import Parsed
@@ -15,7 +16,19 @@ from tritonrepo.repository.target import NOTHING, Said, Target, target
 from tritonrepo.repository.versions import selected, versions
 from tritonrepo.tree import Directory, Entry, File, Tree, Unreadable, in_bytes, in_order, is_directory
 
-__all__ = ["CONFIG_BYTES", "NOTHING", "Model", "Repository", "Said", "Target", "model", "read", "target"]
+__all__ = [
+    "CONFIG_BYTES",
+    "NOTHING",
+    "Model",
+    "Repository",
+    "Said",
+    "Target",
+    "Tops",
+    "model",
+    "read",
+    "target",
+    "tops",
+]
 
 CONFIG_BYTES = 64 << 20
 """A larger file is not read as a config. Protobuf's own limit is 2 GiB."""
@@ -24,11 +37,19 @@ KEPT = 10_000
 """The configs of more models are kept as texts, to save memory, and read again when they are judged."""
 
 
-def read(tree: Tree, server: Target, root: str = "", told: Told = untold) -> Repository:
-    """Return the repository that a server of this target would see; `root` is its path in the server's messages.
+class Tops(NamedTuple):
+    """What is at the top of a tree: the entries of each model, which directories cannot be read, and everything else.
 
-    Every top-level directory is a model, whatever its name; so is one that cannot be read.
+    Every directory is a model, whatever its name; so is one that cannot be read. They are in byte order.
     """
+
+    models: Mapping[str, Mapping[str, Entry]]
+    closed: Mapping[str, Entry]
+    strays: Mapping[str, Entry]
+
+
+def tops(tree: Tree) -> Tops:
+    """Return what is at the top of a tree."""
     models: dict[str, dict[str, Entry]] = {}
     strays: dict[str, Entry] = {}
     closed: dict[str, Entry] = {}
@@ -42,8 +63,17 @@ def read(tree: Tree, server: Target, root: str = "", told: Told = untold) -> Rep
                 closed[top] = entry
         else:
             strays[path] = entry
+    return Tops({name: models[name] for name in sorted(models, key=in_bytes)}, closed, strays)
+
+
+def read(tree: Tree, server: Target, root: str = "", told: Told = untold, there: Tops | None = None) -> Repository:
+    """Return the repository that a server of this target would see; `root` is its path in the server's messages.
+
+    `there` is what is at the top of the tree, if that is known.
+    """
+    models, closed, strays = there or tops(tree)
     made, same, gpus = dict[str, Model](), dict[frozenset[str], frozenset[str]](), 0
-    for name in told_each(sorted(models, key=in_bytes), len(models), told):
+    for name in told_each(models, len(models), told):
         each = made[name] = model(name, models[name], server, root, closed.get(name))
         each.share(same)
         gpus = max(gpus, listed(each))

@@ -15,8 +15,6 @@ from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from tritonrepo.repository.model import Model
-
 MANY = 1000
 """From so many models on, a process is worth its start."""
 
@@ -29,8 +27,8 @@ PIPE, PIECE = 1 << 16, 64
 A process that has more to say than a pipe takes says it at the end, so that it never waits for this one.
 """
 
-Nothing = Callable[[Model], bool]
-"""Whether there is nothing to find in a model."""
+Nothing = Callable[[str], bool]
+"""Whether there is nothing to find in the model of this name."""
 
 
 def cores() -> int:
@@ -41,13 +39,20 @@ def cores() -> int:
 
 
 @contextmanager
-def aside(models: Sequence[Model], here: Collection[str], nothing: Nothing) -> Iterator[Aside]:
+def aside(models: Sequence[str], here: Collection[str], nothing: Nothing) -> Iterator[Aside]:
     """Yield those to look at here, among them those that must be, while others are looked at aside."""
     count = cores() if len(models) >= MANY else 1
-    free = [model for model in models if model.name not in here]
+    free = [name for name in models if name not in here]
     share = int(len(models) / count * SHARE)
     own = max(0, share - (len(models) - len(free))) if count > 1 else len(free)
     shares = [free[own + number :: count - 1] for number in range(count - 1)]
+    with running(shares, nothing) as found:
+        yield found
+
+
+@contextmanager
+def running(shares: Sequence[Sequence[str]], nothing: Nothing) -> Iterator[Aside]:
+    """Yield processes that look at shares of the models as long as the block runs."""
     found = Aside([share for share in shares if share], nothing)
     try:
         found.start()
@@ -59,10 +64,10 @@ def aside(models: Sequence[Model], here: Collection[str], nothing: Nothing) -> I
 class Aside:
     """Processes that each look at a share of the models; `given` are the names of these models."""
 
-    def __init__(self, shares: Sequence[Sequence[Model]], nothing: Nothing) -> None:
-        self.given = frozenset(model.name for share in shares for model in share)
+    def __init__(self, shares: Sequence[Sequence[str]], nothing: Nothing) -> None:
+        self.given = frozenset(name for share in shares for name in share)
         self._shares, self._nothing = shares, nothing
-        self._running: list[tuple[int, int, Sequence[Model]]] = []
+        self._running: list[tuple[int, int, Sequence[str]]] = []
 
     def start(self) -> None:
         """Start the processes, or as many as the system allows."""
@@ -70,7 +75,7 @@ class Aside:
             for share in self._shares:
                 self._start(share)
 
-    def _start(self, share: Sequence[Model]) -> None:
+    def _start(self, share: Sequence[str]) -> None:
         reading, writing = os.pipe()
         try:
             child = os.fork()
@@ -90,7 +95,7 @@ class Aside:
             said = b""
             while piece := os.read(reading, 1 << 16):
                 said += piece
-            found |= {model.name for model, clean in zip(share, said, strict=False) if clean}
+            found |= {name for name, clean in zip(share, said, strict=False) if clean}
         return found
 
     def done(self) -> int:
@@ -112,12 +117,12 @@ class Aside:
             os.close(reading)
         self._running.clear()
 
-    def _work(self, share: Sequence[Model], writing: int) -> None:
+    def _work(self, share: Sequence[str], writing: int) -> None:
         """Do the work of a process, and end it without what would be done at the end of the one it is forked from."""
         try:
             at_once = PIECE if len(share) <= PIPE else len(share)
             for start in range(0, len(share), at_once):
-                said = bytes(self._nothing(model) for model in share[start : start + at_once])
+                said = bytes(self._nothing(name) for name in share[start : start + at_once])
                 while said:
                     said = said[os.write(writing, said) :]
         finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Verdict
@@ -14,13 +13,15 @@ from tritonrepo.repository.counting import Told, told_each, untold
 from tritonrepo.repository.ignores import ignores
 from tritonrepo.repository.model import Model, Repository
 from tritonrepo.repository.once import forget, keep, lasting
+from tritonrepo.rules.ahead import NOT_AHEAD, Ahead, is_settled
 from tritonrepo.rules.aside import aside
 from tritonrepo.rules.clean import Clean
+from tritonrepo.rules.dispatch import Dispatch
 from tritonrepo.rules.ignores import sift
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.order import turns
 from tritonrepo.rules.python.tensors import source_uses
-from tritonrepo.rules.registry import OF_REPOSITORIES, RULES, Finding, Rule, Scope
+from tritonrepo.rules.registry import RULES, Finding, Rule, Scope
 
 POLLING = frozenset({"parse", "poll"})
 
@@ -50,19 +51,20 @@ def judge(
     shown: Callable[[Rule], bool] = lambda _: True,
     clean: Clean | None = None,
     told: Told = untold,
+    before: Ahead = NOT_AHEAD,
 ) -> Judged:
     """Judge every model; `shown` selects the rules whose diagnostics are returned, but all rules make the verdicts.
 
     Models that are known to be `clean` are only judged among the others, and those that turn out to be are added.
-    `told` is called now and then while the models are looked at.
+    `told` is called now and then while the models are looked at. `before` has looked at some of them already.
 
     A model is judged after those that its steps and calls name, because an ensemble cannot load if a step is refused.
     What an ignore comment hides is not among the diagnostics, but still counts for the verdict.
     """
     judging = Judging(repository)
-    every = _Dispatch(Scope.REPOSITORY)[frozenset(), False]
+    every = Dispatch(Scope.REPOSITORY)[frozenset(), False]
     whole = [Found(rule, finding) for rule in every for finding in rule.check(judging.repository)]
-    found = _models(judging, clean or Clean(), told)
+    found = _models(judging, clean or Clean(), told, before)
     _graph(judging, whole, found)
     _take_down(judging.verdicts)
     verdicts = tuple(judging.verdicts[name] for name in sorted(judging.models))
@@ -87,38 +89,9 @@ def _in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(sorted(diagnostics, key=lambda d: (d.at.path, d.at.line, d.at.column, d.rule, d.message)))
 
 
-class _Dispatch(dict[tuple[frozenset[str], bool], tuple[Rule, ...]]):
-    """The rules of a scope by a model's traits and whether its config is unknown: then only those that do not need it.
-
-    Most models of a repository share their traits with many others.
-    """
-
-    def __init__(self, scope: Scope) -> None:
-        super().__init__()
-        self.scope = scope
-
-    def __missing__(self, key: tuple[frozenset[str], bool]) -> tuple[Rule, ...]:
-        traits, unknown = key
-        self[key] = found = tuple(RULES[name] for name in _called(self.scope, traits & _wanted(), unknown))
-        return found
-
-
-@cache
-def _wanted() -> frozenset[str]:
-    """Return the traits by which rules are called; theirs are registered once this package is imported."""
-    return frozenset[str]().union(*(rule.when for rule in RULES.of(*OF_REPOSITORIES)))
-
-
-@cache
-def _called(scope: Scope, traits: frozenset[str], unknown: bool) -> tuple[str, ...]:  # noqa: FBT001  as in a key
-    """Return the names of the rules that are called for these of the wanted traits."""
-    rules = (rule for rule in RULES.of(scope) if rule.after_faults or not unknown)
-    return tuple(rule.name for rule in rules if not rule.when or rule.when & traits)
-
-
-def _models(judging: Judging, clean: Clean, told: Told) -> dict[str, list[Found]]:
+def _models(judging: Judging, clean: Clean, told: Told, before: Ahead) -> dict[str, list[Found]]:
     """Run the rules of one model on each model, and note which models the server does not poll."""
-    rules, models = _Dispatch(Scope.MODEL), judging.models
+    rules, models = Dispatch(Scope.MODEL), judging.models
     named = {callee for model in models.values() for callee in calls(model)}
 
     def look(model: Model) -> list[Found]:
@@ -131,15 +104,17 @@ def _models(judging: Judging, clean: Clean, told: Told) -> dict[str, list[Found]
 
     keys = {name: clean.key(model) for name, model in models.items()}
     settled = {name for name, key in keys.items() if key in clean.before}
-    rest = [model for name, model in models.items() if name not in settled]
-    with aside(rest, named, lambda model: not look(model) and _is_settled(model)) as others:
-        own = [model for model in rest if model.name not in others.given]
+    rest = [name for name in models if name not in settled]
+    with before.going_on(judging.repository.target) or aside(
+        rest, named, lambda name: not look(models[name]) and is_settled(models[name])
+    ) as others:
+        own = [name for name in rest if name not in others.given]
         here = told_each(own, len(models), told, lambda: len(settled) + others.done())
-        found = {model.name: look(model) for model in here}
+        found = {name: look(models[name]) for name in here}
         settled |= others.clean()
-    found |= {model.name: look(model) for model in rest if model.name not in settled and model.name not in found}
+    found |= {name: look(models[name]) for name in rest if name not in settled and name not in found}
     clean.found |= {keys[name] for name in settled if keys[name]}
-    clean.found |= {keys[name] for name, each in found.items() if keys[name] and not each and _is_settled(models[name])}
+    clean.found |= {keys[name] for name, each in found.items() if keys[name] and not each and is_settled(models[name])}
     for name in settled:
         keep(models[name], source_uses, ())
     told(len(models), len(models))
@@ -147,14 +122,9 @@ def _models(judging: Judging, clean: Clean, told: Told) -> dict[str, list[Found]
     return found | {name: [] for name in settled}
 
 
-def _is_settled(model: Model) -> bool:
-    """Return whether a model in which nothing was found depends on no other one: of it, no more needs to be known."""
-    return not model.looked_beside and (model.backend != "python" or not source_uses(model))
-
-
 def _graph(judging: Judging, whole: Iterable[Found], found: Mapping[str, list[Found]]) -> None:
     """Run the rules of a model among the others, after those of the models that it calls, and set each verdict."""
-    rules, of_all = _Dispatch(Scope.GRAPH), [each for each in whole if each.rule.state is not State.READY]
+    rules, of_all = Dispatch(Scope.GRAPH), [each for each in whole if each.rule.state is not State.READY]
     for name in _callees_first(judging.models):
         model = judging.models[name]
         called = rules[model.traits, model.unknown]

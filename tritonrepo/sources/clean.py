@@ -44,9 +44,7 @@ def remembered(cache: Path | None, there: Repository, began_ns: int) -> Iterator
     if cache is None or not facts:
         yield Clean()
         return
-    from hashlib import blake2b  # loads OpenSSL, which few models do not need
-
-    place = cache / "clean" / blake2b(os.fsencode(Path(there.root).absolute()), digest_size=LENGTH).hexdigest()
+    place = _place(cache, there.root)
     before = _read(place, began_ns)
     clean = Clean(facts, before, began_ns - YOUNG_NS)
     yield clean
@@ -57,6 +55,17 @@ def remembered(cache: Path | None, there: Repository, began_ns: int) -> Iterator
             (work / place.name).write_bytes(b"".join(kept))
             place.parent.mkdir(exist_ok=True)
             (work / place.name).replace(place)
+
+
+def is_known(cache: Path, root: str) -> bool:
+    """Return whether earlier runs have kept anything about the repository at this path."""
+    return _place(cache, root).exists()
+
+
+def _place(cache: Path, root: str) -> Path:
+    from hashlib import blake2b  # loads OpenSSL, which few models do not need
+
+    return cache / "clean" / blake2b(os.fsencode(Path(root).absolute()), digest_size=LENGTH).hexdigest()
 
 
 def _read(place: Path, began_ns: int) -> list[bytes]:

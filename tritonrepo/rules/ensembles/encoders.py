@@ -26,8 +26,10 @@ NAMES = frozenset({"input_ids", "attention_mask", "token_type_ids", "tokens"})
 @graph_rule("encoder-without-tokenizer", Severity.WARNING, *(f"backend={name}" for name in GRAPHS))
 def without_tokenizer(model: Model, judging: Judging) -> Iterator[Finding]:
     """An encoder next to a language model should have a model that tokenizes its texts."""
+    if not _only_generates(judging):
+        return
     inputs = [tensor for tensor in model.tensors if tensor.kind == "input"]
-    if not _takes_tokens(inputs) or not _only_generates(judging):
+    if not _takes_tokens(inputs):
         return
     per_token = any(_per_token(tensor) for tensor in model.tensors if tensor.kind == "output")
     pooling = " Its output has a vector for each token: pool and normalize them as well." if per_token else ""
