@@ -78,16 +78,22 @@ def same(found: Judgement, other: Judgement) -> bool:
     return (*found[:2], *found[3:]) == (*other[:2], *other[3:])
 
 
+@pytest.mark.parametrize("piece", [1, 16])
 @pytest.mark.parametrize("cores", [2, 3, 64])
-def test_the_findings_are_the_same(cores: int, models: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_findings_are_the_same(
+    cores: int, piece: int, models: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = alone(models)
     assert [each.model for each in expected.diagnostics if each.severity == "error"] == ["m00", "m04", "m08"]
     assert sorted(asked) == ["e", *(f"m{number:02}" for number in range(COUNT))]
     asked.clear()
     monkeypatch.setattr(aside, "cores", lambda: cores)
+    monkeypatch.setattr(aside, "PIECE", piece)
     assert same(judged(models), expected)
     assert {"m00", "m01", "m04", "m08"} <= {*asked}, "what an ensemble names, and what has findings"
-    assert len(asked) < COUNT // 2 + 3
+    assert len(asked) == len({*asked})
+    if piece > COUNT:
+        assert len(asked) < COUNT // 2
 
 
 OTHERS = {

@@ -91,9 +91,43 @@ def test_what_processes_have_done_is_known_while_they_run(there: Repository, mon
         while work.done() < len(models):
             os.sched_yield()
         assert work.clean() == {"a1"}
-        assert work.done() == 0
     finally:
         work.stop()
+
+
+@pytest.mark.parametrize("shares", [1, 3])
+def test_what_a_process_has_not_begun_is_taken_from_it(shares: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aside, "PIECE", 1)
+    models = [f"m{number}" for number in range(30)]
+
+    def nothing(name: str) -> bool:
+        if name in models[6:9]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return True
+
+    work = aside.Aside([models[number::shares] for number in range(shares)], nothing)
+    try:
+        work.start()
+        taken = [*work.taken()]
+        clean = work.clean()
+    finally:
+        work.stop()
+    assert len(taken) == len({*taken}) >= len(models) - 6 - 3
+    assert {*taken} | {*models[:9]} == {*models}
+    assert clean <= {*models[:6]} - {*taken}
+
+
+@pytest.mark.parametrize("shares", [1, 3])
+def test_processes_end_once_nobody_hears_them(shares: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aside, "PIECE", 1)
+    models = [f"m{number}" for number in range(1 << 18)]  # more than fits into the pipes
+    work = aside.Aside([models[number::shares] for number in range(shares)], lambda _: True)
+    work.start()
+    running = [(each.child, each.reading) for each in work._running]  # noqa: SLF001
+    for _, reading in running:
+        os.close(reading)
+    for child, _ in running:
+        assert os.waitpid(child, 0)[0] == child
 
 
 def ended(number: int) -> Callable[[str], bool]:

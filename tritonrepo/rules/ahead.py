@@ -8,7 +8,7 @@ used, and a model that turns out to be named is only completed once more.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
@@ -20,12 +20,6 @@ from tritonrepo.rules.dispatch import Dispatch
 from tritonrepo.rules.python.tensors import source_uses
 from tritonrepo.rules.registry import Scope
 from tritonrepo.tree import File, Tree
-
-READING, NAMED_COST = 0.3, 2
-"""How much of the work is reading, and what one that ensembles name costs, relative to others.
-
-This process reads all models, because some rules compare them, and looks at those that ensembles name.
-"""
 
 LISTED = re.compile(rb"gpus[\s:\[]*([0-9][0-9,\s]*)")
 DIGITS = re.compile(rb"[0-9]{1,4}")
@@ -56,8 +50,7 @@ NOT_AHEAD = Ahead()
 @contextmanager
 def ahead(tree: Tree, there: Tops, server: Target, root: str) -> Iterator[Ahead]:
     """Yield processes that read and look at some of many models, for as long as the block runs."""
-    count = aside.cores() if len(there.models) >= aside.MANY else 1
-    if count == 1:
+    if len(there.models) < aside.MANY or aside.cores() == 1:
         yield NOT_AHEAD
         return
     gpus, named = _guessed(there)
@@ -69,7 +62,7 @@ def ahead(tree: Tree, there: Tops, server: Target, root: str) -> Iterator[Ahead]
         found = any(True for rule in rules[each.traits, each.unknown] for _ in rule.check(each))
         return not found and is_settled(each)
 
-    with aside.running(_shares([*there.models], named, count), nothing) as processes:
+    with aside.aside([*there.models], named, nothing) as processes:
         yield Ahead(processes, target)
 
 
@@ -89,15 +82,3 @@ def _guessed(there: Tops) -> tuple[int, set[str]]:
         if b"ensemble_scheduling" in text:
             named.update(name.decode("utf-8", "replace") for name in NAMED.findall(text))
     return gpus, named
-
-
-def _shares(models: Sequence[str], here: set[str], count: int) -> list[list[str]]:
-    """Return what each of the other processes looks at, so that all are done at the same time.
-
-    With y of the work, each takes y / (count - 1), and this one, which reads all, 1 - y * (1 - READING).
-    """
-    free = [name for name in models if name not in here]
-    work = len(free) + NAMED_COST * (len(models) - len(free))
-    part = min(1.0, work / len(free) / (1 / (count - 1) + 1 - READING)) if free else 0.0
-    given = [name for place, name in enumerate(free) if int((place + 1) * part) > int(place * part)]
-    return [given[number :: count - 1] for number in range(count - 1)]

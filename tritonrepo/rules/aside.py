@@ -5,27 +5,19 @@ What they say is one byte a model, so that no finding travels, and one that fail
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import sys
-import termios
 import threading
-from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 
 MANY = 1000
 """From so many models on, a process is worth its start."""
 
-SHARE = 0.9
-"""What is looked at here, relative to an even share: what others name costs more than most."""
-
-PIPE, PIECE = 1 << 16, 64
-"""Bytes that wait in a pipe (Linux, pipe(7)), and how many models a process looks at before it writes what it found.
-
-A process that has more to say than a pipe takes says it at the end, so that it never waits for this one.
-"""
+PIECE = 16
+"""How many models a process looks at before it writes what it found; as many are left to it at the end."""
 
 Nothing = Callable[[str], bool]
 """Whether there is nothing to find in the model of this name."""
@@ -40,25 +32,42 @@ def cores() -> int:
 
 @contextmanager
 def aside(models: Sequence[str], here: Collection[str], nothing: Nothing) -> Iterator[Aside]:
-    """Yield those to look at here, among them those that must be, while others are looked at aside."""
-    count = cores() if len(models) >= MANY else 1
-    free = [name for name in models if name not in here]
-    share = int(len(models) / count * SHARE)
-    own = max(0, share - (len(models) - len(free))) if count > 1 else len(free)
-    shares = [free[own + number :: count - 1] for number in range(count - 1)]
-    with running(shares, nothing) as found:
-        yield found
+    """Yield processes that look at many models, except those that must be looked at here, as long as the block runs.
 
-
-@contextmanager
-def running(shares: Sequence[Sequence[str]], nothing: Nothing) -> Iterator[Aside]:
-    """Yield processes that look at shares of the models as long as the block runs."""
-    found = Aside([share for share in shares if share], nothing)
+    Each has an equal share. What it has not done by the time that this process is done with the rest, both divide.
+    """
+    others = cores() - 1 if len(models) >= MANY else 0
+    free = [name for name in models if name not in here] if others else []
+    found = Aside([share for number in range(others) if (share := free[number::others])], nothing)
     try:
         found.start()
         yield found
     finally:
         found.stop()
+
+
+class _Share:
+    """What a process looks at, from the first one on: those before `end`; `said` is what it found so far."""
+
+    def __init__(self, child: int, reading: int, names: Sequence[str]) -> None:
+        self.child, self.reading, self.names = child, reading, names
+        self.said, self.end = b"", len(names)
+
+    @property
+    def done(self) -> int:
+        """How many models it has looked at that nobody else looks at."""
+        return min(len(self.said), self.end)
+
+    def hear(self) -> bool:
+        """Read what it says, and return whether it has more to say."""
+        if self.done >= self.end:
+            return False
+        try:
+            piece = os.read(self.reading, 1 << 16)
+        except BlockingIOError:
+            return True
+        self.said += piece
+        return bool(piece)
 
 
 class Aside:
@@ -67,7 +76,7 @@ class Aside:
     def __init__(self, shares: Sequence[Sequence[str]], nothing: Nothing) -> None:
         self.given = frozenset(name for share in shares for name in share)
         self._shares, self._nothing = shares, nothing
-        self._running: list[tuple[int, int, Sequence[str]]] = []
+        self._running: list[_Share] = []
 
     def start(self) -> None:
         """Start the processes, or as many as the system allows."""
@@ -84,45 +93,55 @@ class Aside:
             os.close(writing)
             raise
         if not child:
+            for end in (reading, *(each.reading for each in self._running)):
+                os.close(end)  # so that a write fails once the parent is gone
             self._work(share, writing)
         os.close(writing)  # at once, so that the next process does not keep it open
-        self._running.append((child, reading, share))
+        os.set_blocking(reading, False)
+        self._running.append(_Share(child, reading, share))
+
+    def taken(self) -> Iterator[str]:
+        """Yield models to look at here, the last ones of the processes that have the most left to do."""
+        for turn in count():
+            if not self._running:
+                return
+            self._running[turn % len(self._running)].hear()
+            most = max(self._running, key=lambda each: each.end - each.done)
+            if most.end - most.done <= PIECE:
+                return
+            most.end -= 1
+            yield most.names[most.end]
 
     def clean(self) -> set[str]:
         """Wait for the processes, and return the names of the models in which they found nothing."""
         found = set[str]()
-        for _, reading, share in self._running:
-            said = b""
-            while piece := os.read(reading, 1 << 16):
-                said += piece
-            found |= {name for name, clean in zip(share, said, strict=False) if clean}
+        for each in self._running:
+            os.set_blocking(each.reading, True)
+            while each.done < each.end and each.hear():
+                pass
+            found |= {name for name, clean in zip(each.names[: each.end], each.said, strict=False) if clean}
         return found
 
     def done(self) -> int:
-        """Return how many models the processes have looked at by now: the bytes that wait in their pipes."""
-        found = 0
-        for _, reading, _ in self._running:
-            waiting = array("i", [0])
-            with suppress(OSError):
-                fcntl.ioctl(reading, termios.FIONREAD, waiting)
-            found += waiting[0]
-        return found
+        """Return how many models the processes have looked at by now that nobody looks at here."""
+        for each in self._running:
+            each.hear()
+        return sum(each.done for each in self._running)
 
     def stop(self) -> None:
         """End the processes, whatever they do."""
-        for child, reading, _ in self._running:
+        for each in self._running:
             with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            os.close(reading)
+                os.kill(each.child, signal.SIGKILL)
+            os.waitpid(each.child, 0)
+            os.close(each.reading)
         self._running.clear()
 
     def _work(self, share: Sequence[str], writing: int) -> None:
         """Do the work of a process, and end it without what would be done at the end of the one it is forked from."""
         try:
-            at_once = PIECE if len(share) <= PIPE else len(share)
-            for start in range(0, len(share), at_once):
-                said = bytes(self._nothing(name) for name in share[start : start + at_once])
+            for start in range(0, len(share), PIECE):
+                said = bytes(self._nothing(name) for name in share[start : start + PIECE])
                 while said:
                     said = said[os.write(writing, said) :]
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Verdict
@@ -108,7 +109,7 @@ def _models(judging: Judging, clean: Clean, told: Told, before: Ahead) -> dict[s
     with before.going_on(judging.repository.target) or aside(
         rest, named, lambda name: not look(models[name]) and is_settled(models[name])
     ) as others:
-        own = [name for name in rest if name not in others.given]
+        own = chain([name for name in rest if name not in others.given], others.taken())
         here = told_each(own, len(models), told, lambda: len(settled) + others.done())
         found = {name: look(models[name]) for name in here}
         settled |= others.clean()
