@@ -153,6 +153,11 @@ INSTANCES = {
     "on some GPUs": (", instances: {kind: gpu, gpus: [2, 0]}", "kind: KIND_GPU count: 1 gpus: [ 2, 0 ]", "gpu"),
     "on a GPU if there is one": (", instances: {gpus: [1], count: 4}", "kind: KIND_AUTO count: 4 gpus: [ 1 ]", "auto"),
     "by its own config": (", model_config: {instance_group: [{kind: KIND_CPU}]}", "kind: KIND_CPU", "cpu"),
+    "by its own config, several": (
+        ", model_config: {instance_group: [{kind: KIND_CPU, count: 2}, {kind: KIND_CPU}]}",
+        "kind: KIND_CPU count: 2 } instance_group { kind: KIND_CPU",
+        "cpu",
+    ),
     "by its own config on both": (
         ", model_config: {instance_group: [{kind: KIND_CPU}, {kind: KIND_GPU}]}",
         "kind: KIND_CPU } instance_group { kind: KIND_GPU",
@@ -171,7 +176,9 @@ def test_the_graph_runs_as_many_copies_where_the_stack_says(keys: str, group: st
     two, one = (message(f"instance_group {{ kind: KIND_CPU count: {count} }}") for count in (2, 1))
     assert config(draft, "e").instance_group == (one if kind == "cpu" else two).instance_group
     settings = json.loads(content(draft, "e/1/settings.json"))
-    assert (settings.get("kind"), settings.get("call_tokens")) == ((None, None) if kind == "gpu" else (kind, 64))
+    assert (settings.get("kind"), settings.get("call_tokens")) == ((None, None) if kind == "gpu" else (kind, 16))
+    several = sum(each.count or 1 for each in asked.instance_group)
+    assert settings.get("instances") == (several if several > 1 and kind != "gpu" else None)
     assert config(draft, "r").instance_group == config(draft, "g_prompt").instance_group == one.instance_group
 
 
@@ -297,7 +304,7 @@ def test_each_model_has_its_own_files_and_no_others() -> None:
     }
     assert {path: content(draft, path) for path in texts} == texts
     assert json.loads(content(draft, "e/1/settings.json")) == {
-        "call_tokens": 64,
+        "call_tokens": 16,
         "kind": "auto",
         "max_tokens": 50,
         "packages": e_packages,

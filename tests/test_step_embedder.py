@@ -108,9 +108,10 @@ def test_on_a_cpu_texts_of_like_length_share_a_call_and_each_request_gets_its_ro
     assert graph.calls[1]["attention_mask"] == [[1, 1, 0], [1, 1, 1], [1, 1, 1]]
 
 
+@pytest.mark.parametrize("instances", [1, 2])
 @pytest.mark.usefixtures("graph")
-def test_a_text_that_the_graph_refuses_fails_alone_among_those_of_other_lengths(tmp_path: Path) -> None:
-    model = step(tmp_path, kind="cpu", call_tokens=0)
+def test_a_text_that_the_graph_refuses_fails_alone_among_those_of_other_lengths(tmp_path: Path, instances: int) -> None:
+    model = step(tmp_path, kind="cpu", call_tokens=0, instances=instances)
     first, second, third = model.execute([texts(b"one two three"), texts(b"bad", b"two"), texts(b"one")])
     assert (vectors(first), vectors(third)) == ([[9, 3]], [[2, 1]])
     assert refusal(second) == "index 5 is out of bounds"

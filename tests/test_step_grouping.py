@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from itertools import combinations
 from pathlib import Path
+from threading import Barrier, get_ident
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tritonrepo.generate.steps import grouping
-from tritonrepo.generate.steps.grouping import FEWEST, call_tokens, groups
+from tritonrepo.generate.steps.grouping import FEWEST, call_tokens, called, groups
 
 
 def price(parts: list[list[int]], cost: int) -> int:
@@ -63,3 +66,30 @@ def test_what_a_call_is_worth_depends_on_where_the_model_runs(
     monkeypatch.setattr(grouping, "GPUS", (str(tmp_path / "none"), str(tmp_path / "device")))
     (tmp_path / there).touch()
     assert call_tokens(settings) == worth
+
+
+def test_so_many_calls_run_at_once_and_the_longest_texts_begin() -> None:
+    """Each call waits for another one, so that none would return if they followed each other."""
+    met, begun = Barrier(2), list[int]()
+
+    def call(part: NDArray[Any]) -> NDArray[Any]:
+        begun.append(int(part[0]))
+        met.wait(30)
+        return part
+
+    parts = [np.array([place]) for place in range(4)]
+    assert called(call, parts, 2) == parts
+    assert sorted(begun[:2]) == [2, 3]
+
+
+@pytest.mark.parametrize(("count", "at_once"), [(3, 1), (1, 3)])
+def test_calls_that_follow_each_other_are_made_in_their_order_by_the_same_thread(count: int, at_once: int) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def call(part: NDArray[Any]) -> NDArray[Any]:
+        seen.append((int(part[0]), get_ident()))
+        return part
+
+    parts = [np.array([place]) for place in range(count)]
+    assert called(call, parts, at_once) == parts
+    assert seen == [(place, get_ident()) for place in range(count)]

@@ -115,9 +115,13 @@ def test_the_pairs_of_all_requests_share_batches_those_of_like_length_one(tmp_pa
     assert [ids(each) for each in responses] == [[[b"id-1", b"id-0"]], [[b"id-0", b"id-2", b"id-1"]], [[b"id-0"]]]
 
 
-def test_on_a_cpu_a_pair_that_is_longer_than_the_others_has_a_call_of_its_own(tmp_path: Path, graph: Graph) -> None:
-    responses = step(tmp_path, kind="cpu", call_tokens=2).execute([listed(b"one", b"two one two one", b"two")])
-    assert [[len(row) for row in call["input_ids"]] for call in graph.calls] == [[5, 5], [8]]
+@pytest.mark.parametrize("instances", [1, 2])
+def test_on_a_cpu_a_pair_that_is_longer_than_the_others_has_a_call_of_its_own(
+    tmp_path: Path, graph: Graph, instances: int
+) -> None:
+    model = step(tmp_path, kind="cpu", call_tokens=2, instances=instances)
+    responses = model.execute([listed(b"one", b"two one two one", b"two")])
+    assert sorted([len(row) for row in call["input_ids"]] for call in graph.calls) == [[5, 5], [8]]
     assert [ids(each) for each in responses] == [[[b"id-1", b"id-2", b"id-0"]]]
 
 

@@ -132,18 +132,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     kind = '{ name: "input_type" data_type: TYPE_STRING dims: [ 1 ] optional: true }'
     text = f"input [ {tensor('text', 'STRING', 1)}, {kind} ] output [ {VECTOR} ]"
-    model(
-        place,
-        "embedder",
-        f'backend: "python" {JOINED} {text}',
-        model__py=step("embedder"),
-        grouping__py=step("grouping"),
-        calls__json='{"graph": 1}',
-        settings__json=json.dumps({"max_tokens": 9, "prefixes": {"query": "", "passage": "north "}} | SHARED),
-        tokenizer__json=tokenizer.to_str(),
-    )
-    graph = f'backend: "onnxruntime" max_batch_size: 64 input [ {TOKENS} ] output [ {VECTOR} ] {ON_CPU}'
-    onnx.save(onnx.parser.parse_model(GRAPH), model(place, "graph", graph) / "model.onnx")
+    for name, graph, group, more in (
+        ("embedder", "graph", ON_CPU, {}),
+        ("embedder_of_two", "two_graphs", ON_CPU.replace("1", "2"), {"kind": "cpu", "call_tokens": 0, "instances": 2}),
+    ):
+        settings = {"max_tokens": 9, "prefixes": {"query": "", "passage": "north "}} | more | SHARED
+        model(
+            place,
+            name,
+            f'backend: "python" {JOINED} {text}',
+            model__py=step("embedder"),
+            grouping__py=step("grouping"),
+            calls__json=json.dumps({graph: 1}),
+            settings__json=json.dumps(settings),
+            tokenizer__json=tokenizer.to_str(),
+        )
+        config = f'backend: "onnxruntime" max_batch_size: 64 input [ {TOKENS} ] output [ {VECTOR} ] {group}'
+        onnx.save(onnx.parser.parse_model(GRAPH), model(place, graph, config) / "model.onnx")
     index = model(
         place,
         "retriever",
@@ -224,21 +229,26 @@ def told(server: Server, model: str, name: str, value: str) -> str:
     return ""
 
 
-@pytest.mark.parametrize(("model", "name"), [("embedder", "text"), ("search", "query")])
+ASKED = {"embedder": "text", "embedder_of_two": "text", "search": "query"}
+
+
+@pytest.mark.parametrize(("model", "name"), ASKED.items(), ids=ASKED)
 def test_a_text_that_cannot_be_embedded_fails_alone_in_its_batch(server: Server, model: str, name: str) -> None:
-    before = counts(server.grpc, "embedder")
+    embedder = "embedder" if model == "search" else model
+    before = counts(server.grpc, embedder)
     texts = ["bad" if number == 5 else "east north " * number for number in range(1, 17)]
     with ThreadPoolExecutor(16) as pool:
         errors = list(pool.map(lambda value: told(server, model, name, value), texts))
     assert [bool(error) for error in errors] == [value == "bad" for value in texts]
     assert "out of data bounds" in errors[4]
-    assert executions(server.grpc, "embedder", before, len(texts)) < len(texts)
+    assert executions(server.grpc, embedder, before, len(texts)) < len(texts)
 
 
-def test_vectors_are_those_of_each_text_whatever_shares_its_batch(server: Server) -> None:
+@pytest.mark.parametrize("model", ["embedder", "embedder_of_two"])
+def test_vectors_are_those_of_each_text_whatever_shares_its_batch(server: Server, model: str) -> None:
     texts = ["east", "north north east", "?", "east " * 20]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda value: infer(server, "embedder", "text", text(value)), texts))
+        found = list(pool.map(lambda value: infer(server, model, "text", text(value)), texts))
     assert [result.as_numpy("embedding").tolist() for result in found] == [[[1, 0]], [[1, 2]], [[0.5, 0.5]], [[9, 0]]]
 
 

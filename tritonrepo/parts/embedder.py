@@ -178,7 +178,7 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
         "max_tokens": files.max_tokens,
         "packages": draft.share(name, vendored(inputs.vendored, PART.vendored)),
         "tokenizer": f"{draft.share(name, {'tokenizer.json': files.tokenizer})}/tokenizer.json",
-        **config.grouped(kind),
+        **config.grouped(kind, draft.configs[graph]),
     } | dict(_unusual(files))
     content = {
         "model.py": step("embedder"),

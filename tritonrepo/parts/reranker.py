@@ -170,7 +170,7 @@ def _make(name: str, model: Reranker, draft: Draft, inputs: Inputs) -> None:
         "label": files.label,
         "packages": draft.share(name, vendored(inputs.vendored, PART.vendored)),
         "tokenizer": f"{draft.share(name, {'tokenizer.json': files.tokenizer})}/tokenizer.json",
-        **config.grouped(kind),
+        **config.grouped(kind, draft.configs[graph]),
     } | ({"prefixes": files.prefixes._asdict()} if any(files.prefixes) else {})
     content = {
         "model.py": step("reranker"),

@@ -19,7 +19,7 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 # the server imports model.py as a module of its version directory: python_backend, src/pb_stub.cc, StubSetup
-from .grouping import call_tokens, groups  # noqa: TID252
+from .grouping import call_tokens, called, groups  # noqa: TID252
 
 SCORES = 64 * 512**2
 """How many pairs of tokens a call may have: the graph keeps a score of each of them for each of its heads."""
@@ -44,7 +44,7 @@ class TritonPythonModel:
         self.prefixes: dict[str, str] = {"query": "", "passage": ""} | settings.get("prefixes", {})
         self.tokenizer = Tokenizer.from_file(os.path.join(home, settings["tokenizer"]))
         self.padding: int = (self.tokenizer.padding or {}).get("pad_id", 0)
-        self.call_tokens = call_tokens(settings)
+        self.call_tokens, self.instances = call_tokens(settings), settings.get("instances", 1)
         self.tokenizer.enable_truncation(settings["max_tokens"])
         self.tokenizer.no_padding()
 
@@ -89,10 +89,10 @@ class TritonPythonModel:
         """Return the vectors of tokenized texts, [len(encodings), D] FP32; those of like length share a call."""
         lengths = np.array([len(e) for e in encodings])
         parts = groups(lengths, self.call_tokens, lambda longest: SCORES // max(1, longest) ** 2)
-        rows = [self.called([encodings[place] for place in part]) for part in parts]
+        rows = called(lambda part: self.call([encodings[place] for place in part]), parts, self.instances)
         return np.concatenate(rows)[np.argsort(np.concatenate(parts))] if len(parts) > 1 else rows[0]
 
-    def called(self, encodings: list[Any]) -> NDArray[Any]:
+    def call(self, encodings: list[Any]) -> NDArray[Any]:
         """Return the vectors of tokenized texts by one call."""
         request = pb_utils.InferenceRequest(
             model_name=self.model,

@@ -2,12 +2,14 @@
 
 On a CPU, a token of padding costs as much as any other, and a call costs about as much as a number of tokens:
 `call_tokens` of settings.json, whose `kind` says where the model runs. On a GPU, a further call is dearer than padding.
+`instances` are those of the model, if it has more than one: calls run at the same time on them.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -45,3 +47,14 @@ def groups(lengths: NDArray[Any], cost: int, most: Callable[[int], int]) -> list
         found.append(order[begins[end] : end])
         end = begins[end]
     return found[::-1] if len(found) > 1 else [np.arange(len(order))]
+
+
+def called(call: Callable[[NDArray[Any]], NDArray[Any]], parts: list[NDArray[Any]], at_once: int) -> list[NDArray[Any]]:
+    """Return what a call returns for each of these groups; so many of them run at a time.
+
+    The group of the longest texts, which is the last one and takes longest, begins first.
+    """
+    if at_once == 1 or len(parts) == 1:
+        return [call(part) for part in parts]
+    with ThreadPoolExecutor(at_once) as pool:
+        return [*pool.map(call, parts[::-1])][::-1]

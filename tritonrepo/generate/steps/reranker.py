@@ -22,7 +22,7 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 # the server imports model.py as a module of its version directory: python_backend, src/pb_stub.cc, StubSetup
-from .grouping import call_tokens, groups  # noqa: TID252
+from .grouping import call_tokens, called, groups  # noqa: TID252
 
 KEPT_BYTES = 128 << 20
 """How much an instance keeps of the vectors of tokens: of about 870 passages with 100 tokens of 384 numbers each."""
@@ -143,8 +143,9 @@ class TritonPythonModel:
         encodings = self.tokenizer.encode_batch(list(texts))
         lengths = np.array([len(encoding) for encoding in encodings], np.intp)
         found: list[tuple[NDArray[Any], int]] = [(np.empty(0), 0)] * len(texts)
-        for part in groups(lengths, self.call_tokens, lambda _: int(self.settings["batch"])) if texts else []:
-            rows = self.call([encodings[number] for number in part])
+        parts = groups(lengths, self.call_tokens, lambda _: int(self.settings["batch"])) if texts else []
+        calls = called(lambda part: self.call([encodings[n] for n in part]), parts, self.settings.get("instances", 1))
+        for part, rows in zip(parts, calls):
             for number, row in zip(part, rows):
                 found[number] = (row, len(encodings[number]))
         return found
