@@ -20,8 +20,8 @@ from tritonrepo.cli import run
 from tritonrepo.flows.validate import validate
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import Said, target
+from tritonrepo.repository.clean import LENGTH
 from tritonrepo.rules import RULES, judge
-from tritonrepo.rules.clean import LENGTH
 from tritonrepo.rules.judge import Judged
 from tritonrepo.rules.registry import Finding
 from tritonrepo.sources import clean

@@ -46,6 +46,10 @@ LINES: dict[str, tuple[Sequence[Step], str]] = {
         (Began("files", 3, 200 * MIB), 1, Sent(100 * MIB), 9, Sent(5 * MIB), 1, Sent(5 * MIB)),
         "files: 0 of 3, 110.0 MiB of 200.0 MiB, 1.0 MiB/s, 1:30 left",
     ),
+    "thousands of files in a moment": (
+        (Began("files", 6000, 200 * MIB), *[each for _ in range(5000) for each in (Sent(1 << 10, 1), 0.001)], 2),
+        "files: 5,000 of 6,000, 4.9 MiB of 200.0 MiB, 601.4 KiB/s, 5:32 left",
+    ),
     "nothing more comes": (
         (Began("files", 3, 200 * MIB), 1, Sent(100 * MIB), 600),
         "files: 0 of 3, 100.0 MiB of 200.0 MiB",

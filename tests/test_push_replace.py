@@ -376,7 +376,7 @@ def test_a_model_that_no_server_serves_is_repaired_without_permission(
         assert [each.rule for each in planned.plan.conflicts] == [RULE]
         return Seen((), (), Change({}, (), (), (), {}), dead, (), patience)
 
-    monkeypatch.setattr("tritonrepo.flows.push.look", look)
+    monkeypatch.setattr("tritonrepo.flows.watching.look", look)
     servers, second = Servers([Endpoint("http://127.0.0.1:1")]), switched(tmp_path / "2", 2)
     with pytest.raises(Stop, match="push-downtime"):
         plan_push(second, place, Workspace(), servers)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -186,11 +185,11 @@ def in_bytes(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
 
 
-def in_order(tree: Tree) -> list[tuple[str, Entry]]:
+def in_order(tree: Tree) -> Iterator[tuple[str, Entry]]:
     """Return the entries sorted by the bytes of their paths."""
-    if all(map(str.isascii, tree)):  # nearly always: ASCII characters sort as their bytes
-        return sorted(tree.items(), key=itemgetter(0))
-    return sorted(tree.items(), key=lambda item: in_bytes(item[0]))
+    # nearly always: ASCII characters sort as their bytes
+    paths = sorted(tree) if all(map(str.isascii, tree)) else sorted(tree, key=in_bytes)
+    return ((path, tree[path]) for path in paths)
 
 
 def files(tree: Tree) -> dict[str, File]:

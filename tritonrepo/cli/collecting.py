@@ -1,4 +1,4 @@
-"""Memory while modules are imported, or thousands of models judged."""
+"""Memory while modules are imported, or thousands of models or files are looked at."""
 
 from __future__ import annotations
 

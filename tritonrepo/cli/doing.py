@@ -9,8 +9,8 @@ from tritonrepo.flows.events import Busy, Counted, Event
 from tritonrepo.sync.telling import Began, Sent, Waits
 from tritonrepo.tree import amount
 
-RATE_S = 5.0
-"""The rate is that of the last seconds."""
+RATE_S, STEP_S = 5.0, 0.1
+"""The rate is that of the last seconds; what comes sooner after the last event is counted with it."""
 
 
 class Status:
@@ -39,12 +39,23 @@ class Status:
                 if self._count is None or self._count.what != event.what:
                     self._seen.clear()
                 self._group, self._count, self._size = None, event, event.done
-                self._seen.append((self._now(), event.done))
+                self._count_up()
             case Sent(size, files, removed):
                 self._size, self._done = self._size + size, self._done + files + removed
-                self._seen.append((self._now(), self._size))
+                self._count_up()
             case _:
                 pass
+
+    def _count_up(self) -> None:
+        now = self._now()
+        if len(self._seen) > 1 and now - self._seen[-2][0] < STEP_S:  # there may be thousands in a second
+            self._seen.pop()
+        self._seen.append((now, self._size))
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        while len(self._seen) > 1 and self._seen[1][0] < now - RATE_S:
+            self._seen.popleft()
 
     @property
     def line(self) -> str:
@@ -77,8 +88,7 @@ class Status:
     def _rate(self) -> float:
         """Return how many bytes, or other things that are counted, were done a second in the last seconds."""
         now = self._now()
-        while len(self._seen) > 1 and self._seen[1][0] < now - RATE_S:
-            self._seen.popleft()
+        self._forget(now)
         since, before = self._seen[0]
         return (self._size - before) / (now - since) if now > since else 0
 

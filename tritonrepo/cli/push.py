@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.collecting import uncollected
 from tritonrepo.cli.publishing import output_options, publishing
 from tritonrepo.cli.pushing import push_options, servers_at
 from tritonrepo.cli.removing import agreed, prune_options, usable
@@ -42,7 +43,7 @@ Examples:
 @click.option(
     "--rehash",
     is_flag=True,
-    help="Read every file, although the digests of large ones are known from earlier runs.",
+    help="Read every file and check the repository, whatever is known of them from earlier runs.",
 )
 @prune_options
 @allow_links
@@ -83,7 +84,8 @@ def command(
     with publishing(uri, form, record) as run:
         place, accepted = open_place(uri, record), Accepted(mixable, downtime)
         work = run.workspace(links)._replace(rehash=rehash)
-        push = plan_push(directory, place, work, servers_at(servers, timeout), accepted, pin=pin)
+        with uncollected():
+            push = plan_push(directory, place, work, servers_at(servers, timeout), accepted, pin=pin)
         run.planned(push.plan, push.before, push.warnings, verbose=verbose)
         after = plan_after(push, keep or KEPT) if prune else None
         if after is not None:

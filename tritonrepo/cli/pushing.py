@@ -10,7 +10,6 @@ import click
 from tritonrepo.cli.accepting import accepting
 from tritonrepo.cli.values import PAUSE, WAIT, record_place
 from tritonrepo.flows.push import DRAIN_S, SETTLE_S, Servers
-from tritonrepo.server.endpoint import Endpoint
 
 ANSWER_S = 10
 """Maximum wait for one response about health, index or config, in seconds."""
@@ -62,4 +61,8 @@ def push_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def servers_at(urls: Sequence[str], timeout_s: float) -> Servers:
     """Return the servers at these URLs."""
+    if not urls:
+        return Servers(timeout_s=timeout_s)
+    from tritonrepo.server.endpoint import Endpoint
+
     return Servers([Endpoint(url, ANSWER_S, ANSWER_S) for url in urls], timeout_s)

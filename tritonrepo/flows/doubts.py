@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
-from tritonrepo.flows.built import Build
 from tritonrepo.flows.target import of_stack
 from tritonrepo.repository.target import target, unknown
-from tritonrepo.sources.gather import Gathering
-from tritonrepo.spec import steps
-from tritonrepo.spec.stack import Stack
 from tritonrepo.sync.plan import BY_HAND
+
+if TYPE_CHECKING:
+    from tritonrepo.flows.built import Build
+    from tritonrepo.sources.gather import Gathering
+    from tritonrepo.spec.stack import Stack
 
 EDITED = "build-hand-edited"
 
@@ -36,6 +38,8 @@ def lock_drift(build: Build) -> Diagnostic:
 def doubts(stack: Stack, gathering: Gathering) -> Iterator[Diagnostic]:
     """Yield the warnings about a stack's target and models; raise Stop if they cannot be determined."""
     at = stack.target.places.get("release", stack.places[""])
+    from tritonrepo.spec import steps  # a push, which reads no stack, has doubts as well
+
     yield from unknown(target(stack=of_stack(stack)), at)
     for name, model in stack.models.items():
         yield from stack.part(name).doubts(name, model, gathering)

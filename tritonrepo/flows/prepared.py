@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tritonrepo.diagnostics import Diagnostic
-from tritonrepo.flows.workspace import Workspace
-from tritonrepo.repository import Target
-from tritonrepo.server.client import Client
-from tritonrepo.smoke.healing import Change
-from tritonrepo.smoke.present import Present
-from tritonrepo.smoke.waiting import Patience
-from tritonrepo.stores.store import Tag
-from tritonrepo.sync.place import Place
-from tritonrepo.sync.plan import Plan
-from tritonrepo.sync.record import Record
-from tritonrepo.sync.revision import Revision
-from tritonrepo.tree import Tree
+if TYPE_CHECKING:  # a push without servers needs nothing of them
+    from tritonrepo.diagnostics import Diagnostic
+    from tritonrepo.flows.workspace import Workspace
+    from tritonrepo.repository import Target
+    from tritonrepo.server.client import Client
+    from tritonrepo.smoke.healing import Change
+    from tritonrepo.smoke.present import Present
+    from tritonrepo.smoke.waiting import Patience
+    from tritonrepo.stores.store import Tag
+    from tritonrepo.sync.place import Place
+    from tritonrepo.sync.plan import Plan
+    from tritonrepo.sync.record import Record
+    from tritonrepo.sync.revision import Revision
+    from tritonrepo.tree import Tree
 
 
 class Seen(NamedTuple):

@@ -10,18 +10,15 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tritonrepo import __version__
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, failure, fatal
 from tritonrepo.flows.prepared import NOTHING, Accepted, Push
 from tritonrepo.flows.published import published
 from tritonrepo.flows.sent import sent
-from tritonrepo.flows.watching import look, watch
 from tritonrepo.flows.workspace import Workspace, remembering
 from tritonrepo.repository.target import unknown
-from tritonrepo.server.endpoint import Endpoint
-from tritonrepo.smoke.waiting import Patience
 from tritonrepo.sources.commit import commit
 from tritonrepo.stores.directory import awake
 from tritonrepo.stores.store import Fetched, Tag, Unconditional, Write, glimpse
@@ -38,6 +35,9 @@ from tritonrepo.sync.revision import Object, Revision
 from tritonrepo.sync.telling import Interrupted, Tell, interruptible
 from tritonrepo.sync.writing import Writer, both
 from tritonrepo.tree import Tree, files
+
+if TYPE_CHECKING:
+    from tritonrepo.server.endpoint import Endpoint
 
 ORIGIN = ("commit", "stack")
 """What a record says of where a revision came from; that of a rollback came from where the restored one did."""
@@ -83,6 +83,9 @@ def planned(push: Push, servers: Servers) -> Push:
     push = _planned(push, unseen=bool(servers.endpoints))
     if not servers.endpoints:
         return push
+    from tritonrepo.flows.watching import look  # most pushes name no servers
+    from tritonrepo.smoke.waiting import Patience
+
     patience = Patience(servers.timeout_s, time.monotonic, time.sleep, push.work.tell)
     seen = look(servers.endpoints, push, patience)
     push = push._replace(seen=seen)
@@ -184,6 +187,8 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> Revi
     if push.before and not push.plan and _is_recorded(push, push.before):
         return push.before
     if push.seen:
+        from tritonrepo.flows.watching import watch
+
         pace = pace._replace(watch=watch(push.seen, push))
     with nullcontext() if no_lock else locked(push.place, made, pace, tell) as hold:
         writer = Writer(push.place, hold, conditions=not no_lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 from tritonrepo import repository
@@ -10,7 +11,7 @@ from tritonrepo.flows.doubts import by_hand
 from tritonrepo.flows.target import of_record
 from tritonrepo.flows.workspace import Workspace, remembering
 from tritonrepo.repository import Target
-from tritonrepo.rules import judge
+from tritonrepo.sources.clean import accepted
 from tritonrepo.stores import open_store
 from tritonrepo.sync import record as records
 from tritonrepo.sync.pinning import pinned
@@ -37,10 +38,11 @@ def sent(directory: str, work: Workspace, *, pin: bool) -> Sent:
     """
     source, top = open_store(directory, work.links)
     remembering(source, work)
+    began = time.time_ns()
     tree = _sealed(source.scan(top), directory)
     record = records.load(tree, directory)
     server = repository.target(record=of_record(record, directory))
-    _checked(tree, server, directory)
+    _checked(tree, server, directory, work, began)
     edited = (by_hand(_under(directory, path), "is sent as it is") for path in records.edited(tree, record))
     return Sent(pinned(tree, server) if pin else tree, record, server, tuple(edited))
 
@@ -54,10 +56,18 @@ def _sealed(tree: Tree, directory: str) -> Tree:
         raise fatal(RULE, directory, message, hint) from None
 
 
-def _checked(tree: Tree, server: Target, directory: str) -> None:
+def _checked(tree: Tree, server: Target, directory: str, work: Workspace, began_ns: int) -> None:
     if not tree:
         message = "the model repository does not exist or is empty"
         raise fatal(RULE, directory, message, "Create it with `tritonrepo build`.")
+    with accepted(work.cache.root if work.remember else None, tree, server, (directory, began_ns)) as known:
+        if work.rehash or not known:
+            _judged(tree, server, directory)
+
+
+def _judged(tree: Tree, server: Target, directory: str) -> None:
+    from tritonrepo.rules import judge  # not needed for a repository that has not changed
+
     found = judge(repository.read(tree, server)).diagnostics
     errors = [each.renamed(lambda path: _under(directory, path)) for each in found if each.severity is Severity.ERROR]
     if errors:

@@ -25,9 +25,9 @@ class Workspace(NamedTuple):
 
     The environment locates the cache and provides the ${VARIABLES} of stack files; flows read no other environment.
     `parts` are the roles that models in stack files may have. `contents` are those of stack files, by path, that are
-    read in place of what is on the disk. With `rehash`, digests of earlier runs are not trusted. Unless it is to
-    `remember`, the models of a repository that were clean before and have not changed are checked again, and nothing
-    about them is kept.
+    read in place of what is on the disk. With `rehash`, digests of earlier runs are not trusted, nor that a repository
+    had no error. Unless it is to `remember`, the models of a repository that were clean before and have not changed are
+    checked again, and nothing about them is kept.
     """
 
     environ: Mapping[str, str] = NOTHING

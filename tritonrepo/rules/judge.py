@@ -9,6 +9,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Verdict
+from tritonrepo.repository.clean import Clean
 from tritonrepo.repository.completion import completed
 from tritonrepo.repository.counting import Told, told_each, untold
 from tritonrepo.repository.ignores import ignores
@@ -16,7 +17,6 @@ from tritonrepo.repository.model import Model, Repository
 from tritonrepo.repository.once import forget, keep, lasting
 from tritonrepo.rules.ahead import NOT_AHEAD, Ahead, is_settled
 from tritonrepo.rules.aside import aside
-from tritonrepo.rules.clean import Clean
 from tritonrepo.rules.dispatch import Dispatch
 from tritonrepo.rules.ignores import sift
 from tritonrepo.rules.judging import Judging

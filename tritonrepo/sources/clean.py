@@ -15,10 +15,12 @@ from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
+from tritonrepo.repository.clean import LENGTH, Clean
 from tritonrepo.repository.model import Repository
-from tritonrepo.rules.clean import LENGTH, Clean
+from tritonrepo.repository.target import Target
 from tritonrepo.sources.digests import YOUNG_NS
 from tritonrepo.sources.scratch import scratch
+from tritonrepo.tree import Tree
 
 FEW = 100
 """So many models are judged about as quickly as what is known of them is read."""
@@ -40,32 +42,53 @@ def remembered(cache: Path | None, there: Repository, began_ns: int) -> Iterator
 
     Without a cache, nothing is known, and nothing is kept.
     """
-    facts = _facts(there) if len(there.models) >= FEW else b""
+    facts = _facts(there.target) if len(there.models) >= FEW else b""
     if cache is None or not facts:
         yield Clean()
         return
-    place = _place(cache, there.root)
+    place = _place(cache / "clean", there.root)
     before = _read(place, began_ns)
     clean = Clean(facts, before, began_ns - YOUNG_NS)
     yield clean
     if not clean.found <= clean.before:
         left = [key for key in before if key not in clean.found]
-        kept = [*sorted(clean.found), *left][: KEPT * len(there.models)]
-        with suppress(OSError), scratch(cache / "work") as work:  # a read-only cache works as well
-            (work / place.name).write_bytes(b"".join(kept))
-            place.parent.mkdir(exist_ok=True)
-            (work / place.name).replace(place)
+        _keep(cache, place, [*sorted(clean.found), *left][: KEPT * len(there.models)])
+
+
+@contextmanager
+def accepted(cache: Path | None, tree: Tree, server: Target, at: tuple[str, int]) -> Iterator[bool]:
+    """Yield whether a repository is known to have no error for this server, and keep that it has none.
+
+    Nothing is kept if the block raises an exception, or without a cache. `at` is its directory, and when the scan of it
+    began.
+    """
+    if cache is None:
+        yield False
+        return
+    directory, began_ns = at
+    key, place = Clean(_facts(server), since=began_ns - YOUNG_NS).whole(tree), _place(cache / "accepted", directory)
+    known = bool(key) and _read(place, began_ns) == [key]
+    yield known
+    if key and not known:
+        _keep(cache, place, [key])
+
+
+def _place(kept: Path, root: str) -> Path:
+    from hashlib import blake2b  # loads OpenSSL, which few models do not need
+
+    return kept / blake2b(os.fsencode(Path(root).absolute()), digest_size=LENGTH).hexdigest()
+
+
+def _keep(cache: Path, place: Path, keys: list[bytes]) -> None:
+    with suppress(OSError), scratch(cache / "work") as work:  # a read-only cache works as well
+        (work / place.name).write_bytes(b"".join(keys))
+        place.parent.mkdir(exist_ok=True)
+        (work / place.name).replace(place)
 
 
 def is_known(cache: Path, root: str) -> bool:
     """Return whether earlier runs have kept anything about the repository at this path."""
-    return _place(cache, root).exists()
-
-
-def _place(cache: Path, root: str) -> Path:
-    from hashlib import blake2b  # loads OpenSSL, which few models do not need
-
-    return cache / "clean" / blake2b(os.fsencode(Path(root).absolute()), digest_size=LENGTH).hexdigest()
+    return _place(cache / "clean", root).exists()
 
 
 def _read(place: Path, began_ns: int) -> list[bytes]:
@@ -78,9 +101,9 @@ def _read(place: Path, began_ns: int) -> list[bytes]:
     return [content[at : at + LENGTH] for at in range(0, len(content) - LENGTH + 1, LENGTH)]
 
 
-def _facts(there: Repository) -> bytes:
+def _facts(target: Target) -> bytes:
     """Return what decides besides a model's files: our code and data, this Python, the target; b"" if it is unknown."""
-    own, target = package(), there.target
+    own = package()
     if not own or max(max(times) for _, _, *times in own) >= IMPORTED_NS:
         return b""
     from hashlib import blake2b
@@ -96,6 +119,13 @@ def package() -> tuple[tuple[str, int, int, int], ...]:
 
     Archives can give a file the time of the one that it replaces. There are none if the package is not on disk.
     """
-    files = sorted(path for kind in ("py", "json") for path in PACKAGE.rglob(f"*.{kind}"))
-    states = [(str(path), path.stat()) for path in files]
-    return tuple((path, state.st_size, state.st_mtime_ns, state.st_ctime_ns) for path, state in states)
+    found, ahead = list[tuple[str, int, int, int]](), [str(PACKAGE)] if PACKAGE.is_dir() else []
+    while ahead:
+        with os.scandir(ahead.pop()) as scan:
+            for entry in scan:
+                if entry.is_dir(follow_symlinks=False):
+                    ahead.append(entry.path)
+                elif entry.name.endswith((".py", ".json")):
+                    state = entry.stat()
+                    found.append((entry.path, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+    return tuple(sorted(found))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 from tritonrepo.diagnostics import Stop
@@ -86,9 +86,11 @@ class S3Store:
         if missing := next((name for name in ("ETag", "Size") if item.get(name) is None), ""):
             raise lacking(f"{self.address.uri}: {item['Key']}", "list", missing)
         key, tag, size = str(item["Key"]), plain(str(item["ETag"])), int(item["Size"])
-        return Stored(size, partial(self._read, key, tag, size), tag=tag)
+        return Stored(size, _Reading(self, key, tag, size), tag=tag)
 
-    def _read(self, key: str, tag: Tag, size: int, offset: int, n: int) -> bytes:
+    def read(self, key: str, tag: Tag, part: tuple[int, int, int]) -> bytes:
+        """Return a part of an object of this tag: of its size, from an offset, so many bytes."""
+        size, offset, n = part
         if offset >= size:
             return b""
         at = self._at.at(key)
@@ -246,6 +248,19 @@ class S3Store:
         # without a token, an empty one: the environment may have that of other keys
         keys = {"AWS_ACCESS_KEY_ID": frozen.access_key, "AWS_SECRET_ACCESS_KEY": frozen.secret_key}
         return keys | {"AWS_SESSION_TOKEN": frozen.token or "", "AWS_DEFAULT_REGION": self._at.region}
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How an object that a listing names is read; thousands are kept."""
+
+    store: S3Store
+    key: str
+    tag: Tag
+    size: int
+
+    def __call__(self, offset: int, n: int) -> bytes:
+        return self.store.read(self.key, self.tag, (self.size, offset, n))
 
 
 def _condition(write: Write) -> dict[str, str]:

@@ -40,6 +40,7 @@ class Walk:
         self._top, self._hasher = str(top), hasher
         self._roots = [os.path.realpath(each) for each in (top, *allowed)]
         self._left = FOLLOWED
+        self._device = 0
         self._open: dict[Spot, int] = {}  # the top and the previous directory: most others are in one of these
         try:
             ahead = [_Ahead("", Spot(self._roots[0], ""))]
@@ -114,13 +115,19 @@ class Walk:
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFREG:
             readable = status.st_mode & READABLE == READABLE or _readable(item, descriptor)
-            place = f"{self._top}/{path}"
-            state = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
-            found = Found(status.st_size, spot.read, place, None, self._hasher, state, spot)
+            place, state = f"{self._top}/{path}", self._state(status)
+            found = Found(status.st_size, spot, place, None, self._hasher, state, spot)  # type: ignore[arg-type]  # a tuple that is called
             return found if readable else Unreadable.FORBIDDEN
         if kind == stat.S_IFDIR:
             return Link(_target(item, descriptor))
         return {stat.S_IFIFO: Unreadable.FIFO, stat.S_IFSOCK: Unreadable.SOCKET}.get(kind, Unreadable.DEVICE)
+
+    def _state(self, status: os.stat_result) -> tuple[int, int, int, int]:
+        """Return the state of a file, of which thousands are kept: what is mostly the same is one object."""
+        if status.st_dev != self._device:
+            self._device = status.st_dev
+        content, changed = status.st_mtime_ns, status.st_ctime_ns
+        return self._device, status.st_ino, content, content if changed == content else changed
 
 
 def _readable(item: os.DirEntry[str], descriptor: int) -> bool:

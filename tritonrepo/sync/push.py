@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tritonrepo.repository import Target, target
-from tritonrepo.repository.calls import PINS
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.shared import is_shared
 from tritonrepo.sync import replacing
@@ -22,7 +21,7 @@ from tritonrepo.sync.order import turns
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, in_phase_order
 from tritonrepo.sync.replacing import Switches
 from tritonrepo.sync.wording import are, called, numbers, policy
-from tritonrepo.tree import Directory, Entry, File, Tree, of_bytes
+from tritonrepo.tree import Directory, Entry, File, Tree, in_bytes, of_bytes
 
 KEEP = ".keep"
 PINNED, NAMED = 0, 1
@@ -89,9 +88,9 @@ def plan(  # noqa: PLR0913  all that can be known about the target
     accept (`mixing.admit`): the plan has its actions anyway.
     """
     want, have = uploadable(want), uploadable(have)
-    have = {path: _known(path, entry, want.get(path)) for path, entry in have.items()}
     server = server or target()
-    wanted, had = models(want, server), models(have, server)
+    wanted = models(want, server)
+    had = _there(have, want, wanted, server)
     faults = conflicts(want, wanted, had, where, given)
     foreign = tuple(sorted(had.keys() - wanted.keys()))
     if faults:
@@ -183,10 +182,18 @@ def uploadable(tree: Tree) -> dict[str, Entry]:
     return found
 
 
-def _known(path: str, entry: Entry, wanted: Entry | None) -> Entry:
-    """Return the wanted file for an equal one that would have to be fetched, for the files that a plan reads."""
-    read = path.endswith((f"/{CONFIG}", f"/{PINS}"))
-    return wanted if read and wanted is not None and _same(wanted, entry) else entry
+def _there(have: Tree, want: Tree, wanted: Mapping[str, Model], server: Target) -> dict[str, Model]:
+    """Return the models of `have`, of which only those are read whose files are not as `wanted`."""
+    differ = {path for path in have.keys() & want.keys() if not _same(want[path], have[path])}
+    differ |= have.keys() ^ want.keys()
+    moved = {path.partition("/")[0] for path in differ}
+    read = {
+        path: entry if path in differ else want[path]  # an equal one would have to be fetched
+        for path, entry in have.items()
+        if path.partition("/")[0] in moved
+    }
+    found = {name: model for name, model in wanted.items() if name not in moved} | models(read, server)
+    return {name: found[name] for name in sorted(found, key=in_bytes)}
 
 
 def _same(one: Entry | None, other: Entry | None) -> bool:

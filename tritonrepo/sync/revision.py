@@ -6,6 +6,7 @@ object with the tag and size of the record has the record's digest; any other is
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from tritonrepo.repository.versions import versions as counted
 from tritonrepo.stores.store import Stored, Tag, tag_of
 from tritonrepo.sync.place import beside
 from tritonrepo.sync.push import uploadable
-from tritonrepo.tree import Entry, File, Tree, digest, files, of_text
+from tritonrepo.tree import Entry, File, Tree, digest, files, of_bytes
 
 if TYPE_CHECKING:
     from tritonrepo.stores.store import Store
@@ -79,7 +80,11 @@ def dump(revision: Revision) -> File:
     for key in ("contents", "number", "repository", "switch"):
         if not data[key]:
             del data[key]
-    return of_text(json.dumps(data, indent=1, sort_keys=True) + "\n")
+    text = io.BytesIO()  # the pieces of thousands of objects are not kept, nor is the text beside its bytes
+    for piece in json.JSONEncoder(indent=1, sort_keys=True).iterencode(data):
+        text.write(piece.encode())
+    text.write(b"\n")
+    return of_bytes(text.getvalue())
 
 
 def read(store: Store, prefix: str, where: str) -> tuple[Revision | None, Tag | None]:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tritonrepo.repository.calls import PINS
 from tritonrepo.repository.paths import is_config
 from tritonrepo.shared import SETTINGS
 from tritonrepo.tree import Entry, File, Tree, of_bytes
 
-Stamp = tuple[int, int, int]
-"""A file's inode number, its size in bytes, and when its content was last written, in ns."""
+State = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed(File):
-    """A file on this machine's disk that remembers its state when it was first seen."""
-
-    stamp: Stamp = (0, 0, 0)
+    """A file on this machine's disk whose state is that when it was sealed."""
 
 
 def seal(tree: Tree) -> dict[str, Entry]:
@@ -33,10 +30,14 @@ def _sealed(path: str, entry: Entry) -> Entry:
     if not isinstance(entry, File):
         return entry
     if is_config(path) or path.endswith((f"/{PINS}", f"/{SETTINGS}")):
-        return of_bytes(entry.content())
+        content = of_bytes(entry.content())
+        was = entry.place is not None and entry.state is not None and _state(entry.place)[0] == entry.state
+        return replace(content, state=entry.state) if was else content  # it is the content in that state
     if entry.place is None:
         return entry
-    return Sealed(entry.size, entry.read, entry.place, entry.known_sha256, entry.hasher, stamp=_stamp(entry.place))
+    state, _ = _state(entry.place)
+    state = entry.state if entry.state == state else state  # thousands are kept: each once
+    return Sealed(entry.size, entry.read, entry.place, entry.known_sha256, entry.hasher, state)
 
 
 def broken(file: File) -> bool:
@@ -44,11 +45,13 @@ def broken(file: File) -> bool:
     if not isinstance(file, Sealed) or file.place is None:
         return False
     try:
-        return _stamp(file.place) != file.stamp
+        (_, inode, content_ns, _), size = _state(file.place)  # new names and rights of a file are no change
     except OSError:
         return True
+    return file.state is None or (inode, content_ns, size) != (*file.state[1:3], file.size)
 
 
-def _stamp(path: str) -> Stamp:
+def _state(path: str) -> tuple[State, int]:
+    """Return the state of a file as a scan does, and its size in bytes."""
     status = os.stat(path)  # noqa: PTH116  as text, as scans have it
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns), status.st_size

@@ -5,10 +5,10 @@ Only that is remembered, and no finding: what users read is always found anew.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from tritonrepo.repository.model import Model
-from tritonrepo.tree import File
+from tritonrepo.tree import Entry, File, Tree
 
 LENGTH = 16
 """Bytes of a key."""
@@ -28,12 +28,18 @@ class Clean:
 
     def key(self, model: Model) -> bytes:
         """Return what identifies a model with these files; b"" if a file of it may change unnoticed."""
+        return self._key([model.name, model.odd], model.entries)
+
+    def whole(self, tree: Tree) -> bytes:
+        """Return what identifies a repository of these files; b"" if a file of it may change unnoticed."""
+        return self._key([], tree)
+
+    def _key(self, said: list[object], entries: Mapping[str, Entry]) -> bytes:
         if not self._facts:
             return b""
-        from hashlib import blake2b  # loads OpenSSL, and few models need no key
+        from hashlib import blake2b  # noqa: PLC0415  loads OpenSSL, and few repositories need a key
 
-        said: list[object] = [model.name, model.odd]
-        for path, entry in model.entries.items():
+        for path, entry in entries.items():
             state = entry.state if isinstance(entry, File) else None
             if isinstance(entry, File) and (state is None or max(state[2:]) >= self._since):
                 return b""
