@@ -115,7 +115,8 @@ def rows(folder: Path, *, small: bool) -> Iterator[Row]:
         )
         for clients, requests in ((1, 200), (8, 400), (32, 800)):
             load = Load(clients, 10 if small else requests, warmup=clients)
-            yield rate(f"embeddings/s of {clients} clients", *on.both(ways, load, between), EMBEDDED, ITS_OWN)
+            ours, other = on.both(ways, load, between)
+            yield rate(f"embeddings/s of {clients} clients", ours, other, EMBEDDED, ITS_OWN)
         ways = (
             Way("gateway", f"{url}/chat/completions", ("--model", "rag", *LONG)),
             Way("generate_stream", f"{server.http}/v2/models/rag/generate_stream", LONG),

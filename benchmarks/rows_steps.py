@@ -28,11 +28,11 @@ from tritonclient.grpc import service_pb2
 from benchmarks import empty
 from benchmarks.asking import Asking, asked, at_once, repeated
 from benchmarks.bench_rag import built
-from benchmarks.machine import cores
 from benchmarks.pairs import Row, Side, paired, rate, tree
 from benchmarks.questions import questions
 from benchmarks.streams import EXAMPLE
 from tritonrepo import api
+from tritonrepo.cores import cores
 from tritonrepo.server.client import Client
 from tritonrepo.server.process import Server
 from tritonrepo.server.statistics import Counted
@@ -172,7 +172,8 @@ class Embedder:
         )
         process = Side("in-process", partial(at_once, self.embed, repeated(self.said, self.count), clients))
         figure = f"{name}, {clients} client{'s' if clients > 1 else ''}, {self.count} texts: requests/s / ONNX Runtime"
-        return rate(f"{figure}, one text at a time", *paired(self.rounds, served, process), CLIENTS[clients], missed)
+        ours, other = paired(self.rounds, served, process)
+        return rate(f"{figure}, one text at a time", ours, other, CLIENTS[clients], missed)
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows of the embedder as it is by default."""
