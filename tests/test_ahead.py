@@ -16,7 +16,9 @@ from tritonrepo.flows.validate import Judgement, validate
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import Model, Said, Target, Tops, target
 from tritonrepo.rules import RULES, aside
+from tritonrepo.rules.ahead import NOT_AHEAD, ahead
 from tritonrepo.rules.registry import Finding
+from tritonrepo.stores import open_store
 from tritonrepo.tree import Tree
 
 IO = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\noutput { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }\n'
@@ -212,3 +214,14 @@ def test_a_repository_of_which_something_is_known_is_looked_at_once_it_is_read(
     monkeypatch.setattr("tritonrepo.flows.validate.ahead", None)
     assert same(judged(models), expected)
     assert len(asked) < COUNT
+
+
+@pytest.mark.parametrize(("kept", "ahead_of"), [(COUNT + 1, True), (COUNT, False)])
+def test_no_processes_read_ahead_where_memory_counts(
+    models: Path, monkeypatch: pytest.MonkeyPatch, kept: int, *, ahead_of: bool
+) -> None:
+    monkeypatch.setattr(repository, "KEPT", kept)
+    store, prefix = open_store(str(models))
+    tree = store.scan(prefix)
+    with ahead(tree, repository.tops(tree), target(), "") as found:
+        assert (found is not NOT_AHEAD) is ahead_of

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
+from tritonrepo import repository
 from tritonrepo.repository import Target, Tops, model
 from tritonrepo.repository.gpus import MOST, counted
 from tritonrepo.repository.model import CONFIG, Model
@@ -49,8 +50,11 @@ NOT_AHEAD = Ahead()
 
 @contextmanager
 def ahead(tree: Tree, there: Tops, server: Target, root: str) -> Iterator[Ahead]:
-    """Yield processes that read and look at some of many models, for as long as the block runs."""
-    if len(there.models) < aside.MANY or aside.cores() == 1:
+    """Yield processes that read and look at some of many models, for as long as the block runs.
+
+    None are there if memory counts for more than time: what is scanned would be in it twice, as reading touches it.
+    """
+    if not aside.MANY <= len(there.models) <= repository.KEPT or aside.cores() == 1:
         yield NOT_AHEAD
         return
     gpus, named = _guessed(there)
