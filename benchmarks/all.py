@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.machine import LOOP_S, commit, cpu, loop_s, system
+from benchmarks.machine import commit, cpu, loop_s, system
 from benchmarks.pairs import Row
 from tritonrepo.cores import cores
 
@@ -32,8 +32,8 @@ figure is a ratio of both, by their fastest rounds, measured in turns in one run
 slows both; beside it stand the fastest round, the median, and the processor time of the round with the least. A section
 says when, from which commit and at which speed of the machine it was measured: a loop of five million additions takes a
 core of this kind 0.27 s when its host does nothing else, and a goal in seconds is meant for that. Where only the host
-misses it, the figure at full speed stands beside: divided by how many times as long the loop took at best. Loads by
-many clients are on a [page of their own](rag.md).
+misses it, the figure at full speed stands beside: divided by how many times as long the loop took that was run in turns
+with it. Loads by many clients are on a [page of their own](rag.md).
 """
 UNCOMPILED = "PYTHONDONTWRITEBYTECODE"
 """With it, a clone is compiled at each start, which what pip installs is not."""
@@ -61,11 +61,9 @@ def section(area: str, *, small: bool) -> tuple[str, bool]:
         for row in importlib.import_module(f"benchmarks.rows_{area}").rows(Path(folder), small=small):
             print(line(row.cells()), flush=True)
             rows.append(row)
-    speed = min(speed, loop_s())  # the fastest rounds are those of the fastest moments
-    slower = max(1, speed / LOOP_S)
     here = f"{cores()} cores of {cpu()}, {system()}; load average {load:.1f}; the loop took {speed:.2f} s"
     head = f"## {AREAS[area]}\n\n{began:%Y-%m-%d %H:%M} UTC, commit {at}; {here}.\n\n{COLUMNS}"
-    return "\n".join([head, *(line(row.cells(slower)) for row in rows), *why(rows)]), all(row.met for row in rows)
+    return "\n".join([head, *(line(row.cells()) for row in rows), *why(rows)]), all(row.met for row in rows)
 
 
 def line(cells: Iterator[str]) -> str:
@@ -74,12 +72,15 @@ def line(cells: Iterator[str]) -> str:
 
 
 def why(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield why goals are missed."""
-    missed = [row for row in rows if not row.met]
-    if missed:
+    """Yield why goals are missed, each cause once."""
+    causes = dict[str, list[str]]()
+    for row in rows:
+        if not row.met:
+            causes.setdefault(row.missed or "the cause was not found.", []).append(row.name)
+    if causes:
         yield ""
-    for row in missed:
-        yield f"- {row.name}: {row.missed or 'the cause was not found.'}"
+    for cause, names in causes.items():
+        yield f"- {'; '.join(names)}: {cause}"
 
 
 def sections(page: str) -> dict[str, str]:

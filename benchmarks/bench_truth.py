@@ -175,7 +175,7 @@ def speed(name: str, of: Figures, events_per_s: float) -> None:
     print(f"{name:42} {events_per_s:,.0f} events per second of CPU time, lag {lag(of)}")
 
 
-def main(triton: str | None) -> int:
+def main(triton: str | None = None) -> int:
     """Compare all of it; return the exit status."""
     print(f"load average {os.getloadavg()[0]:.1f}")
     print(f"{'schedule':42} {'metric':14} {'truth':>10} {'measured':>10} {'off':>9}")
@@ -194,4 +194,4 @@ def _alone(name: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:2] or [None]))
+    sys.exit(main(*sys.argv[1:2]))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.bench_truth import APART_S, load
@@ -49,6 +50,11 @@ async def bare(url: str, texts: Sequence[str], at_once: int) -> int:
     return len(times)
 
 
+def ran_to_end(work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Run what is asynchronous."""
+    asyncio.run(work())
+
+
 def rows(folder: Path, *, small: bool) -> Iterator[Row]:  # noqa: ARG001  it writes nothing
     """Yield the rows of one stream, of some, and of many on one core."""
     with timed() as url:  # the endpoint keeps the cores that it was started with
@@ -59,10 +65,8 @@ def rows(folder: Path, *, small: bool) -> Iterator[Row]:  # noqa: ARG001  it wri
             prompts = [Prompt(replace(schedule, id=number).text()) for number in range(count)]
             events = count * PIECES
             ask = partial(load, target, prompts, at_once, Sampling())
-            sides = (
-                Side("bench", lambda ask=ask: asyncio.run(ask())),
-                Side("asyncio", lambda of=prompts, many=at_once: asyncio.run(bare(url, [p.text for p in of], many))),
-            )
+            read = partial(bare, url, [prompt.text for prompt in prompts], at_once)
+            sides = Side("bench", partial(ran_to_end, ask)), Side("asyncio", partial(ran_to_end, read))
             with on_one_core():
                 ours, other = paired(1 if small else ROUNDS, *sides)
             figure = min(ours.cpu_s) / min(other.cpu_s)

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
 
-from benchmarks.pairs import Row, Side, paired, ran, ratio
-from benchmarks.rows_build import command
+from benchmarks.pairs import Row, Side, command, paired, ran, ratio
 from tests.servers.s3 import CREDENTIALS, S3Server, seaweed
 from tritonrepo.stores import open_store
 from tritonrepo.stores.s3 import S3Store

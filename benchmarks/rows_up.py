@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from benchmarks.pairs import Row, Taken, command, cpu_s, tree
+from benchmarks.pairs import LOOP, Row, Taken, command, cpu_s, measured, tree
 from benchmarks.streams import EXAMPLE
 from tritonrepo.sources.cache import default_root
 
@@ -43,17 +43,23 @@ def rows(folder: Path, *, small: bool) -> Iterator[Row]:
     shutil.copytree(EXAMPLE, stack)
     cache = folder / "cache"
     variables = {**os.environ, "XDG_CACHE_HOME": str(cache)}
-    cold = []
+    cold, loops = list[Times](), list[tuple[float, float]]()
+
+    def one() -> Times:
+        loops.append(measured(LOOP))
+        return asked(stack, more, variables)
+
     for _ in range(rounds):
         shutil.rmtree(cache, ignore_errors=True)
         shutil.rmtree(stack / "index")
         shutil.rmtree(stack / "models", ignore_errors=True)
         _downloads(default_root(os.environ), cache / "tritonrepo")
-        cold.append(asked(stack, more, variables))
-    warm = [asked(stack, more, variables) for _ in range(rounds)]
+        cold.append(one())
+    warm = [one() for _ in range(rounds)]
+    loop = Taken(LOOP.name, *zip(*loops, strict=True))
     what = "first piece of the answer of `up --ask` on the example"
-    yield _row(f"{what}, everything made before", warm, WARM_S)
-    yield _row(f"{what}, nothing made before, but downloaded", cold, COLD_S)
+    yield _row(f"{what}, everything made before", warm, WARM_S, loop)
+    yield _row(f"{what}, nothing made before, but downloaded", cold, COLD_S, loop)
 
 
 def asked(stack: Path, more: list[str], variables: Mapping[str, str]) -> Times:
@@ -80,14 +86,14 @@ def asked(stack: Path, more: list[str], variables: Mapping[str, str]) -> Times:
     return found
 
 
-def _row(name: str, found: list[Times], goal_s: float) -> Row:
+def _row(name: str, found: list[Times], goal_s: float, loop: Taken) -> Row:
     parts, before = [], [(0.0, 0.0)] * len(found)
     for part in (each for each in (*SAID, ANSWER) if each in found[0]):
         times = [each[part] for each in found]
         spent = [(now[0] - then[0], now[1] - then[1]) for now, then in zip(times, before, strict=True)]
         parts.append(Taken(part, tuple(wall for wall, _ in spent), tuple(cpu for _, cpu in spent)))
         before = times
-    return Row(name, min(each[ANSWER][0] for each in found), "s", goal_s, sides=tuple(parts), missed=NOT_MET)
+    return Row(name, min(each[ANSWER][0] for each in found), "s", goal_s, sides=(*parts, loop), missed=NOT_MET)
 
 
 def _downloads(source: Path, target: Path) -> None:

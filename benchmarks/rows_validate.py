@@ -22,7 +22,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from benchmarks.machine import on_one_core
 from benchmarks.memory import peak_mb
-from benchmarks.pairs import Row, Side, command, paired, ran, ratio
+from benchmarks.pairs import LOOP, Row, Side, command, paired, ran, ratio
 from benchmarks.repositories import REALISTIC, SIZE, SMALL, make
 from tritonrepo.cli import run
 from tritonrepo.sources.clean import FEW
@@ -38,7 +38,7 @@ NINE_S, LARGE_S = 0.2, 0.1
 MANY_MB, MOST_MB, LARGE_MB = 300, 700, 50
 LARGE = 5_000_000_000
 MEBIBYTE_MB = (1 << 20) / 1e6
-ROUNDS, STARTS = 3, 11
+ROUNDS, STARTS = 5, 11
 OLD_S = 2.5
 """What is younger is not remembered."""
 
@@ -50,6 +50,8 @@ SPLIT = (
     "reads those as well, since rules that compare models need them: that costs a sixth more of the processors."
 )
 """Why many small models can take longer than the goal allows."""
+
+SCANNED = "what a scan keeps of a file takes about 570 bytes, and a process that checks copies what it touches of that."
 
 START = (
     "four fifths of it are the start of Python, click and imports, for which the speed of a core decides; what only "
@@ -92,7 +94,7 @@ def rows(folder: Path, *, small: bool) -> Iterator[Row]:
     make(folder / "most", most, REALISTIC)
     variables = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache of most")}
     peak = peak_mb(command("validate", str(folder / "most")), variables, codes=(1,))
-    yield Row(f"peak memory of {most:,} realistic models, all processes", peak, "MB", MOST_MB)
+    yield Row(f"peak memory of {most:,} realistic models, all processes", peak, "MB", MOST_MB, missed=SCANNED)
 
 
 def starts(nine: Path) -> Iterator[Row]:
@@ -101,8 +103,8 @@ def starts(nine: Path) -> Iterator[Row]:
     click = partial(ran, [sys.executable, "-c", "import click"])
     ours, other = paired(STARTS, Side("--help", partial(ran, command("--help"))), Side("import click", click))
     yield ratio('`--help` / `python -c "import click"`', ours, other, HELP)
-    (taken,) = paired(STARTS, Side("validate", partial(ran, command("validate", str(nine)), codes=(1,))))
-    yield Row("`validate` of nine models", min(taken.wall_s), "s", NINE_S, sides=(taken,), missed=START)
+    sides = paired(STARTS, Side("validate", partial(ran, command("validate", str(nine)), codes=(1,))), LOOP)
+    yield Row("`validate` of nine models", min(sides[0].wall_s), "s", NINE_S, sides=sides, missed=START)
 
 
 def large(folder: Path) -> Iterator[Row]:
@@ -158,6 +160,6 @@ def of_realistic(root: Path, models: int, *, small: bool) -> Iterator[Row]:
         ROUNDS, *sides, Side("warm", partial(validated, root, cache)), Side("Parse", partial(parsed, root))
     )
     name = f"`validate` of {models:,} realistic models"
-    yield ratio(f"{name} on one core / `text_format.Parse`", one, parse, LONG)
-    yield ratio("the same on all cores", every, parse, LONG)
+    yield ratio(f"{name} on one core / `text_format.Parse`", one, parse, LONG, SPLIT)
+    yield ratio("the same on all cores", every, parse, LONG, SPLIT)
     yield ratio("the same once more, nothing changed", warm, parse, WARM)

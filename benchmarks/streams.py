@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -52,7 +52,7 @@ class Asking:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def events(self, model: str, body: object) -> Iterator[dict[str, Any]]:
+    def events(self, model: str, body: object) -> Generator[dict[str, Any], None, None]:
         """Yield the events of a stream; its end closes the connection."""
         request = urllib.request.Request(f"{self.url}/v2/models/{model}/generate_stream", json.dumps(body).encode())
         with urllib.request.urlopen(request, timeout=120) as response:
@@ -63,7 +63,7 @@ class Asking:
                         raise RuntimeError(event["error"])
                     yield event
 
-    def rag(self, sampling: str = SAMPLING, question: str = QUESTION) -> Iterator[dict[str, Any]]:
+    def rag(self, sampling: str = SAMPLING, question: str = QUESTION) -> Generator[dict[str, Any], None, None]:
         """Yield the events of an answer."""
         return self.events("rag", {"query": question, "stream": True, "sampling_parameters": sampling})
 

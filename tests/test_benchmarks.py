@@ -24,6 +24,7 @@ from benchmarks import (
     rows_validate,
 )
 from benchmarks.all import AREAS, page, sections
+from benchmarks.machine import LOOP_S
 from benchmarks.pairs import Row, Side, Taken, cpu_s, measured, paired, ran, rate, ratio, tree
 
 ROOT = Path(__file__).parents[1]
@@ -48,11 +49,12 @@ def test_a_row_compares_the_fastest_rounds_with_its_goal() -> None:
 
 
 def test_a_goal_in_seconds_that_only_a_slow_core_misses_says_so() -> None:
-    row = Row("start", 0.3, "s", 0.2, missed="imports.")
-    assert [[*row.cells(slower)][3] for slower in (1, 1.4, 1.5)] == ["**no**", "**no**", "**no**; 0.20 s at full speed"]
-    assert not row.met
-    assert [*Row("as long", 3, "×", 2).cells(2)][3] == "**no**"
-    assert [*Row("size", 300, "MB", 200).cells(2)][3] == "**no**"
+    def reached(*loop_s: float) -> str:
+        return Row("start", 0.3, "s", 0.2, sides=(OURS, Taken("loop", loop_s, loop_s))).reached
+
+    assert [reached(slower * LOOP_S) for slower in (1, 1.4)] == ["**no**", "**no**"]
+    assert reached(2 * LOOP_S, 1.5 * LOOP_S) == "**no**; 0.20 s at full speed"
+    assert Row("size", 300, "MB", 200, sides=(OURS, OTHER)).reached == "**no**"
 
 
 def test_a_rate_is_how_much_is_done_in_a_time() -> None:
@@ -110,8 +112,9 @@ def test_a_measured_section_replaces_its_own_and_no_other(monkeypatch: pytest.Mo
 
 
 def test_why_a_goal_is_missed_is_below_the_table() -> None:
-    rows = [Row("a", 2, "s", 1, missed="it does twice the work."), Row("b", 1, "s", 1, missed="x"), Row("c", 2, "s", 1)]
-    assert list(every.why(rows)) == ["", "- a: it does twice the work.", "- c: the cause was not found."]
+    found = Row("a", 2, "s", 1, missed="it does twice the work.")
+    rows = [found, Row("b", 1, "s", 1, missed="x"), Row("c", 2, "s", 1), found._replace(name="d")]
+    assert list(every.why(rows)) == ["", "- a; d: it does twice the work.", "- c: the cause was not found."]
     assert list(every.why(rows[1:2])) == []
 
 
