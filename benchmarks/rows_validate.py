@@ -38,7 +38,7 @@ NINE_S, LARGE_S = 0.2, 0.1
 MANY_MB, MOST_MB, LARGE_MB = 300, 700, 50
 LARGE = 5_000_000_000
 MEBIBYTE_MB = (1 << 20) / 1e6
-ROUNDS, STARTS = 5, 11
+ROUNDS, STARTS = 3, 11
 OLD_S = 2.5
 """What is younger is not remembered."""
 

@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -159,9 +160,8 @@ def test_the_formats_of_validate_are_modules_of_one_function() -> None:
     (form,) = (each for each in command.params if isinstance(each, click.Option) and "--format" in each.opts)
     assert isinstance(form.type, click.Choice)
     assert list(form.type.choices) == ["text", *DOCUMENTS]
-    for name, made in DOCUMENTS.items():
-        assert made.__module__ == f"tritonrepo.report.{name}"
-        assert len(inspect.signature(made).parameters) == 1
+    for name in DOCUMENTS:
+        assert len(inspect.signature(import_module(f"tritonrepo.report.{name}").judged).parameters) == 1
 
 
 def test_what_runs_in_triton_is_checked_for_its_python() -> None:
