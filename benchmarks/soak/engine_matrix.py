@@ -111,7 +111,7 @@ def main() -> int:
 def forms(directory: Path) -> Iterator[Form]:
     """Yield the forms."""
     for number, (gpus, (kind, more), (how, choices)) in enumerate(
-        product(GPUS, (KINDS | NEW).items(), CHOICES.items())
+        product(GPUS, {**KINDS, **NEW}.items(), CHOICES.items())
     ):
         arguments = gpus | more
         made = repository(directory / f"{number}" / "models", arguments, lora=kind == "lora")

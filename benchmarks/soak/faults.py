@@ -8,11 +8,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
-from cosmic_ray.operators.operator import Example, Operator
 from cosmic_ray.plugins import get_operator, operator_names
 
 Node = Any
@@ -39,7 +38,17 @@ class Fault:
     """A name that stays while the module's text does."""
 
 
-class ForgottenCall(Operator):
+class Operator(Protocol):
+    """A kind of fault, as Cosmic Ray asks for it."""
+
+    def mutation_positions(self, node: Node) -> Iterator[tuple[Place, Place]]:
+        """Yield start and end of what can be wrong at a node."""
+
+    def mutate(self, node: Node, index: int) -> Node:
+        """Return the node with the fault at one of these places."""
+
+
+class ForgottenCall:
     """A statement that only calls something becomes `pass`."""
 
     def mutation_positions(self, node: Node) -> Iterator[tuple[Place, Place]]:
@@ -53,12 +62,8 @@ class ForgottenCall(Operator):
         node.children[0] = get_ast(f"{node.children[0].get_first_leaf().prefix}pass").children[0]
         return node
 
-    @classmethod
-    def examples(cls) -> tuple[Example, ...]:
-        return (Example("f(1)\n", "pass\n"),)
 
-
-class ForgottenElement(Operator):
+class ForgottenElement:
     """A list, tuple, set or dict written out in the code loses one of its elements."""
 
     def mutation_positions(self, node: Node) -> Iterator[tuple[Place, Place]]:
@@ -86,10 +91,6 @@ class ForgottenElement(Operator):
                 found[-1].append(child)
         elements = [one for one in found if one]
         return elements if len(elements) > 1 else []
-
-    @classmethod
-    def examples(cls) -> tuple[Example, ...]:
-        return (Example("x = [1, 2]", "x = [ 2]"),)
 
 
 UNNOTICEABLE = re.compile(r"^NoOp$|Operator_(Eq|NotEq|Lt|LtE|Gt|GtE)_Is|_(UAdd|Invert)$")
@@ -144,7 +145,7 @@ def faulty(text: str, fault: Fault) -> str | None:
 def _unread(tree: ast.Module) -> Iterator[tuple[Place, Place]]:
     """Yield start and end of annotations, and of what only a type checker reads."""
     for node in ast.walk(tree):
-        parts: list[ast.stmt | ast.expr | None] = []
+        parts: list[ast.stmt | ast.expr | None]
         match node:
             case ast.AnnAssign() | ast.arg():
                 parts = [node.annotation]
@@ -154,6 +155,8 @@ def _unread(tree: ast.Module) -> Iterator[tuple[Place, Place]]:
                 parts = [*node.body]
             case ast.Assign(targets=[ast.Name(id="__all__")]):
                 parts = [node]
+            case _:
+                continue
         for part in parts:
             if part is not None:
                 yield (part.lineno, part.col_offset), (part.end_lineno or 0, part.end_col_offset or 0)

@@ -10,10 +10,14 @@ from benchmarks.soak.models import version_policy
 from benchmarks.soak.tensors import rare
 from tritonrepo.tree import Directory, Unreadable, of_bytes
 
-VERSIONS = ("2", "3", "10", "0", "01", "007", "-1", "+3", " 4", "1a", "1.0", "2_old", "v1", "latest", "1_0", "٣", "1e3")
-VERSIONS += (".git", "__pycache__", "configs", "warmup", "initial_state", "0aux", "assets", "9223372036854775807")
-MODEL_FILES = ("model.py", "model.onnx", "model.pt", "model.plan", "model.xml", "model.savedmodel", "model.graphdef")
-MODEL_FILES += ("model.bin", "model.pt2", "labels.txt", "Model.py", "model.json")
+VERSIONS = (
+    *("2", "3", "10", "0", "01", "007", "-1", "+3", " 4", "1a", "1.0", "2_old", "v1", "latest", "1_0", "٣", "1e3"),
+    *(".git", "__pycache__", "configs", "warmup", "initial_state", "0aux", "assets", "9223372036854775807"),
+)
+MODEL_FILES = (
+    *("model.py", "model.onnx", "model.pt", "model.plan", "model.xml", "model.savedmodel", "model.graphdef"),
+    *("model.bin", "model.pt2", "labels.txt", "Model.py", "model.json"),
+)
 INFERRED = ("backend", "platform", "default_model_filename")
 
 

@@ -16,17 +16,17 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import yaml
 
 from tests.crds import faults, schemas
 from tests.servers.packages import kustomize
 from tritonrepo.deploy.kube.wanted import Wanted
 from tritonrepo.deploy.service import Control
-from tritonrepo.flows import deployed, kubernetes
 from tritonrepo.flows.deployment import Deployment, apply_deploy
 from tritonrepo.flows.kubernetes import KubeOptions, plan_k8s
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.stores import is_remote
+from tritonrepo.stores import is_remote, open_store
 from tritonrepo.stores.directory import DirectoryStore
 
 RELEASES = ("1.28", "1.37")
@@ -61,10 +61,16 @@ class Form(NamedTuple):
 
 
 def main() -> int:
-    """Check all forms, and return 1 if one is wrong."""
+    """Check all forms, and return 1 if one is wrong; a URI leads to a directory here."""
     warnings.simplefilter("error")
     found, number = list[str](), 0
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        store = DirectoryStore(Path(directory))
+        patch.setattr(
+            "tritonrepo.flows.deployed.open_store",
+            lambda uri, *more: (store, "prod") if is_remote(uri) else open_store(uri, *more),
+        )
+        patch.setattr("tritonrepo.flows.kubernetes.open_store", lambda *_: None)
         for form in forms(Path(directory), *sys.argv[1:]):
             number += 1
             found += [f"{form.name}: {fault}" for fault in judged(form)]
@@ -73,12 +79,7 @@ def main() -> int:
 
 
 def forms(directory: Path, word: str = "") -> Iterator[Form]:
-    """Yield the forms whose name has a word; a URI leads to a directory here."""
-    store, real = DirectoryStore(directory), deployed.open_store
-    deployed.open_store = lambda uri, *more: (  # type: ignore[attr-defined]
-        (store, "prod") if is_remote(uri) else real(uri, *more)
-    )
-    kubernetes.open_store = lambda *_: None  # type: ignore[attr-defined]
+    """Yield the forms whose name has a word."""
     rows = product(KINDS, GPUS, BUCKETS, [*MODES.items(), ("usual", None)])
     for number, (kind, gpus, bucket, (mode, control)) in enumerate(rows):
         if (kind == "uri" and bucket.startswith("pvc:")) or (kind == "stack" and gpus != 1):

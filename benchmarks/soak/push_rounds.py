@@ -63,8 +63,11 @@ ROWS = ("pushes", "kills", "rollbacks", "rollbacks killed", "prunes", "requests"
 class Rounds:
     """A prefix, its server, its revisions, and what was counted."""
 
-    def __init__(self, uri: str, server: Server, folder: Path, random: Random) -> None:
-        self.uri, self.server, self.folder, self.random = uri, server, folder, random
+    server: Server
+    """What serves the prefix, from the first revision on."""
+
+    def __init__(self, uri: str, folder: Path, random: Random) -> None:
+        self.uri, self.folder, self.random = uri, folder, random
         self.made: dict[int, Revision] = {}
         self.numbers: dict[int, int] = {}
         self.counts = Counter[str]()
@@ -138,7 +141,7 @@ class Rounds:
         return self.beside("release.json")
 
     def begun(self) -> bool:
-        return self.beside("revisions/next.json").get("after") == self.record()["number"]
+        return bool(self.beside("revisions/next.json").get("after") == self.record()["number"])
 
     def check(self, made: Revision) -> None:
         """Check that the bucket is this revision, byte for byte."""
@@ -222,8 +225,8 @@ def tried(given: argparse.Namespace, folder: Path, uri: str) -> Rounds:
     """Run all rounds on one store."""
     random, answers, ready = Random(given.seed), list[Answer](), Counter[int]()
     environment = {**CREDENTIALS, **open_store(uri)[0].server_environment()}
-    first = Rounds(uri, None, folder, random)  # type: ignore[arg-type]  nothing is served yet
-    made = first.next()
+    rounds = Rounds(uri, folder, random)
+    made = rounds.next()
     subprocess.run(
         [sys.executable, "-c", COMMAND, "push", str(folder / "1"), uri, "--settle", "0"],
         check=True,
@@ -231,7 +234,6 @@ def tried(given: argparse.Namespace, folder: Path, uri: str) -> Rounds:
     )
     launch = Launch(uri, find(), mode=Mode.POLL, poll_s=1, environment=environment, exit_timeout_s=1)
     with start(launch) as server:
-        rounds = first
         rounds.server = server
         rounds.check(made)
         with Load(server.http, answers), readiness(server.http, ready):

@@ -58,7 +58,11 @@ def control(dice: random.Random, kind: str) -> Plain:
         found["data_type"] = Enum(dice.choice(("TYPE_UINT64", "TYPE_INT64", "TYPE_UINT32", "TYPE_STRING", "TYPE_FP32")))
         if not rare(dice, 0.1):
             return found
-    values = {"int32_false_true": [0, 1], "fp32_false_true": [0.0, 1.0], "bool_false_true": [False, True]}
+    values: dict[str, list[float]] = {
+        "int32_false_true": [0, 1],
+        "fp32_false_true": [0.0, 1.0],
+        "bool_false_true": [False, True],
+    }
     for name in dice.sample(list(values), dice.choice((1,) * 12 + (0, 2, 3))):
         found[name] = dice.choice(
             (values[name],) * 8 + (values[name][:1], values[name] * 2, list(reversed(values[name])), [])

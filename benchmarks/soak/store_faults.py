@@ -17,7 +17,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.faults import FAULTS, Place, impatient, place, through
@@ -48,7 +48,7 @@ def interrupted(directory: Path, there: Place) -> Path:
 OPERATIONS = {"of a new release": replaced, "after an interrupted one": interrupted}
 
 
-def broken(there: Mapping[str, bytes], sources: list[Mapping[str, bytes]]) -> list[str]:
+def broken(there: Mapping[str, bytes], sources: Sequence[Mapping[str, bytes]]) -> list[str]:
     """Return what is wrong with what a bucket has: configs that name versions which are not whole."""
     found = []
     for path, text in there.items():

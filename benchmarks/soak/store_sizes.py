@@ -29,7 +29,7 @@ from tests.servers.s3 import CREDENTIALS, S3Server, seaweed
 from tritonrepo.stores import open_store
 from tritonrepo.stores.s3 import S3Store
 from tritonrepo.stores.s3_parts import PART_BYTES
-from tritonrepo.tree import File, Tree, of_bytes, on_disk
+from tritonrepo.tree import Entry, File, of_bytes, on_disk
 
 OUT = Path(__file__).parents[1] / "store_sizes.md"
 GIB = 1 << 30
@@ -53,7 +53,7 @@ def bare(path: str, uri: str) -> None:
     obstore.put(store._at.objects, f"{prefix}/w", Path(path))  # noqa: SLF001  the same client and endpoint
 
 
-def seconds(do: Callable[[], None]) -> float:
+def seconds(do: Callable[[], object]) -> float:
     began = time.monotonic()
     do()
     return time.monotonic() - began
@@ -116,7 +116,7 @@ def many(uri: str, keys: int) -> tuple[float, float]:
     paths = [f"{prefix}/m/{number}" for number in range(keys)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         written_s = seconds(lambda: list(pool.map(lambda path: store.put(path, of_bytes(path.encode())), paths)))
-    found: Tree = {}
+    found: dict[str, Entry] = {}
     listed_s = seconds(lambda: found.update(store.scan(prefix)))
     assert {f"{prefix}/{path}" for path in found} == set(paths)
     for path, entry in list(found.items())[:: max(1, keys // 20)]:

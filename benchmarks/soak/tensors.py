@@ -11,7 +11,7 @@ from tritonrepo.pbtxt import Enum
 TYPES = ("TYPE_FP32", "TYPE_FP32", "TYPE_INT64", "TYPE_INT32", "TYPE_STRING", "TYPE_BOOL", "TYPE_FP16", "TYPE_UINT8")
 ODD_TYPES = ("TYPE_INVALID", "TYPE_BF16", "TYPE_FP64", "99")
 DIMS = ([1], [-1], [4], [16], [2, 3], [-1, 4], [3, -1, -1], [1, 1, 1], [3, 224, 224])
-ODD_DIMS = ([], [0], [-2], [4, 0], [1 << 31], [1 << 62, 4], [-1, -3], [1 << 63 >> 1])
+ODD_DIMS: tuple[list[int], ...] = ([], [0], [-2], [4, 0], [1 << 31], [1 << 62, 4], [-1, -3], [1 << 63 >> 1])
 
 
 def rare(dice: random.Random, chance: float = 0.08) -> bool:
