@@ -160,11 +160,11 @@ class Embedder:
         self.server, self.models, self.count, self.rounds = server, models, count, rounds
         self.said, self.embed, self.ask = texts(), alone(models), Asking(server.grpc).whole
         self.requests = [asked("embedder", "text", (1, 1), text) for text in self.said]
+        at_once(self.ask, self.requests[:WARMUP], 1)
         at_once(self.embed, self.said[:WARMUP], 1)
 
     def beside(self, name: str, requests: list[bytes], clients: int, missed: str) -> Row:
         """Return the row of these requests, by so many clients at a time."""
-        at_once(self.ask, requests[:WARMUP], 1)
         served = Side(
             "Triton and the clients",
             partial(at_once, self.ask, repeated(requests, self.count), clients),
