@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from functools import cache as cached
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,9 @@ from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.repository import Model
+from tritonrepo.rules import RULES
+from tritonrepo.rules.registry import Finding
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.sources.cache import Cache, default_root
@@ -257,6 +261,19 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place.mkdir()
     monkeypatch.chdir(place)
     return place
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the models that this process looks at, as they come."""
+    names, rule = list[str](), RULES["version-zero"]
+
+    def check(model: Model) -> Iterator[Finding]:
+        names.append(model.name)
+        return rule.check(model)
+
+    monkeypatch.setitem(RULES, rule.name, replace(rule, check=check))
+    return names
 
 
 def _served(rag_repository: Path, engine: str) -> Iterator[Server]:

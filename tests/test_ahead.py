@@ -50,19 +50,6 @@ def write(models: Path, name: str, config: str) -> None:
     (models / name / "config.pbtxt").write_text(config)
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the names of the models that this process looks at, as they come."""
-    names, rule = list[str](), RULES[ASKED]
-
-    def check(model: Model) -> Iterator[Finding]:
-        names.append(model.name)
-        return rule.check(model)
-
-    monkeypatch.setitem(RULES, ASKED, replace(rule, check=check))
-    return names
-
-
 def judged(models: Path, said: Said = Said("26.07")) -> Judgement:  # noqa: B008  immutable
     def aim(_record: Said, _stack: Said) -> Target:
         return target(said)
@@ -83,19 +70,19 @@ def same(found: Judgement, other: Judgement) -> bool:
 @pytest.mark.parametrize("piece", [1, 16])
 @pytest.mark.parametrize("cores", [2, 3, 64])
 def test_the_findings_are_the_same(
-    cores: int, piece: int, models: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    cores: int, piece: int, models: Path, looked_at: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = alone(models)
     assert [each.model for each in expected.diagnostics if each.severity == "error"] == ["m00", "m04", "m08"]
-    assert sorted(asked) == ["e", *(f"m{number:02}" for number in range(COUNT))]
-    asked.clear()
+    assert sorted(looked_at) == ["e", *(f"m{number:02}" for number in range(COUNT))]
+    looked_at.clear()
     monkeypatch.setattr(aside, "cores", lambda: cores)
     monkeypatch.setattr(aside, "PIECE", piece)
     assert same(judged(models), expected)
-    assert {"m00", "m01", "m04", "m08"} <= {*asked}, "what an ensemble names, and what has findings"
-    assert len(asked) == len({*asked})
+    assert {"m00", "m01", "m04", "m08"} <= {*looked_at}, "what an ensemble names, and what has findings"
+    assert len(looked_at) == len({*looked_at})
     if piece > COUNT:
-        assert len(asked) < COUNT // 2
+        assert len(looked_at) < COUNT // 2
 
 
 OTHERS = {
@@ -205,15 +192,15 @@ def test_processes_end_when_the_run_is_interrupted(models: Path, monkeypatch: py
 
 
 def test_a_repository_of_which_something_is_known_is_looked_at_once_it_is_read(
-    models: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    models: Path, looked_at: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = alone(models)
-    asked.clear()
+    looked_at.clear()
     monkeypatch.setattr("tritonrepo.flows.validate.FEW", 1)
     monkeypatch.setattr("tritonrepo.flows.validate.is_known", lambda *_: True)
     monkeypatch.setattr("tritonrepo.flows.validate.ahead", None)
     assert same(judged(models), expected)
-    assert len(asked) < COUNT
+    assert len(looked_at) < COUNT
 
 
 @pytest.mark.parametrize(("kept", "ahead_of"), [(COUNT + 1, True), (COUNT, False)])

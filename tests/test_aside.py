@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tritonrepo import repository
-from tritonrepo.repository import Model, Repository, Said, target
-from tritonrepo.rules import RULES, aside, judge
-from tritonrepo.rules.registry import Finding
+from tritonrepo.repository import Repository, Said, target
+from tritonrepo.rules import aside, judge
 from tritonrepo.tree import Directory, Entry, of_text
 
 IO = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\noutput { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }\n'
 MAPS = 'input_map { key: "IN" value: "IN" } output_map { key: "OUT" value: "OUT" }'
 STEP = f'step {{ model_name: "a1" model_version: -1 {MAPS} }}'
-ASKED = "version-zero"
 COUNT = 12
 OWN = os.getpid()
 
@@ -44,19 +41,6 @@ def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
     monkeypatch.setattr(aside, "cores", lambda: request.param)
     count: int = request.param
     return count
-
-
-@pytest.fixture
-def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the names of the models that this process looks at, as they come."""
-    names, rule = list[str](), RULES[ASKED]
-
-    def check(model: Model) -> Iterator[Finding]:
-        names.append(model.name)
-        return rule.check(model)
-
-    monkeypatch.setitem(RULES, ASKED, replace(rule, check=check))
-    return names
 
 
 def test_the_findings_are_the_same(there: Repository, cores: int, looked_at: list[str]) -> None:
