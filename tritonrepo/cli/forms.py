@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,17 +26,37 @@ from tritonrepo.report.checked import Checked
 from tritonrepo.report.home import Home
 
 
-def _document(name: str) -> Callable[[Checked], str]:
-    """Return what makes the document of a format; its module is imported only for that."""
+def _json(checked: Checked) -> str:
+    from tritonrepo.report.json import judged  # here and below: only for a run that asks for the format
 
-    def judged(checked: Checked) -> str:
-        made: str = import_module(f"tritonrepo.report.{name}").judged(checked)
-        return made
-
-    return judged
+    return judged(checked)
 
 
-DOCUMENTS = {name: _document(name) for name in ("json", "sarif", "github", "gitlab", "junit")}
+def _sarif(checked: Checked) -> str:
+    from tritonrepo.report.sarif import judged
+
+    return judged(checked)
+
+
+def _github(checked: Checked) -> str:
+    from tritonrepo.report.github import judged
+
+    return judged(checked)
+
+
+def _gitlab(checked: Checked) -> str:
+    from tritonrepo.report.gitlab import judged
+
+    return judged(checked)
+
+
+def _junit(checked: Checked) -> str:
+    from tritonrepo.report.junit import judged
+
+    return judged(checked)
+
+
+DOCUMENTS = {"json": _json, "sarif": _sarif, "github": _github, "gitlab": _gitlab, "junit": _junit}
 """The choices of `--format` besides text: each makes one document of what was found."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -84,10 +84,14 @@ class Settled:
 
     def __init__(self, work: Workspace, aim: Aiming, wanted: Wanted, plan: Plan) -> None:
         self._work, self._aim, self._wanted, self._plan = work, aim, wanted, plan
-        self._load = cache(_load)
-        self._old = _begun(plan.rewritten) if plan.rewritten is not None else None
+        self._read: dict[Path, Baseline] = {}
+        self._old: Baseline | None = None
         self._found: dict[str, list[Known]] = {}
         self._looked: dict[str, Looked] = {}
+        if plan.rewritten is not None:
+            from tritonrepo.flows.baseline import begun  # here and below: most runs have no baseline
+
+            self._old = begun(plan.rewritten)
 
     def terms(self, path: str) -> Terms:
         """Return on what terms a path is checked; raise Stop if its settings cannot be used."""
@@ -154,7 +158,13 @@ class Settled:
         if self._old is not None:
             return self._old
         file = self._plan.baseline or settings.baseline
-        return self._load(file) if file is not None else None
+        if file is None:
+            return None
+        if file not in self._read:
+            from tritonrepo.flows.baseline import load
+
+            self._read[file] = load(file)
+        return self._read[file]
 
     def _sifted(self, found: Sequence[Diagnostic], path: str, settings: Settings, baseline: Baseline | None) -> Sifted:
         """Return what settings and a baseline leave of some findings; one that is written will hold all that it can."""
@@ -165,18 +175,6 @@ class Settled:
         entries = {id(each): entry for each, entry in baseline.entries(found)}
         held = {each for each, entry in entries.items() if self._old is not None or entry.fingerprint in known}
         return Sifted(kept, [each for each in kept if id(each) not in held], entries)
-
-
-def _load(path: Path) -> Baseline:
-    from tritonrepo.flows.baseline import load  # most runs have no baseline
-
-    return load(path)
-
-
-def _begun(path: Path) -> Baseline:
-    from tritonrepo.flows.baseline import begun
-
-    return begun(path)
 
 
 def _hidden(found: Diagnostic, path: str, settings: Settings) -> bool:
