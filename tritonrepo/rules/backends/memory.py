@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tritonrepo.diagnostics import Severity, either
-from tritonrepo.llm.gpus import GIB, Range, behaviour
+from tritonrepo.diagnostics import Severity
+from tritonrepo.llm.gpus import GIB, behaviour
 from tritonrepo.repository import Model, Repository
-from tritonrepo.rules.backends.engines import Engine, Load, engines, loads
+from tritonrepo.rules.backends.engines import Load, engines, loads
 from tritonrepo.rules.registry import Finding, repository_rule, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import amount
 
 if TYPE_CHECKING:
-    from tritonrepo.llm.memory import Share
+    from tritonrepo.rules.backends.room import Room
 
 LEAST_LEFT = 0.1
 """The share of a GPU that engines leave to others; less is taken by contexts and CUDA graphs in no time."""
@@ -36,64 +36,29 @@ gpu_mem_limit is not set.
 @rule("vllm-weights-too-large", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-bf16-old-gpu"))
 def weights_too_large(model: Model) -> Iterator[Finding]:
     """The weights of a vLLM model must fit into the memory that vLLM may take."""
-    for engine, found in _known(model):
-        from tritonrepo.llm.fitting import MARGIN, grows  # here and below: only where the memory of GPUs is known
-
-        if grows(engine.doubts) and _too_large(engine, found):
-            needs, has = found.weights.low, engine.total.high
-            most = amount(round(found.requested.high if engine.utilization else has))
-            yield Finding(
-                engine.said.at(model, "model"),
-                f"the weights need {amount(round(needs))} of each GPU, but vLLM takes no more than {most}",
-                hint=_otherwise(engine),
-                reason=_reason(engine, "CUDA out of memory" if needs > MARGIN * has else ""),
-            )
+    for room in _rooms(model):
+        yield from room.weights()
 
 
 @rule("vllm-max-model-len-kv", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-weights-too-large"))
 def max_model_len(model: Model) -> Iterator[Finding]:
     """One sequence of max_model_len must fit into the KV cache of a vLLM model."""
-    for engine, found in _known(model):
-        from tritonrepo.llm.fitting import grows, most_tokens
-        from tritonrepo.llm.memory import BLOCK
-
-        length = found.max_model_len
-        needed = length if behaviour("checks_length", str(model.target.release.vllm)) else BLOCK
-        if not grows(engine.doubts) or _too_large(engine, found) or not length or most_tokens(found) >= needed:
-            continue
-        least, longest = int(found.tokens.low), max(0, int(most_tokens(found))) // BLOCK * BLOCK
-        needs = amount(round(length * found.per_token))
-        fits = f"at most {longest:,} tokens fit" if longest else "not even one block of it fits"
-        yield Finding(
-            engine.said.at(model, "max_model_len" if "max_model_len" in engine.value else "model"),
-            f"a sequence of max_model_len, {length:,} tokens, needs a KV cache of {needs} on each GPU, but {fits} with "
-            f"{_shown(engine.total)} a GPU",
-            hint=(f"Set max_model_len to {least or longest} or less. " if longest else "") + _otherwise(engine),
-            reason=_reason(engine, f"max seq len ({length})" if found.cache.low > 0 else ""),
-        )
+    for room in _rooms(model):
+        yield from room.longest()
 
 
 @rule("vllm-max-num-seqs-kv", Severity.WARNING, "backend=vllm")
 def max_num_seqs(model: Model) -> Iterator[Finding]:
     """The KV cache of a vLLM model should hold max_num_seqs sequences, at least if they are short."""
-    for engine, found in _asked(model):
-        from tritonrepo.llm.fitting import FEW
-
-        asked = engine.value["max_num_seqs"]
-        if found.sequences.high * FEW < asked:
-            yield Finding(engine.said.at(model, "max_num_seqs"), _few(engine, found), hint=_shorter(found, asked))
+    for room in _rooms(model):
+        yield from room.short()
 
 
 @rule("vllm-sequences-fit", Severity.INFO, "backend=vllm")
 def sequences_fit(model: Model) -> Iterator[Finding]:
     """The KV cache of a vLLM model may hold fewer long sequences than max_num_seqs."""
-    for engine, found in _asked(model):
-        from tritonrepo.llm.fitting import FEW
-
-        asked = engine.value["max_num_seqs"]
-        if asked / FEW <= found.sequences.high < asked:
-            hint = "If most requests are long, lower max_num_seqs, or use more or larger GPUs."
-            yield Finding(engine.said.at(model, "max_num_seqs"), _few(engine, found), hint=hint)
+    for room in _rooms(model):
+        yield from room.long()
 
 
 @repository_rule("vllm-gpu-memory-sum", Severity.WARNING)
@@ -135,70 +100,13 @@ def memory_shared(repository: Repository) -> Iterator[Finding]:
         )
 
 
-def _known(model: Model) -> Iterator[tuple[Engine, Share]]:
+def _rooms(model: Model) -> Iterator[Room]:
+    """Yield the engines of a model whose memory is known."""
     for engine in engines(model):
-        if (found := engine.share) is not None:
-            yield engine, found
+        if engine.share is not None:
+            from tritonrepo.rules.backends.room import Room  # most repositories are checked for GPUs of unknown memory
 
-
-def _asked(model: Model) -> Iterator[tuple[Engine, Share]]:
-    """Yield the engines that have room for one sequence, all of it, and say how many they want."""
-    for engine, found in _known(model):
-        exact = engine.facts is not None and engine.facts.plain and not engine.facts.multimodal
-        if type(engine.value.get("max_num_seqs")) is not int or not exact or not found.max_model_len:
-            continue
-        if found.tokens.high >= found.max_model_len:
-            yield engine, found
-
-
-def _too_large(engine: Engine, found: Share) -> bool:
-    from tritonrepo.llm.fitting import MARGIN
-
-    most = engine.total.high if found.cache.low == found.cache.high else found.requested.high
-    return found.weights.low > MARGIN * most
-
-
-def _few(engine: Engine, found: Share) -> str:
-    from tritonrepo.llm.fitting import many
-
-    asked = engine.value["max_num_seqs"]
-    roughly = "about " if engine.doubts else ""
-    return (
-        f"max_num_seqs is {asked:,}, but {roughly}{many(found.sequences)} of max_model_len, "
-        f"{found.max_model_len:,} tokens, {'fits' if found.sequences.high < 2 else 'fit'} into the KV cache of "  # noqa: PLR2004
-        f"GPUs with {_shown(engine.total)}"
-    )
-
-
-def _shorter(found: Share, asked: int) -> str:
-    each = int(found.tokens.middle / asked)
-    return (
-        f"With {asked:,} at once, each has about {each:,} tokens. Lower max_num_seqs or max_model_len, use a quantized "
-        "model, or use more GPUs: tritonrepo fit shows what takes the memory."
-    )
-
-
-def _reason(engine: Engine, own: str) -> str:
-    """Return what Triton reports of an engine whose own text is this one."""
-    vllm = engine.model.target.release.vllm
-    text = str(behaviour("refusal", vllm)) if vllm is not None else ""
-    return own if text == "own" else text
-
-
-def _otherwise(engine: Engine) -> str:
-    """Return what would make it fit, as far as that is known."""
-    if engine.facts is None or engine.settings is None:
-        return ""
-    from tritonrepo.llm.advice import options
-
-    longer = (each for each in options(engine.facts, engine.settings, engine.total))
-    changes = [each.change for each in longer if not each.change.startswith("max_model_len")]
-    return f"It fits with {either(changes)}." if changes else "Use a smaller model, or larger GPUs."
-
-
-def _shown(found: Range) -> str:
-    low, high = amount(round(found.low)), amount(round(found.high))
-    return low if low == high else f"{low} to {high}"
+            yield Room(engine, engine.share)
 
 
 def _left(load: Load) -> float:
