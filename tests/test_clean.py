@@ -255,11 +255,18 @@ def instead(path: Path) -> None:
     path.mkdir()
 
 
+def piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 SPOILT: dict[str, Callable[[Path], object]] = {
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:-3]),
     "empty": lambda path: path.write_bytes(b""),
     "something else": lambda path: path.write_bytes(b"\0" * 1000),
     "a directory": instead,
+    "a pipe": piped,
+    "endless": lambda path: os.truncate(path, 1 << 43),
     "not readable": lambda path: path.chmod(0),
 }
 
@@ -277,6 +284,16 @@ def test_a_spoilt_memory_costs_only_time(spoil: Callable[[Path], object], models
 def test_a_cache_that_cannot_be_written_is_none(models: Path) -> None:
     (models.parent / "cache").write_text("a file")
     assert judged(models) == fresh(models)
+
+
+def test_a_cache_that_cannot_be_looked_into_is_none(
+    models: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that another user may not enter; this name is too long for root as well."""
+    monkeypatch.setattr("tritonrepo.flows.validate.FEW", 1)
+    for _ in range(2):
+        assert validate(models, Workspace({"XDG_CACHE_HOME": str(models.parent / ("c" * 300))})).diagnostics == ()
+    assert asked == [*NAMES * 2]
 
 
 def test_old_keys_are_dropped(models: Path) -> None:

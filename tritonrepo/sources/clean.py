@@ -7,6 +7,7 @@ of its files' names, sizes, inodes and times and of what judges them: damage mak
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -35,6 +36,9 @@ IMPORTED_NS = time.time_ns() - 60_000_000_000
 
 ROOT = 0
 
+ENTRY = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+"""Opened without blocking, as something else may be in its place."""
+
 
 @contextmanager
 def remembered(cache: Path | None, there: Repository, began_ns: int) -> Iterator[Clean]:
@@ -46,13 +50,13 @@ def remembered(cache: Path | None, there: Repository, began_ns: int) -> Iterator
     if cache is None or not facts:
         yield Clean()
         return
-    place = _place(cache / "clean", there.root)
-    before = _read(place, began_ns)
+    place, most = _place(cache / "clean", there.root), KEPT * len(there.models)
+    before = _read(place, began_ns, most)
     clean = Clean(facts, before, began_ns - YOUNG_NS)
     yield clean
     if not clean.found <= clean.before:
         left = [key for key in before if key not in clean.found]
-        _keep(cache, place, [*sorted(clean.found), *left][: KEPT * len(there.models)])
+        _keep(cache, place, [*sorted(clean.found), *left][:most])
 
 
 @contextmanager
@@ -67,7 +71,7 @@ def accepted(cache: Path | None, tree: Tree, server: Target, at: tuple[str, int]
         return
     directory, began_ns = at
     key, place = Clean(_facts(server), since=began_ns - YOUNG_NS).whole(tree), _place(cache / "accepted", directory)
-    known = bool(key) and _read(place, began_ns) == [key]
+    known = bool(key) and _read(place, began_ns, 1) == [key]
     yield known
     if key and not known:
         _keep(cache, place, [key])
@@ -87,17 +91,18 @@ def _keep(cache: Path, place: Path, keys: list[bytes]) -> None:
 
 
 def is_known(cache: Path, root: str) -> bool:
-    """Return whether earlier runs have kept anything about the repository at this path."""
-    return _place(cache / "clean", root).exists()
+    """Return whether earlier runs have kept anything about the repository at this path that this user can see."""
+    return os.path.exists(_place(cache / "clean", root))  # noqa: PTH110  Path.exists raises other errors
 
 
-def _read(place: Path, began_ns: int) -> list[bytes]:
+def _read(place: Path, began_ns: int, most: int) -> list[bytes]:
     """Return what this user, or root, has kept; nothing if the clock was set back since, as times then come again."""
     content = b""
-    with suppress(OSError), place.open("rb") as stream:
+    with suppress(OSError), os.fdopen(os.open(place, ENTRY), "rb") as stream:
         status = os.fstat(stream.fileno())
-        if status.st_uid in {os.geteuid(), ROOT} and max(status.st_mtime_ns, status.st_ctime_ns) <= began_ns:
-            content = stream.read()
+        own = stat.S_ISREG(status.st_mode) and status.st_uid in {os.geteuid(), ROOT}
+        if own and max(status.st_mtime_ns, status.st_ctime_ns) <= began_ns:
+            content = stream.read(most * LENGTH)
     return [content[at : at + LENGTH] for at in range(0, len(content) - LENGTH + 1, LENGTH)]
 
 
