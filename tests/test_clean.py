@@ -176,6 +176,19 @@ def test_a_rule_that_keeps_its_size_and_time_is_another_one(tmp_path: Path, monk
     assert clean.package.__wrapped__() != before
 
 
+def test_a_package_with_a_file_that_cannot_be_looked_at_remembers_nothing(
+    models: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = models.parent / "package"
+    package.mkdir()
+    (package / "rule.py").write_text("x = 1\n")
+    (package / ".#rule.py").symlink_to("user@host.1")  # the lock of a file that Emacs edits
+    monkeypatch.setattr(clean, "PACKAGE", package)
+    monkeypatch.setattr(clean, "package", clean.package.__wrapped__)
+    assert judged(models) == judged(models) == fresh(models)
+    assert asked == [*NAMES * 3]
+
+
 def test_a_package_that_changed_while_it_was_imported_remembers_nothing(
     models: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,15 +122,18 @@ def _facts(target: Target) -> bytes:
 def package() -> tuple[tuple[str, int, int, int], ...]:
     """Return the files of this package, their sizes, and the times of their contents and states, in ns.
 
-    Archives can give a file the time of the one that it replaces. There are none if the package is not on disk.
+    Archives can give a file the time of the one that it replaces. There are none if the package is not on disk, or if
+    something in it cannot be looked at, such as a file that an upgrade removes meanwhile, or the lock of an editor.
     """
     found, ahead = list[tuple[str, int, int, int]](), [str(PACKAGE)] if PACKAGE.is_dir() else []
-    while ahead:
-        with os.scandir(ahead.pop()) as scan:
-            for entry in scan:
-                if entry.is_dir(follow_symlinks=False):
-                    ahead.append(entry.path)
-                elif entry.name.endswith((".py", ".json")):
-                    state = entry.stat()
-                    found.append((entry.path, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
-    return tuple(sorted(found))
+    with suppress(OSError):
+        while ahead:
+            with os.scandir(ahead.pop()) as scan:
+                for entry in scan:
+                    if entry.is_dir(follow_symlinks=False):
+                        ahead.append(entry.path)
+                    elif entry.name.endswith((".py", ".json")):
+                        state = entry.stat()
+                        found.append((entry.path, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+        return tuple(sorted(found))
+    return ()
