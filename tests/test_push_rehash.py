@@ -107,7 +107,7 @@ def test_rehash_reads_what_is_remembered_and_corrects_it(weights: Path, capsys: 
 def judged(inside: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A repository that is old enough to be remembered; the models of each judgement, as they come."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(inside / "cache"))
-    monkeypatch.setattr(clean, "YOUNG_NS", -(10**9))
+    monkeypatch.setattr(clean, "WRITTEN_BACK_NS", -(10**9))
     monkeypatch.setattr(clean, "IMPORTED_NS", time.time_ns() + 3600 * 10**9)  # however new the package is
     repository(inside / "models", 1)
     asked, real = list[str](), rules.judge
@@ -180,9 +180,9 @@ def is_known(tree: Tree, began_ns: int, release: str = "26.07") -> bool:
 @pytest.mark.usefixtures("judged")
 def test_what_may_change_unseen_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time_ns() + 10**9
-    monkeypatch.setattr(clean, "YOUNG_NS", 10**10)
+    monkeypatch.setattr(clean, "WRITTEN_BACK_NS", 10**10)
     assert [is_known(scanned(), now) for _ in range(2)] == [False, False]
-    monkeypatch.setattr(clean, "YOUNG_NS", 0)
+    monkeypatch.setattr(clean, "WRITTEN_BACK_NS", 0)
     assert [is_known(scanned(), now) for _ in range(2)] == [False, True]
     assert not is_known(scanned(), now - 10**10), "the clock was set back"
     assert not is_known(scanned(), now, "24.10")

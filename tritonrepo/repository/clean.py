@@ -5,7 +5,8 @@ Only that is remembered, and no finding: what users read is always found anew.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import cache
 
 from tritonrepo.repository.model import Model
 from tritonrepo.tree import Entry, File, Tree
@@ -18,13 +19,20 @@ class Clean:
     """The keys of models that are clean: `before` of earlier runs, `found` those of this run.
 
     `facts` is what else decides, such as the rules and the target; without it, nothing is remembered. A file whose
-    times are not before `since`, in ns, may have changed once more without a trace, so that its model has no key.
+    times are not before `since`, in ns, may change once more without a trace, as may each on a device that is
+    `untraced`, so that its model has no key.
     """
 
-    def __init__(self, facts: bytes = b"", before: Collection[bytes] = (), since: int = 0) -> None:
+    def __init__(
+        self,
+        facts: bytes = b"",
+        before: Collection[bytes] = (),
+        since: int = 0,
+        untraced: Callable[[int], bool] = lambda _: False,
+    ) -> None:
         self.before = frozenset(before)
         self.found = set[bytes]()
-        self._facts, self._since = facts, since
+        self._facts, self._since, self._untraced = facts, since, cache(untraced)
 
     def key(self, model: Model) -> bytes:
         """Return what identifies a model with these files; b"" if a file of it may change unnoticed."""
@@ -41,7 +49,7 @@ class Clean:
 
         for path, entry in entries.items():
             state = entry.state if isinstance(entry, File) else None
-            if isinstance(entry, File) and (state is None or max(state[2:]) >= self._since):
+            if isinstance(entry, File) and (state is None or max(state[2:]) >= self._since or self._untraced(state[0])):
                 return b""
             said += (path, state, entry.size) if isinstance(entry, File) else (path, entry)
         return blake2b(repr(said).encode("utf-8", "surrogatepass"), digest_size=LENGTH, key=self._facts).digest()

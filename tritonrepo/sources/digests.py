@@ -84,7 +84,7 @@ class Digests:
         return digest
 
     def _remember(self, place: Path, state: _State, digest: str) -> None:
-        if _in_memory(state.device):
+        if in_memory(state.device):
             return
         text = json.dumps({"state": state, "sha256": digest, "check": _check(state, digest)})
         with suppress(OSError), scratch(self._work) as work:  # a read-only cache works as well
@@ -153,8 +153,8 @@ def _is_closed(descriptor: int) -> bool:
     return True
 
 
-def _in_memory(device: int) -> bool:
-    """Whether a device is memory; only those without a number of their own can be."""
+def in_memory(device: int) -> bool:
+    """Return whether a device is memory; only those without a number of their own can be."""
     if os.major(device):
         return False
     number = f"{os.major(device)}:{os.minor(device)}"
