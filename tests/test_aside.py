@@ -200,6 +200,18 @@ def test_processes_end_when_the_run_is_interrupted(there: Repository, started: l
     assert are_gone(started)
 
 
+@pytest.mark.usefixtures("cores")
+def test_a_run_whose_parent_ignores_the_end_of_children_finds_the_same(there: Repository, started: list[int]) -> None:
+    """As a shell after `trap "" CHLD`: what it starts inherits that, and the system then waits for the children."""
+    before = judge(there)
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert judge(there) == before
+    finally:
+        signal.signal(signal.SIGCHLD, handler)
+    assert are_gone(started)
+
+
 def test_few_models_are_looked_at_here(there: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aside, "cores", lambda: 2)
     with aside.aside([*there.models], [], raising) as others:

@@ -129,11 +129,14 @@ class Aside:
         return sum(each.done for each in self._running)
 
     def stop(self) -> None:
-        """End the processes, whatever they do."""
+        """End the processes, whatever they do; another process may have the number of one that has ended already."""
         for each in self._running:
-            with suppress(ProcessLookupError):
-                os.kill(each.child, signal.SIGKILL)
-            os.waitpid(each.child, 0)
+            with suppress(
+                ChildProcessError, ProcessLookupError
+            ):  # where SIGCHLD is ignored, the system itself waits for them
+                if os.waitpid(each.child, os.WNOHANG) == (0, 0):
+                    os.kill(each.child, signal.SIGKILL)
+                    os.waitpid(each.child, 0)
             os.close(each.reading)
         self._running.clear()
 
