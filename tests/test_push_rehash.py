@@ -143,6 +143,20 @@ def broken_config() -> None:
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
+def test_a_repository_that_rehash_finds_broken_is_not_known_any_more(
+    judged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_config()
+    with monkeypatch.context() as wrong:
+        wrong.setattr(rules, "judge", lambda _: Judged((), ()))
+        for _ in range(2):
+            assert push("models", "served/other") == 0
+    assert len(judged) == 1
+    for option in ("--rehash", "-v"):
+        assert push("models", "served/other", option) == 1
+    assert len(judged) == 3
+
+
 def broken_record() -> None:
     made = {"schema": 1, "name": "", "target": {"release": "24.10"}, "files": {}, "local": {}}
     Path("models/tritonrepo.json").write_text(json.dumps(made), "utf-8")

@@ -65,8 +65,8 @@ def remembered(cache: Path | None, there: Repository, began_ns: int) -> Iterator
 def accepted(cache: Path | None, tree: Tree, server: Target, at: tuple[str, int]) -> Iterator[bool]:
     """Yield whether a repository is known to have no error for this server, and keep that it has none.
 
-    Nothing is kept if the block raises an exception, or without a cache. `at` is its directory, and when the scan of it
-    began.
+    If the block raises an exception, nothing is kept, and what was known is forgotten. Without a cache, nothing is
+    kept. `at` is its directory, and when the scan of it began.
     """
     if cache is None:
         yield False
@@ -75,7 +75,13 @@ def accepted(cache: Path | None, tree: Tree, server: Target, at: tuple[str, int]
     place = _place(cache / "accepted", directory)
     key = Clean(_facts(server), (), began_ns - WRITTEN_BACK_NS, in_memory).whole(tree)
     known = bool(key) and _read(place, began_ns, 1) == [key]
-    yield known
+    try:
+        yield known
+    except BaseException:
+        if known:
+            with suppress(OSError):
+                place.unlink()
+        raise
     if key and not known:
         _keep(cache, place, [key])
 
