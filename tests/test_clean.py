@@ -27,7 +27,7 @@ from tritonrepo.repository.clean import LENGTH
 from tritonrepo.rules import RULES, judge
 from tritonrepo.rules.judge import Judged
 from tritonrepo.rules.registry import Finding
-from tritonrepo.sources import clean
+from tritonrepo.sources import clean, digests
 from tritonrepo.sources.clean import is_known, remembered
 from tritonrepo.stores import open_store
 
@@ -258,6 +258,13 @@ def test_files_in_memory_are_not_remembered(models: Path, asked: list[str]) -> N
         there = Path(folder) / "models"
         shutil.copytree(models, there)
         assert judged(there) == judged(there)
+    assert asked == [*NAMES * 2]
+
+
+def test_files_of_an_image_are_not_remembered(models: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another image, which was made alike, can be at its place: the same numbers, sizes and times, other content."""
+    monkeypatch.setattr(digests, "LOOP", os.major(models.stat().st_dev))
+    assert judged(models) == judged(models)
     assert asked == [*NAMES * 2]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tritonrepo.sources.digests import SMALL, WRITTEN_BACK_NS, YOUNG_NS, Digests
+from tritonrepo.sources.digests import SMALL, WRITTEN_BACK_NS, YOUNG_NS, Digests, untraced
 from tritonrepo.tree import File, of_bytes, on_disk
 
 LARGE = b"a" * (SMALL + 1)
@@ -166,6 +166,43 @@ def test_a_file_that_somebody_has_open_for_writing_is_remembered_only_once_it_is
     entry(tmp_path / "cache").unlink()
     large.digest(digests)
     assert entry(tmp_path / "cache").is_file()
+
+
+MOUNT = "36 35 {} / /mnt rw,relatime shared:1 - {} /dev/sdb1 {}\n"
+
+MOUNTS = {
+    "a disk": ("ext4", "rw,errors=remount-ro", 1),
+    "an image that is read-only": ("squashfs", "ro,errors=continue", 2),
+    "a disk that is read-only": ("ext4", "ro", 2),
+    "a program": ("fuse.sshfs", "rw,user_id=0", 2),
+    "FAT": ("vfat", "rw,fmask=0022", 2),
+    "another device": ("", "", 1),
+}
+
+
+@pytest.mark.parametrize(("kind", "options", "read"), MOUNTS.values(), ids=MOUNTS)
+def test_a_file_that_can_become_another_without_a_trace_is_not_remembered(
+    kind: str, options: str, read: int, large: Reads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = large.path.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}" if kind else "999:1"
+    (tmp_path / "mounts").write_text(
+        MOUNT.format("999:0", "ext4", "ro") + MOUNT.format(number, kind or "tmpfs", options)
+    )
+    monkeypatch.setattr("tritonrepo.sources.digests.MOUNTS", tmp_path / "mounts")
+    for _ in range(2):
+        assert large.digest(Digests(tmp_path / "cache", later)) == sha256(LARGE)
+    assert large.count == read
+
+
+def test_a_file_of_an_image_is_not_known_although_another_was(large: Reads, tmp_path: Path) -> None:
+    """Numbers and times of a file on a loop device are those of any other image that was made alike."""
+    assert untraced(os.makedev(7, 3))
+    large.digest(Digests(tmp_path / "cache", later))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tritonrepo.sources.digests.LOOP", os.major(large.path.stat().st_dev))
+        large.digest(Digests(tmp_path / "cache", later))
+    assert large.count == 2
 
 
 def test_a_file_in_memory_is_not_remembered(tmp_path: Path) -> None:

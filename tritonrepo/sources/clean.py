@@ -1,9 +1,9 @@
 """Which models of a directory were clean in earlier runs, kept in the cache: most of a large repository stays the same.
 
-As in `digests`, a file in memory is not remembered, nor one that was changed so shortly before the scan that a further
-change through memory might not show: whether a process has it open for writing is not asked of thousands of files. What
-is kept is a digest for each model, of its files' names, sizes, inodes and times and of what judges them: damage makes
-it match nothing.
+As in `digests`, a file in memory, of an image, or on FAT or FUSE is not remembered, nor one that was changed so shortly
+before the scan that a further change through memory might not show: whether a process has it open for writing is not
+asked of thousands of files. What is kept is a digest for each model, of its files' names, sizes, inodes and times and
+of what judges them: damage makes it match nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from tritonrepo.repository.clean import LENGTH, Clean
 from tritonrepo.repository.model import Repository
 from tritonrepo.repository.target import Target
-from tritonrepo.sources.digests import WRITTEN_BACK_NS, in_memory
+from tritonrepo.sources.digests import WRITTEN_BACK_NS, untraced
 from tritonrepo.sources.scratch import scratch
 from tritonrepo.tree import Tree
 
@@ -54,7 +54,7 @@ def remembered(cache: Path | None, there: Repository, began_ns: int) -> Iterator
         return
     place, most = _place(cache / "clean", there.root), KEPT * len(there.models)
     before = _read(place, began_ns, most)
-    clean = Clean(facts, before, began_ns - WRITTEN_BACK_NS, in_memory)
+    clean = Clean(facts, before, began_ns - WRITTEN_BACK_NS, untraced)
     yield clean
     if not clean.found <= clean.before:
         left = [key for key in before if key not in clean.found]
@@ -73,7 +73,7 @@ def accepted(cache: Path | None, tree: Tree, server: Target, at: tuple[str, int]
         return
     directory, began_ns = at
     place = _place(cache / "accepted", directory)
-    key = Clean(_facts(server), (), began_ns - WRITTEN_BACK_NS, in_memory).whole(tree)
+    key = Clean(_facts(server), (), began_ns - WRITTEN_BACK_NS, untraced).whole(tree)
     known = bool(key) and _read(place, began_ns, 1) == [key]
     try:
         yield known

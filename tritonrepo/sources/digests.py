@@ -8,13 +8,19 @@ nothing is remembered:
 - A file that a process has open for writing, as a file or as memory: Linux notes the time when a page of memory becomes
   dirty, not at further changes until it is written back (seen on ext4, Linux 6; mmap(2)).
 - A file in memory (tmpfs), where changes through memory may not show at all (seen on Linux 6).
+- A file of an image, a file system that is read-only or on a loop device: another one, built as reproducibly, can be at
+  the same place with the same numbers and times (seen with ext4 that `mke2fs -d` makes under SOURCE_DATE_EPOCH).
+- A file on FAT, which has no time of the state (Linux, fs/fat/misc.c, fat_truncate_time), or on FUSE, where it is up to
+  a program; sshfs says the time of the content (sshfs.c, buf_get_attrs).
 """
 
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -41,7 +47,12 @@ MOST = 10_000
 """How many files are remembered; those that were read first are forgotten."""
 
 ENTRY_BYTES = 1_000
-IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
+UNTRACED = re.compile("tmpfs|ramfs|devtmpfs|fuse.*|vfat|msdos|exfat")
+"""File systems that do not trace each change of a file."""
+
+LOOP = 7
+"""The major number of loop devices. Source: Linux, Documentation/admin-guide/devices.txt."""
+
 MOUNTS = Path("/proc/self/mountinfo")
 
 
@@ -68,12 +79,15 @@ class Digests:
         self._places = cache / "digests"
         self._work = cache / "work"
         self._clock, self._trusting, self._counted = clock, trusting, False
+        self._untraced = functools.cache(untraced)
 
     def __call__(self, file: File) -> str:
         """Return the SHA-256 of a file in hex."""
         if file.place is None or file.size < SMALL:
             return hashed(file)
         began, (state, closed) = self._clock(), _seen(file.place)
+        if self._untraced(state.device):
+            return hashed(file)
         place = self._places / f"{state.device}-{state.inode}"
         if self._trusting and (known := _known(place, state)):
             return known
@@ -84,8 +98,6 @@ class Digests:
         return digest
 
     def _remember(self, place: Path, state: _State, digest: str) -> None:
-        if in_memory(state.device):
-            return
         text = json.dumps({"state": state, "sha256": digest, "check": _check(state, digest)})
         with suppress(OSError), scratch(self._work) as work:  # a read-only cache works as well
             made = work / place.name
@@ -153,14 +165,18 @@ def _is_closed(descriptor: int) -> bool:
     return True
 
 
-def in_memory(device: int) -> bool:
-    """Return whether a device is memory; only those without a number of their own can be."""
-    if os.major(device):
-        return False
+def untraced(device: int) -> bool:
+    """Return whether a file on a device can become another one while nothing that names it changes, see above.
+
+    A device that is not among the mounts, as subvolumes of btrfs are not, is taken for one that traces changes.
+    """
+    if os.major(device) == LOOP:
+        return True
     number = f"{os.major(device)}:{os.minor(device)}"
     with suppress(OSError, IndexError):
         for line in MOUNTS.read_text("utf-8", "replace").splitlines():
-            mount, _, disk = line.partition(" - ")
+            mount, _, disk = line.partition(" - ")  # of the options, those after it are of the whole file system
             if mount.split()[2] == number:
-                return disk.split()[0] in IN_MEMORY
+                kind, *_, options = disk.split()
+                return UNTRACED.fullmatch(kind) is not None or "ro" in options.split(",")
     return False
