@@ -195,6 +195,15 @@ def test_a_file_that_can_become_another_without_a_trace_is_not_remembered(
     assert large.count == read
 
 
+@pytest.mark.parametrize(("kinds", "count"), [(["overlay"], 1), (["overlay", "btrfs"], 0), (["ext4"], 0)])
+def test_a_layer_of_an_overlay_can_be_an_image(
+    kinds: list[str], count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mounts").write_text("".join(MOUNT.format(f"0:{50 + n}", k, "rw") for n, k in enumerate(kinds)))
+    monkeypatch.setattr("tritonrepo.sources.digests.MOUNTS", tmp_path / "mounts")
+    assert sum(map(untraced, (os.makedev(0, 41), os.makedev(0, 50), os.makedev(8, 1)))) == count
+
+
 def test_a_file_of_an_image_is_not_known_although_another_was(large: Reads, tmp_path: Path) -> None:
     """Numbers and times of a file on a loop device are those of any other image that was made alike."""
     assert untraced(os.makedev(7, 3))

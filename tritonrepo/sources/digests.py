@@ -168,15 +168,17 @@ def _is_closed(descriptor: int) -> bool:
 def untraced(device: int) -> bool:
     """Return whether a file on a device can become another one while nothing that names it changes, see above.
 
-    A device that is not among the mounts, as subvolumes of btrfs are not, is taken for one that traces changes.
+    Of the devices without a number of their own that are not among the mounts, those of btrfs are its subvolumes, and
+    others are layers of an overlay, which can be images.
     """
     if os.major(device) == LOOP:
         return True
-    number = f"{os.major(device)}:{os.minor(device)}"
+    number, kinds = f"{os.major(device)}:{os.minor(device)}", set[str]()
     with suppress(OSError, IndexError):
         for line in MOUNTS.read_text("utf-8", "replace").splitlines():
             mount, _, disk = line.partition(" - ")  # of the options, those after it are of the whole file system
+            kind, *_, options = disk.split()
             if mount.split()[2] == number:
-                kind, *_, options = disk.split()
                 return UNTRACED.fullmatch(kind) is not None or "ro" in options.split(",")
-    return False
+            kinds.add(kind)
+    return not os.major(device) and "overlay" in kinds and "btrfs" not in kinds
