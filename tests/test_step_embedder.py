@@ -108,6 +108,14 @@ def test_on_a_cpu_texts_of_like_length_share_a_call_and_each_request_gets_its_ro
     assert graph.calls[1]["attention_mask"] == [[1, 1, 0], [1, 1, 1], [1, 1, 1]]
 
 
+def test_a_text_without_tokens_is_padding_in_a_call_of_its_own(tmp_path: Path, graph: Graph) -> None:
+    """Graphs that take the first token, or the largest values, fail without any."""
+    (response,) = step(tmp_path, call_tokens=1, kind="cpu").execute([texts(b"", b"one two three")])
+    assert vectors(response) == [[0, 0], [9, 3]]
+    assert outputs(response)["num_input_tokens"] == [[0], [3]]
+    assert [call["input_ids"] for call in graph.calls] == [[[0]], [[2, 3, 4]]]
+
+
 @pytest.mark.parametrize("instances", [1, 2])
 @pytest.mark.usefixtures("graph")
 def test_a_text_that_the_graph_refuses_fails_alone_among_those_of_other_lengths(tmp_path: Path, instances: int) -> None:

@@ -113,7 +113,7 @@ class TritonPythonModel:
 def tokens(name: str, encodings: list[Any], kind: np.dtype[Any], padding: int) -> NDArray[Any]:
     """Return an input of the ONNX model [len(encodings), tokens]; padding is on the right, so that positions count."""
     fields = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-    shape = len(encodings), max((len(e) for e in encodings), default=0)
+    shape = len(encodings), max([1, *(len(e) for e in encodings)])  # a graph needs a token, if only one of padding
     if name not in fields:
         return np.tile(np.arange(shape[1], dtype=kind), (shape[0], 1))
     rows = np.full(shape, padding if name == "input_ids" else 0, kind)
