@@ -179,6 +179,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("unlock", "prune", "prune_laws", "prune_asleep", "prune_live"),
     ),
     "tritonrepo": (
+        "cores",
         "diagnostics",
         "fixes",
         "plain",

@@ -13,8 +13,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 
+from tritonrepo.cores import cores as usable
+
 MANY = 1000
 """From so many models on, a process is worth its start."""
+
+MOST = 8
+"""How many processes there are at most: each copies what it touches of this one's memory."""
 
 PIECE = 16
 """How many models a process looks at before it writes what it found; as many are left to it at the end."""
@@ -27,7 +32,7 @@ def cores() -> int:
     """Return how many processes may look at models: 1 where a fork may not be safe, or is of no use."""
     if sys.platform != "linux" or threading.active_count() > 1:
         return 1
-    return len(os.sched_getaffinity(0))
+    return min(usable(), MOST)
 
 
 @contextmanager
@@ -131,9 +136,8 @@ class Aside:
     def stop(self) -> None:
         """End the processes, whatever they do; another process may have the number of one that has ended already."""
         for each in self._running:
-            with suppress(
-                ChildProcessError, ProcessLookupError
-            ):  # where SIGCHLD is ignored, the system itself waits for them
+            # where SIGCHLD is ignored, the system itself waits for what has ended
+            with suppress(ChildProcessError, ProcessLookupError):
                 if os.waitpid(each.child, os.WNOHANG) == (0, 0):
                     os.kill(each.child, signal.SIGKILL)
                     os.waitpid(each.child, 0)
