@@ -22,10 +22,11 @@ from tests.tabled import tabled
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import directory as module
 from tritonrepo.stores import open_store, walk
-from tritonrepo.stores.beneath import Found, Spot
+from tritonrepo.stores.beneath import Scanned, Spot
 from tritonrepo.stores.directory import DirectoryStore, awake, runs
 from tritonrepo.stores.store import Conflict, Late, Tag, Write
 from tritonrepo.stores.walk import Walk, is_in
+from tritonrepo.sync.sealed import seal
 from tritonrepo.tree import Directory, Entry, File, Link, Outside, Unreadable, of_bytes, on_disk
 
 STAGING = ".tritonrepo-staging"
@@ -124,10 +125,13 @@ def test_a_scanned_file_is_copied_although_nobody_may_write_it(store: DirectoryS
     source.write_bytes(b"weights")
     source.chmod(0o444)
     found = DirectoryStore(tmp_path).scan("own")["weights"]
-    assert isinstance(found, Found)
-    store.put("r/weights", found)
-    assert (store.root / "r" / "weights").read_bytes() == b"weights"
-    assert not (store.root / "r" / "weights").samefile(source)
+    assert isinstance(found, File)
+    assert isinstance(found.place, Scanned)
+    for file in (found, seal({"weights": found})["weights"]):
+        assert isinstance(file, File)
+        store.put("r/weights", file)
+        assert (store.root / "r" / "weights").read_bytes() == b"weights"
+        assert not (store.root / "r" / "weights").samefile(source)
 
 
 def test_a_file_that_cannot_be_linked_is_copied(
@@ -442,7 +446,7 @@ def test_links_into_an_allowed_directory_are_what_they_lead_to(tmp_path: Path) -
     }
     found = DirectoryStore(tmp_path, (allowed,)).scan("r")["weights/a"]
     assert isinstance(found, File)
-    assert (found.content(), found.place) == (b"weights", f"{top}/weights/a")
+    assert (found.content(), found.path) == (b"weights", top / "weights" / "a")
     by_path, name = open_store(str(top), (allowed,))
     assert "weights/a" in by_path.scan(name)
 

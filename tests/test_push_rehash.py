@@ -183,7 +183,7 @@ def test_a_repository_that_has_changed_is_judged_again(
 
 def scanned() -> Tree:
     store, prefix = open_store("models")
-    return seal(store.scan(prefix))
+    return seal(dict(store.scan(prefix)))
 
 
 def is_known(tree: Tree, began_ns: int, release: str = "26.07") -> bool:
@@ -207,10 +207,10 @@ def test_a_config_that_changed_after_the_scan_is_not_remembered() -> None:
     store, prefix = open_store("models")
     tree = store.scan(prefix)
     Path("models/top/config.pbtxt").write_text("", "utf-8")
-    sealed = seal(tree)["top/config.pbtxt"]
+    sealed = seal(dict(tree))["top/config.pbtxt"]
     assert isinstance(sealed, File)
     assert (sealed.content(), sealed.state) == (b"", None)
-    assert [is_known(seal(tree), time.time_ns() + 10**9) for _ in range(2)] == [False, False]
+    assert [is_known(seal(dict(tree)), time.time_ns() + 10**9) for _ in range(2)] == [False, False]
 
 
 @pytest.mark.usefixtures("judged")

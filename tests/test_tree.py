@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -26,6 +29,7 @@ from tritonrepo.tree import (
     Unreadable,
     below,
     digest,
+    facts,
     files,
     in_bytes,
     in_order,
@@ -35,6 +39,7 @@ from tritonrepo.tree import (
     on_disk,
     overlay,
     parents,
+    state_of,
 )
 
 FILE = of_bytes(b"base")
@@ -186,6 +191,21 @@ def test_a_file_on_disk_is_read_from_any_offset(tmp_path: Path) -> None:
     assert (file.size, file.path, file.sha256) == (10, tmp_path / "f", "known")
     assert on_disk(tmp_path / "f", 10).sha256 == "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882"
     assert of_bytes(b"x").path is None
+
+
+STATES = {
+    "usual": (2049, 131_072, 1_764_412_345_678_901_234, 1_764_412_345_000_000_001),
+    "before 1970": (2049, 131_072, -1, -1_000_000_001),
+    "after 2262": (2049, 131_072, 10**9 * 253_402_300_799 + 999_999_999, 10**9 * (2**62)),
+    "large numbers": (2**62, 2**64 - 1, 0, 0),
+}
+
+
+@tabled("told", STATES.values(), ids=STATES)
+def test_a_state_says_all_that_the_system_said(told: tuple[int, int, int, int]) -> None:
+    names = ("st_dev", "st_ino", "st_mtime_ns", "st_ctime_ns")
+    state = state_of(cast("os.stat_result", SimpleNamespace(**dict(zip(names, told, strict=True)))))
+    assert facts(state) == told
 
 
 def test_a_text_is_in_utf_8() -> None:

@@ -5,13 +5,16 @@ Nothing is read or hashed before it is needed. Paths are relative, with `/`, and
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from struct import Struct
+from typing import NamedTuple, NewType
 
 CHUNK = 1 << 20
+SECOND = 1_000_000_000
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 Read = Callable[[int, int], bytes]
@@ -28,20 +31,51 @@ def hashed(file: File) -> str:
     return digest.hexdigest()
 
 
+State = NewType("State", bytes)
+"""What any change of a file on disk changes: its device and inode, and the times of its content and its state, packed.
+
+Thousands are kept, and a tuple of four numbers takes twice as much.
+"""
+
+STATE = Struct("=qQqIqI")
+"""Device, inode, and seconds and nanoseconds of both times, as nanoseconds alone may need more than 64 bits."""
+
+
+def state_of(status: os.stat_result) -> State:
+    """Return the state of a file from what the system says of it."""
+    content, changed = divmod(status.st_mtime_ns, SECOND), divmod(status.st_ctime_ns, SECOND)
+    return State(STATE.pack(status.st_dev, status.st_ino, *content, *changed))
+
+
+class Facts(NamedTuple):
+    """What a state says: where the file is, and when its content, and anything of it, was changed."""
+
+    device: int
+    inode: int
+    content_ns: int
+    state_ns: int
+
+
+def facts(state: State) -> Facts:
+    """Return what a state says."""
+    device, inode, content, content_rest, changed, changed_rest = STATE.unpack(state)
+    return Facts(device, inode, content * SECOND + content_rest, changed * SECOND + changed_rest)
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A file's size in bytes and the way to its content; `place` is its path on this machine's disk, if it has one.
 
-    `hasher` computes the SHA-256 if it is not known: a cache of digests can replace it. `state` is what any change of a
-    file on disk changes: its device and inode, and the times, in ns, of its content and of its state.
+    `hasher` computes the SHA-256 if it is not known: a cache of digests can replace it. `state` is that of a file that
+    was scanned.
     """
 
     size: int
     read: Read
-    place: str | None = None
+    place: str | os.PathLike[str] | None = None
     known_sha256: str | None = field(default=None, compare=False)
     hasher: Callable[[File], str] = field(default=hashed, compare=False)
-    state: tuple[int, int, int, int] | None = field(default=None, compare=False)
+    state: State | None = field(default=None, compare=False)
 
     @property
     def path(self) -> Path | None:

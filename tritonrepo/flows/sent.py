@@ -17,7 +17,7 @@ from tritonrepo.sync import record as records
 from tritonrepo.sync.pinning import pinned
 from tritonrepo.sync.record import Record
 from tritonrepo.sync.sealed import seal
-from tritonrepo.tree import Tree
+from tritonrepo.tree import Entry, Tree
 
 RULE = "push-source"
 
@@ -39,7 +39,7 @@ def sent(directory: str, work: Workspace, *, pin: bool) -> Sent:
     source, top = open_store(directory, work.links)
     remembering(source, work)
     began = time.time_ns()
-    tree = _sealed(source.scan(top), directory)
+    tree = _sealed(dict(source.scan(top)), directory)
     record = records.load(tree, directory)
     server = repository.target(record=of_record(record, directory))
     _checked(tree, server, directory, work, began)
@@ -47,7 +47,7 @@ def sent(directory: str, work: Workspace, *, pin: bool) -> Sent:
     return Sent(pinned(tree, server) if pin else tree, record, server, tuple(edited))
 
 
-def _sealed(tree: Tree, directory: str) -> Tree:
+def _sealed(tree: dict[str, Entry], directory: str) -> Tree:
     try:
         return seal(tree)
     except OSError as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cache
 
 from tritonrepo.repository.model import Model
-from tritonrepo.tree import Entry, File, Tree
+from tritonrepo.tree import Entry, File, State, Tree, facts
 
 LENGTH = 16
 """Bytes of a key."""
@@ -36,20 +36,28 @@ class Clean:
 
     def key(self, model: Model) -> bytes:
         """Return what identifies a model with these files; b"" if a file of it may change unnoticed."""
-        return self._key([model.name, model.odd], model.entries)
+        return self._key((model.name, model.odd), model.entries)
 
     def whole(self, tree: Tree) -> bytes:
         """Return what identifies a repository of these files; b"" if a file of it may change unnoticed."""
-        return self._key([], tree)
+        return self._key((), tree)
 
-    def _key(self, said: list[object], entries: Mapping[str, Entry]) -> bytes:
+    def _key(self, said: tuple[object, ...], entries: Mapping[str, Entry]) -> bytes:
         if not self._facts:
             return b""
         from hashlib import blake2b  # noqa: PLC0415  loads OpenSSL, and few repositories need a key
 
+        key = blake2b(repr(said).encode("utf-8", "surrogatepass"), digest_size=LENGTH, key=self._facts)
         for path, entry in entries.items():
-            state = entry.state if isinstance(entry, File) else None
-            if isinstance(entry, File) and (state is None or max(state[2:]) >= self._since or self._untraced(state[0])):
-                return b""
-            said += (path, state, entry.size) if isinstance(entry, File) else (path, entry)
-        return blake2b(repr(said).encode("utf-8", "surrogatepass"), digest_size=LENGTH, key=self._facts).digest()
+            about: tuple[object, ...] = (path, entry)
+            if isinstance(entry, File):
+                if entry.state is None or not self._is_traced(entry.state):
+                    return b""
+                about = (path, entry.state, entry.size)
+            key.update(repr(about).encode("utf-8", "surrogatepass"))
+        return key.digest()
+
+    def _is_traced(self, state: State) -> bool:
+        """Whether a file in this state cannot change once more without a trace."""
+        device, _, *times = facts(state)
+        return max(times) < self._since and not self._untraced(device)

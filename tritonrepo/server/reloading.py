@@ -18,8 +18,8 @@ from tritonrepo.server import loading, logs, staging
 from tritonrepo.server.client import Client
 from tritonrepo.server.launch import copy_path
 from tritonrepo.server.process import Server
-from tritonrepo.stores.beneath import Found
-from tritonrepo.tree import Directory, Tree
+from tritonrepo.stores.beneath import Scanned
+from tritonrepo.tree import Directory, File, Tree
 
 
 class Reloaded(NamedTuple):
@@ -40,9 +40,9 @@ def update(server: Server, tree: Tree, paths: Iterable[str]) -> None:
         place.unlink(missing_ok=True) if not place.is_dir() else None
         if isinstance(entry, Directory):
             place.mkdir(parents=True, exist_ok=True)
-        elif isinstance(entry, Found):
+        elif isinstance(entry, File) and isinstance(entry.place, Scanned):
             _above(place, copied)
-            staging.taken(entry, place)
+            staging.taken(entry.place, place)
         else:
             _pruned(place.parent, copied)
 

@@ -18,7 +18,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
 from tritonrepo.server.launch import log_path
 from tritonrepo.server.runtime import Runtime
 from tritonrepo.stores import open_store
-from tritonrepo.stores.beneath import Found
+from tritonrepo.stores.beneath import Scanned
 from tritonrepo.stores.links import kept
 from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable
 
@@ -108,9 +108,9 @@ def copy(repository: Path, target: Path, links: Sequence[Path] = ()) -> None:
         for path, entry in tree.items():
             if isinstance(entry, Directory):
                 (target / path).mkdir(parents=True)
-            elif isinstance(entry, Found):
+            elif isinstance(entry, File) and isinstance(entry.place, Scanned):
                 (target / path).parent.mkdir(parents=True, exist_ok=True)
-                taken(entry, target / path)
+                taken(entry.place, target / path)
 
 
 @contextmanager
@@ -148,7 +148,7 @@ def problem(repository: Path, path: str, entry: Entry) -> Diagnostic:
     return Diagnostic("server-link", Severity.FATAL, Span(str(repository / path)), message, hint)
 
 
-def taken(file: Found, target: Path) -> None:
+def taken(file: Scanned, target: Path) -> None:
     """Hard-link a scanned file, or copy it if the file system or the kernel's rules for links do not allow that."""
     try:
         file.spot.link(target)

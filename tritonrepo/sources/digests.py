@@ -137,7 +137,7 @@ def _check(state: _State, digest: str) -> str:
     return hashlib.sha256(f"{[*state]} {digest}".encode()).hexdigest()[:16]
 
 
-def _seen(path: str) -> tuple[_State, bool]:
+def _seen(path: str | os.PathLike[str]) -> tuple[_State, bool]:
     """Return the state of a file, and whether it is certain that no process has it open for writing.
 
     It is opened for that, so that a network file system asks its server.

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Stop, fatal
-from tritonrepo.tree import File
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -85,10 +84,6 @@ class Spot(NamedTuple):
             os.close(descriptor)
         return content
 
-    def __call__(self, offset: int, n: int) -> bytes:
-        """Read as `tree.Read` does: so a location is all that thousands of files keep of how they are read."""
-        return self.read(offset, n)
-
     def content(self) -> bytes:
         """Return the whole content of the file here."""
         with os.fdopen(self.open(), "rb") as stream:
@@ -117,11 +112,28 @@ class Spot(NamedTuple):
         return OSError(error.errno, error.strerror, str(self))
 
 
-HERE = Spot(".", "")
-
-
 @dataclass(frozen=True, slots=True)
-class Found(File):
-    """A file that a scan has found, and its real location."""
+class Scanned:
+    """A file that a scan has found: its real location as in a spot, and the directory and path where it was found.
 
-    spot: Spot = HERE
+    It is both a file's `place`, where it was found, and its `read`. Thousands are kept: each refers to texts of the
+    scan.
+    """
+
+    root: str
+    real: str
+    top: str
+    path: str
+
+    @property
+    def spot(self) -> Spot:
+        """Its real location."""
+        return Spot(self.root, self.real)
+
+    def __fspath__(self) -> str:
+        """Return the path at which it was found, which may lead through links."""
+        return f"{self.top}/{self.path}"
+
+    def __call__(self, offset: int, n: int) -> bytes:
+        """Read as `tree.Read` does."""
+        return self.spot.read(offset, n)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tritonrepo.diagnostics import Stop, fatal
-from tritonrepo.stores.beneath import Found, Spot
+from tritonrepo.stores.beneath import Scanned, Spot
 from tritonrepo.stores.intact import checked
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Store, Tag, Write
 from tritonrepo.stores.walk import WRITTEN_BY_PYTHON, Walk
@@ -54,6 +54,10 @@ class DirectoryStore:
                 hint = "Use the directory of a model repository."
                 raise fatal("store-access", str(top), "the path is not a directory", hint)
             return dict(in_order(Walk(top, self.links, self.hasher).found))
+
+    def files(self, prefix: str) -> Iterator[tuple[str, File]]:
+        """Yield the files under the prefix."""
+        return ((path, entry) for path, entry in self.scan(prefix).items() if isinstance(entry, File))
 
     def fetch(self, path: str) -> Fetched | None:
         """Return the content of a file and its SHA-256; None if it does not exist."""
@@ -194,7 +198,7 @@ def _make(directory: str) -> None:
 
 def _linked(file: File, staged: Path) -> bool:
     """Hard-link a read-only file (of the cache), so that weights are on the disk only once."""
-    if isinstance(file, Found) or file.path is None or file.path.stat().st_mode & 0o222:
+    if isinstance(file.place, Scanned) or file.path is None or file.path.stat().st_mode & 0o222:
         return False
     try:
         os.link(file.path, staged)

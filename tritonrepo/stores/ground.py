@@ -11,7 +11,7 @@ from tritonrepo.diagnostics import Create, Move, Remove, Stop
 from tritonrepo.fixes import Step, Write, paths
 from tritonrepo.stores.beneath import Spot
 from tritonrepo.stores.walk import WRITTEN_BY_PYTHON
-from tritonrepo.tree import Entry, File, Tree, meet, parents
+from tritonrepo.tree import Entry, File, State, Tree, meet, parents, state_of
 
 BESIDE = ".tritonrepo-fix-"
 """How the names of files begin that are not complete."""
@@ -165,10 +165,9 @@ class Ground:
                 _discard(f"{full}/{name}")
 
 
-def _state(path: str) -> tuple[int, int, int, int] | None:
+def _state(path: str) -> State | None:
     with suppress(OSError):
-        found = os.stat(path)  # noqa: PTH116  as the scan does
-        return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+        return state_of(os.stat(path))  # noqa: PTH116  as the scan does
     return None
 
 

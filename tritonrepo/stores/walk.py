@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tritonrepo.stores.beneath import Found, Spot
-from tritonrepo.tree import Directory, Entry, File, Link, Outside, Unreadable, hashed
+from tritonrepo.stores.beneath import Scanned, Spot
+from tritonrepo.tree import Directory, Entry, File, Link, Outside, Unreadable, hashed, state_of
 
 FOLLOWED = 10_000
 """How many entries are scanned through links before further links are not followed: links can multiply endlessly."""
@@ -40,7 +40,6 @@ class Walk:
         self._top, self._hasher = str(top), hasher
         self._roots = [os.path.realpath(each) for each in (top, *allowed)]
         self._left = FOLLOWED
-        self._device = 0
         self._open: dict[Spot, int] = {}  # the top and the previous directory: most others are in one of these
         try:
             ahead = [_Ahead("", Spot(self._roots[0], ""))]
@@ -115,19 +114,13 @@ class Walk:
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFREG:
             readable = status.st_mode & READABLE == READABLE or _readable(item, descriptor)
-            place, state = f"{self._top}/{path}", self._state(status)
-            found = Found(status.st_size, spot, place, None, self._hasher, state, spot)  # type: ignore[arg-type]  # a tuple that is called
-            return found if readable else Unreadable.FORBIDDEN
+            if not readable:
+                return Unreadable.FORBIDDEN
+            found = Scanned(*spot, self._top, path)
+            return File(status.st_size, found, found, None, self._hasher, state_of(status))
         if kind == stat.S_IFDIR:
             return Link(_target(item, descriptor))
         return {stat.S_IFIFO: Unreadable.FIFO, stat.S_IFSOCK: Unreadable.SOCKET}.get(kind, Unreadable.DEVICE)
-
-    def _state(self, status: os.stat_result) -> tuple[int, int, int, int]:
-        """Return the state of a file, of which thousands are kept: what is mostly the same is one object."""
-        if status.st_dev != self._device:
-            self._device = status.st_dev
-        content, changed = status.st_mtime_ns, status.st_ctime_ns
-        return self._device, status.st_ino, content, content if changed == content else changed
 
 
 def _readable(item: os.DirEntry[str], descriptor: int) -> bool:
