@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Store, Stored, Tag, Write
-from tritonrepo.tree import File, Tree, in_order, of_bytes
+from tritonrepo.tree import File, Tree, files, in_order, of_bytes
 
 
 def tag_of(body: bytes) -> Tag:
@@ -27,6 +27,9 @@ class Memory:
         head = f"{prefix}/"
         found = {path.removeprefix(head): body for path, body in self.objects.items() if path.startswith(head)}
         return dict(in_order({p: Stored(len(b), of_bytes(b).read, tag=tag_of(b)) for p, b in found.items()}))
+
+    def files(self, prefix: str) -> Iterator[tuple[str, File]]:
+        return iter(files(self.scan(prefix)).items())
 
     def fetch(self, path: str) -> Fetched | None:
         body = self.objects.get(path)

@@ -217,3 +217,12 @@ def test_few_models_are_looked_at_here(there: Repository, monkeypatch: pytest.Mo
     with aside.aside([*there.models], [], raising) as others:
         assert others.given == set()
         assert others.clean() == set()
+
+
+@pytest.mark.parametrize(("count", "threads", "processes"), [(1, 1, 1), (3, 1, 3), (64, 1, 8), (64, 2, 1)])
+def test_no_more_processes_than_processors_or_memory_allow(
+    count: int, threads: int, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aside, "usable", lambda: count)
+    monkeypatch.setattr("threading.active_count", lambda: threads)
+    assert aside.cores() == processes

@@ -206,8 +206,8 @@ def test_what_is_known_or_large_is_not_read() -> None:
     def read(_offset: int, _n: int) -> bytes:
         raise AssertionError
 
-    huge = File(5 << 30, read, known_sha256="0" * 64)
-    other = File(5 << 30, read, known_sha256="1" * 64)
+    huge = File(5 << 30, read, digest="0" * 64)
+    other = File(5 << 30, read, digest="1" * 64)
     larger = File(6 << 30, read)
     assert equal(huge, huge)
     assert lines({"m/1/x.json": huge, "m/config.pbtxt": huge}, {"m/1/x.json": other, "m/config.pbtxt": larger}) == [

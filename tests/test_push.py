@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -378,6 +378,9 @@ class Clock:
 
     def scan(self, prefix: str) -> Tree:
         return self.store.scan(prefix)
+
+    def files(self, prefix: str) -> Iterator[tuple[str, File]]:
+        return self.store.files(prefix)
 
     def fetch(self, path: str) -> Fetched | None:
         return self.store.fetch(path)

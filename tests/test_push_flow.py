@@ -14,8 +14,8 @@ import pytest
 
 from tests.pushes import CODE, LEAF, beside, hearing, push, repository, stored
 from tritonrepo import __version__
+from tritonrepo.cli import publishing, run
 from tritonrepo.cli import push as command
-from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows.events import Event
 from tritonrepo.flows.prepared import Accepted, Push
@@ -276,7 +276,7 @@ def test_what_is_unknown_of_the_release_of_a_record_is_told_and_stops_no_push(
 
 
 def test_what_is_left_alone_is_listed_on_demand_and_advice_is_given_where_something_is_sent(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "served" / "prod"
     assert push(repository(tmp_path / "m", 1), place) == 0
@@ -287,7 +287,9 @@ def test_what_is_left_alone_is_listed_on_demand_and_advice_is_given_where_someth
     quiet = capsys.readouterr()
     assert push(second, place, "--dry-run", "--verbose") == 0
     verbose = capsys.readouterr()
-    assert verbose.out == quiet.out
+    monkeypatch.setattr(publishing, "PAGE", 2)
+    assert push(second, place, "--dry-run") == 0
+    assert verbose.out == quiet.out == capsys.readouterr().out
     assert verbose.err == f"left alone: {place}/theirs\n{quiet.err}"
     assert quiet.err.startswith("note: servers must run with --strict-readiness=false --exit-on-error=false")
     assert release(place)["files"].keys().isdisjoint({"leaf/2/model.py"})

@@ -26,7 +26,7 @@ from tritonrepo.sources.vendored import vendored
 from tritonrepo.spec.lock import Pin
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.pace import Pace
-from tritonrepo.sync.plan import Phase, Plan, in_phase_order
+from tritonrepo.sync.plan import Phase, Plan, in_phases
 from tritonrepo.sync.writing import Writer
 from tritonrepo.tree import File, of_text
 
@@ -175,7 +175,7 @@ def leaves_first(made: Revision, uri: str) -> None:
     assert not planned.plan.conflicts
     at = {Phase.CONTRACT: Phase.EXPAND, Phase.SWITCH: Phase.SWITCH}
     actions = [a._replace(phase=at[a.phase], wave=0) for a in planned.plan.actions if a.phase in at]
-    plan = Plan(tuple(sorted(actions, key=in_phase_order)), served=True)
+    plan = Plan(in_phases(actions), served=True)
     apply(plan, planned.have, Writer(planned.place, None), Pace(LONG_S, time.monotonic, time.sleep), lambda _: None)
 
 

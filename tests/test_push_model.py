@@ -152,6 +152,10 @@ class Command:
         self._turn()
         return self.shelf.scan(prefix)
 
+    def files(self, prefix: str) -> Iterator[tuple[str, File]]:
+        self._turn()
+        return self.shelf.files(prefix)
+
     def fetch(self, path: str) -> Fetched | None:
         self._turn()
         return self.shelf.fetch(path)

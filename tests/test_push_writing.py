@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tests.pushes import hearing
 from tests.tabled import tabled
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.directory import DirectoryStore
-from tritonrepo.stores.store import Late, Send, Tag, Write
+from tritonrepo.stores.store import Late, Send, Stored, Tag, Write
 from tritonrepo.sync import pace
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.lock import held
@@ -26,7 +26,7 @@ from tritonrepo.sync.place import Place, beside
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put
 from tritonrepo.sync.sealed import broken, seal
 from tritonrepo.sync.writing import Alone, Writer, both, each
-from tritonrepo.tree import Directory, File, Tree, of_bytes, of_text
+from tritonrepo.tree import Directory, File, of_bytes, of_text
 
 LOCK = "r.tritonrepo/lock.json"
 NEW, OLD = of_text("new"), of_text("old")
@@ -385,28 +385,54 @@ def test_only_the_models_of_a_plan_are_listed_if_that_is_less(
     *, lists_parts: bool, page: int, listed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Listing(Memory):
-        def scan(self, prefix: str) -> Tree:
-            scans.append(prefix)
-            return super().scan(prefix)
+        def files(self, prefix: str) -> Iterator[tuple[str, File]]:
+            listings.append(prefix)
+            yield from reversed(list(super().files(prefix)))
 
-    scans: list[str] = []
+    listings: list[str] = []
     store = Listing(r__m__1__a=b"", r__n__a=b"", r__o=b"")
     store.caps = replace(store.caps, lists_parts=lists_parts)
     have = store.scan("r")
-    scans.clear()
     monkeypatch.setattr(pace, "PAGE", page)
     plan = actions(Put(Phase.FILES, "m/2/a", NEW, ""), Put(Phase.SWITCH, "m/c", NEW, ""))
     apply(plan, have, Writer(place(store), None), Pace(0, lambda: 0, lambda _: None))
-    assert scans == listed
+    assert listings == listed
     store.objects = {"r/o": b"", "r/n/a": b"", "r/p/a": b""}  # an object with the name of a model of the plan
-    scans.clear()
+    listings.clear()
     apply(
         actions(Put(Phase.FILES, "o/1/a", NEW, "")),
         store.scan("r"),
         Writer(place(store), None),
         Pace(0, lambda: 0, lambda _: None),
     )
-    assert scans == ["r", "r"]
+    assert listings == ["r"]
+
+
+SEEN: dict[str, tuple[dict[str, bytes], dict[str, bytes | None], str | None]] = {
+    "what was seen": ({"m/a": b"1", "m/b": b"2"}, {}, None),
+    "what was written": ({"m/a": b"1", "m/b": b"2", "n/c": b"2"}, {"n/c": b"2"}, None),
+    "one less": ({"m/a": b"1"}, {}, "m/b"),
+    "one less of what was written": ({"m/a": b"1", "m/b": b"2"}, {"m/c": b"2"}, "m/c"),
+    "one more": ({"m/a": b"1", "m/b": b"2", "m/aa": b"1"}, {}, "m/aa"),
+    "another content": ({"m/a": b"2", "m/b": b"2"}, {}, "m/a"),
+    "another than was written": ({"m/a": b"1", "m/b": b"2"}, {"m/b": b"1"}, "m/b"),
+    "what was removed": ({"m/a": b"1", "m/b": b"2"}, {"m/a": None}, "m/a"),
+    "the first of several": ({"m/b": b"1", "m/0": b"1"}, {"m/c": b"2"}, "m/0"),
+    "in a model of others": ({"m/a": b"1", "m/b": b"2", "x/a": b"2"}, {"y/b": b"2"}, None),
+}
+
+
+@tabled(("now", "written", "path"), SEEN.values(), ids=SEEN)
+def test_the_first_path_is_told_at_which_something_else_is_in_whatever_order(
+    now: dict[str, bytes], written: dict[str, bytes | None], path: str | None
+) -> None:
+    def listed(found: Mapping[str, bytes]) -> dict[str, File]:
+        return {each: Stored(len(body), of_bytes(body).read, tag=tag_of(body)) for each, body in found.items()}
+
+    tags = {each: None if body is None else tag_of(body) for each, body in written.items()}
+    there = [*listed(now).items()]
+    for files in (there, there[::-1], [*there, *there]):
+        assert pace.astray(files, listed({"m/a": b"1", "m/b": b"2"}), tags, {"m", "n"}) == path
 
 
 def test_a_push_that_wrote_nothing_yet_was_not_interrupted() -> None:
@@ -525,7 +551,7 @@ def test_a_file_that_changes_is_known_by_inode_size_or_time(tmp_path: Path, chan
     path.parent.mkdir(parents=True)
     path.write_bytes(b"new")
     os.utime(path, ns=(5, 5))
-    sealed = seal(DirectoryStore(tmp_path).scan("r"))["m/1/a"]
+    sealed = seal(dict(DirectoryStore(tmp_path).scan("r")))["m/1/a"]
     assert isinstance(sealed, File)
     assert not broken(sealed)
     change(path)
@@ -547,7 +573,7 @@ def sealed_file(root: Path) -> tuple[Path, File]:
     path = root / "r" / "m" / "1" / "a"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"new")
-    file = seal(DirectoryStore(root).scan("r"))["m/1/a"]
+    file = seal(dict(DirectoryStore(root).scan("r")))["m/1/a"]
     assert isinstance(file, File)
     return path, file
 
@@ -577,7 +603,7 @@ def test_configs_and_calls_are_read_once_and_what_is_not_on_a_disk_stays_as_it_i
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"new")
     tree = {**DirectoryStore(tmp_path).scan("r"), "m/2": Directory(), "m/1/b": OLD}
-    sealed = seal(tree)
+    sealed = seal(dict(tree))
     assert list(sealed) == list(tree)
     assert (sealed["m/2"], sealed["m/1/b"]) == (Directory(), OLD)
     for name in (*held, "m/1/config.pbtxt"):
@@ -600,6 +626,6 @@ def test_a_sealed_file_keeps_the_digest_that_is_known(tmp_path: Path) -> None:
         asked.append(file.size)
         return "digest"
 
-    entry = seal(DirectoryStore(tmp_path, hasher=cached).scan("r"))["m/1/a"]
+    entry = seal(dict(DirectoryStore(tmp_path, hasher=cached).scan("r")))["m/1/a"]
     assert isinstance(entry, File)
     assert (entry.size, entry.sha256, entry.sha256, asked) == (3, "digest", "digest", [3])

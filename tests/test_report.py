@@ -188,11 +188,11 @@ def test_bytes_have_a_unit_that_people_read(size: int, told: str) -> None:
 
 def test_a_push_names_each_phase_above_its_actions() -> None:
     actions = (put("m/1/a", 2), put("m/1/b", 3), put("m/c", 1, "serves 1", Phase.SWITCH), removed("n/a"))
-    assert plan.phases(Plan(actions), "bucket") == (
+    assert "\n".join(plan.phases(Plan(actions), "bucket")) == (
         "files\n  + m/1/a  new\n  + m/1/b  new\nswitch\n  ~ m/c  serves 1\nprune\n  - n/a  not in the stack\n"
         "bucket: 3 to write (6 B), 1 to delete"
     )
-    assert plan.phases(Plan(()), "bucket") == "bucket: nothing to do"
+    assert list(plan.phases(Plan(()), "bucket")) == ["bucket: nothing to do"]
 
 
 def test_a_table_is_aligned_and_ends_without_blanks() -> None:

@@ -53,6 +53,16 @@ def test_a_record_is_this_text_at_this_place_and_nothing_else() -> None:
     assert revisions.read(store, "prod", "s3://b/prod") == (FULL, tag_of(TEXT.encode()))
 
 
+def test_a_record_is_json_whatever_its_texts_hold() -> None:
+    odd = '\n "files": {'
+    there = {name: Object(name, 1, Tag(name)) for name in ("z", 'a"\\', odd, "é", "\udc80")}
+    for files in ({}, {"m/1/a": Object("1", 2, Tag("3"))}, there):
+        made = Revision(odd, {"files": {}, odd: [1, None]}, {odd: odd}, files, {"files": odd}, {odd: odd}, 1, odd)
+        content = revisions.dump(made).content()
+        assert content.decode() == json.dumps(json.loads(content), indent=1, sort_keys=True) + "\n"
+        assert revisions.load(content, "r") == made
+
+
 def spoilt(**changes: object) -> bytes:
     return json.dumps({**json.loads(TEXT), **changes}).encode()
 
@@ -147,7 +157,12 @@ def test_a_new_record_has_what_was_written_and_the_rest_as_it_was_found() -> Non
         "top.json": of_text("x"),
     }
     written = {"m/config.pbtxt": Tag("new config"), "m/2/.keep": Tag("keep"), "m/1/gone": None}
-    assert revisions.objects(want, have, written) == {
+    made = revisions.objects(want, have, written)
+    assert made.is_in(Revision(files=dict(made)))
+    assert not made.is_in(Revision(files={**made, "m/1/gone": made["m/1/a"]}))
+    assert not made.is_in(Revision(files={**made, "m/1/a": made["m/2/.keep"]}))
+    assert not made.is_in(Revision(files={path: each for path, each in made.items() if path != "m/1/a"}))
+    assert made == {
         "m/1/a": Object("6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b", 1, Tag("old a")),
         "m/config.pbtxt": Object(
             "785f3ec7eb32f30b90cd0fcf3657d388b5ff4297f2f9716ff66e9b69c05ddd09", 2, Tag("new config")

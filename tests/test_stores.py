@@ -22,7 +22,7 @@ from tests.speaking import Asked, Said, speaking
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import open_store, server_environment
 from tritonrepo.stores.directory import STAGING, DirectoryStore
-from tritonrepo.stores.listing import as_tree
+from tritonrepo.stores.listing import as_tree, files
 from tritonrepo.stores.store import Conflict, Late, Send, Store, Unconditional, Write, tag_of
 from tritonrepo.stores.walk import FOLLOWED
 from tritonrepo.tree import Directory, File, Link, Outside, Unreadable, of_bytes, of_text, on_disk
@@ -220,6 +220,9 @@ def test_a_ticket_writes_and_removes(store: Store) -> None:
     assert store.ticket(Write("r/a", None), LONG_S)() is None
     assert store.ticket(Write("r/a", None), LONG_S)() is None
     assert store.fetch("r/a") is None
+    large = os.urandom(300_000)
+    tag = store.ticket(Write("r/a", of_bytes(large), if_absent=True), LONG_S)()
+    assert store.fetch("r/a") == (large, tag)
 
 
 def test_a_tickets_condition_is_judged_when_it_is_sent(store: Store) -> None:
@@ -316,10 +319,10 @@ def test_a_link_to_a_directory_is_followed_within_the_tree_and_never_round(tmp_p
 def test_digests_are_asked_of_what_was_handed_in_and_once(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "a").write_bytes(b"1")
-    asked: list[str | None] = []
+    asked: list[str] = []
 
     def cached(file: File) -> str:
-        asked.append(file.place)
+        asked.append(str(file.path))
         return "cached"
 
     found = DirectoryStore(tmp_path, (), cached).scan("r")["a"]
@@ -464,7 +467,15 @@ def test_an_object_that_was_overwritten_since_its_scan_is_not_read_for_the_old_o
 
 def test_a_key_that_is_an_object_and_a_directory_is_the_object() -> None:
     entry = of_bytes(b"")
-    assert as_tree("r", [("r/m", entry), ("r/m/", entry), ("r/n/", entry)]) == {"m": entry, "n": Directory()}
+    assert as_tree([("m", entry), ("m/", entry), ("n/", entry)]) == {"m": entry, "n": Directory()}
+
+
+def test_a_marker_is_a_directory_only_if_nothing_is_in_it() -> None:
+    entry = of_bytes(b"")
+    keys = ["a/", "a/b/", "c/", "c/d", "e/f/", "e/f/__pycache__/g", "", "__pycache__"]
+    found = as_tree((key, entry) for key in keys)
+    assert found == {"__pycache__": entry, "a/b": Directory(), "c/d": entry, "e/f": Directory()}
+    assert list(files((key, entry) for key in keys)) == [("c/d", entry), ("__pycache__", entry)]
 
 
 def test_a_prefix_ends_at_its_slash_and_markers_are_directories(s3_server: S3Server) -> None:

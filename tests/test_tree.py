@@ -184,6 +184,13 @@ def test_a_digest_is_computed_once_and_not_where_it_is_known() -> None:
     assert File(3, unread, None, "known").sha256 == "known"
 
 
+@tabled("sha256", ["0" * 64, f"{1:064x}", "f" * 64, "F" * 64, "12", ""])
+def test_a_digest_is_remembered_as_it_was_said(sha256: str) -> None:
+    file = of_text("x")
+    file.remember(sha256)
+    assert [file.known_sha256, file.sha256] == [sha256, sha256]
+
+
 def test_a_file_on_disk_is_read_from_any_offset(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"0123456789")
     file = on_disk(tmp_path / "f", 10, "known")

@@ -6,15 +6,17 @@ Nothing is read or hashed before it is needed. Paths are relative, with `/`, and
 from __future__ import annotations
 
 import os
+import re
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from struct import Struct
 from typing import NamedTuple, NewType
 
 CHUNK = 1 << 20
 SECOND = 1_000_000_000
+HEX = re.compile("[0-9a-f]{64}")
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 Read = Callable[[int, int], bytes]
@@ -32,19 +34,19 @@ def hashed(file: File) -> str:
 
 
 State = NewType("State", bytes)
-"""What any change of a file on disk changes: its device and inode, and the times of its content and its state, packed.
+"""What any change of a file on disk changes; packed, because thousands are kept: see `facts`."""
 
-Thousands are kept, and a tuple of four numbers takes twice as much.
-"""
-
-STATE = Struct("=qQqIqI")
-"""Device, inode, and seconds and nanoseconds of both times, as nanoseconds alone may need more than 64 bits."""
+SHORT, LONG = struct.Struct("=IQqq"), struct.Struct("=qQqIqI")
+"""Device, inode and both times in ns, or, where these are too large, in seconds and ns."""
 
 
 def state_of(status: os.stat_result) -> State:
     """Return the state of a file from what the system says of it."""
-    content, changed = divmod(status.st_mtime_ns, SECOND), divmod(status.st_ctime_ns, SECOND)
-    return State(STATE.pack(status.st_dev, status.st_ino, *content, *changed))
+    device, inode, times = status.st_dev, status.st_ino, (status.st_mtime_ns, status.st_ctime_ns)
+    try:
+        return State(SHORT.pack(device, inode, *times))
+    except struct.error:
+        return State(LONG.pack(device, inode, *(part for time in times for part in divmod(time, SECOND))))
 
 
 class Facts(NamedTuple):
@@ -58,7 +60,9 @@ class Facts(NamedTuple):
 
 def facts(state: State) -> Facts:
     """Return what a state says."""
-    device, inode, content, content_rest, changed, changed_rest = STATE.unpack(state)
+    if len(state) == SHORT.size:
+        return Facts(*SHORT.unpack(state))
+    device, inode, content, content_rest, changed, changed_rest = LONG.unpack(state)
     return Facts(device, inode, content * SECOND + content_rest, changed * SECOND + changed_rest)
 
 
@@ -66,14 +70,14 @@ def facts(state: State) -> Facts:
 class File:
     """A file's size in bytes and the way to its content; `place` is its path on this machine's disk, if it has one.
 
-    `hasher` computes the SHA-256 if it is not known: a cache of digests can replace it. `state` is that of a file that
-    was scanned.
+    `digest` is the SHA-256 if it is known, in hex or as a number; otherwise, `hasher` computes it, which a cache of
+    digests can replace. `state` is that of a file that was scanned.
     """
 
     size: int
     read: Read
     place: str | os.PathLike[str] | None = None
-    known_sha256: str | None = field(default=None, compare=False)
+    digest: str | int | None = field(default=None, compare=False)
     hasher: Callable[[File], str] = field(default=hashed, compare=False)
     state: State | None = field(default=None, compare=False)
 
@@ -83,16 +87,22 @@ class File:
         return None if self.place is None else Path(self.place)
 
     @property
+    def known_sha256(self) -> str | None:
+        """The content's SHA-256 in hex, if it is known."""
+        return f"{self.digest:064x}" if isinstance(self.digest, int) else self.digest
+
+    @property
     def sha256(self) -> str:
         """The content's SHA-256 in hex; computed once."""
-        if self.known_sha256 is None:
-            self.remember(self.hasher(self))
-        assert self.known_sha256 is not None  # noqa: S101  set just above
-        return self.known_sha256
+        known = self.known_sha256
+        if known is None:
+            known = self.hasher(self)
+            self.remember(known)
+        return known
 
     def remember(self, sha256: str) -> None:
-        """Keep the digest, which was computed while the content was read for something else."""
-        object.__setattr__(self, "known_sha256", sha256)
+        """Keep the digest, which was computed while the content was read; thousands take half as numbers."""
+        object.__setattr__(self, "digest", int(sha256, 16) if HEX.fullmatch(sha256) else sha256)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the content in pieces of at most a mebibyte."""

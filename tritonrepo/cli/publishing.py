@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.pruning import Pruning
 from tritonrepo.sync.revision import Revision
 from tritonrepo.sync.telling import Sent
+
+PAGE = 500
+"""How many lines are printed at a time: plans have thousands."""
 
 ADVICE = (
     "servers must run with --strict-readiness=false --exit-on-error=false, as tritonrepo serve starts them: with"
@@ -80,7 +84,9 @@ class Publishing:
             if self.form == "text" and self.restored:
                 say(f"back to {titled(self.restored)}")
             if self.form == "text":
-                say(*report.phases(plan, self.uri).split("\n"))
+                lines = report.phases(plan, self.uri)
+                while page := list(islice(lines, PAGE)):
+                    say(*page)
             self._noted(plan, warnings, verbose=verbose)
             if plan and not self.display.quiet:
                 say(f"note: {ADVICE}", err=True)

@@ -61,7 +61,7 @@ def plan_prune(uri: Place | str, work: Workspace, keep: int = KEEP) -> Prune:
 def plan_after(push: Push, keep: int = KEEP) -> Pruning:
     """Return what `apply_after` removes once a push is carried out."""
     place, before = push.place, push.before
-    if before and not push.plan and revisions.objects(push.want, push.have, {}) == before.files:
+    if before and not push.plan and revisions.objects(push.want, push.have, {}).is_in(before):
         return plan_prune(place, push.work, keep).pruning
     have = dict(push.have)
     for action in push.plan.actions:

@@ -21,17 +21,17 @@ from tritonrepo.flows.workspace import Workspace, remembering
 from tritonrepo.repository.target import unknown
 from tritonrepo.sources.commit import commit
 from tritonrepo.stores.directory import awake
-from tritonrepo.stores.store import Fetched, Tag, Unconditional, Write, glimpse
+from tritonrepo.stores.store import Fetched, Tag, Unconditional, Write
 from tritonrepo.sync import binding, history, replacing
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.lock import Hold, held
 from tritonrepo.sync.mixing import admit
-from tritonrepo.sync.pace import Pace
+from tritonrepo.sync.pace import Pace, astray
 from tritonrepo.sync.place import Place, placed
 from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.push import plan
-from tritonrepo.sync.revision import Object, Revision
+from tritonrepo.sync.revision import Objects, Revision
 from tritonrepo.sync.telling import Interrupted, Tell, interruptible
 from tritonrepo.sync.writing import Writer, both
 from tritonrepo.tree import Tree, files
@@ -226,14 +226,11 @@ def locked(place: Place, who: Mapping[str, str], pace: Pace, tell: Tell) -> Iter
 def current(place: Place, have: Tree, tag: Tag | None, what: str) -> Fetched | None:
     """Return the record; raise Stop if someone else has changed the files or the record since they were read."""
     record = place.record_store.fetch(place.beside(revisions.NAME))
-    if _glimpses(place.store.scan(place.prefix)) != _glimpses(have) or (record.tag if record else None) != tag:
+    moved = astray(place.store.files(place.prefix), files(have), {})
+    if moved is not None or (record.tag if record else None) != tag:
         message = f"the prefix was changed while this {what} was planned, so nothing was sent"
         raise failure("push-overtaken", place.uri, message, "Run the command again.")
     return record
-
-
-def _glimpses(tree: Tree) -> dict[str, object]:
-    return {path: glimpse(file) for path, file in files(tree).items()}
 
 
 def _published(push: Push, revision: Revision, writer: Writer, pace: Pace, tell: Tell) -> Revision:
@@ -253,7 +250,7 @@ def _published(push: Push, revision: Revision, writer: Writer, pace: Pace, tell:
 
 def _is_recorded(push: Push, before: Revision) -> bool:
     """Whether the record says what is there, and the repository where its record is."""
-    return _finished(push, {}) == before.files and binding.is_bound(push.place, push.have)
+    return _finished(push, {}).is_in(before) and binding.is_bound(push.place, push.have)
 
 
 def _tidied(push: Push) -> None:
@@ -263,7 +260,7 @@ def _tidied(push: Push) -> None:
         push.work.tell(Diagnostic("store-parts", Severity.INFO, Span(place.uri), reason, LEFTOVERS))
 
 
-def _finished(push: Push, written: Mapping[str, Tag | None]) -> Mapping[str, Object]:
+def _finished(push: Push, written: Mapping[str, Tag | None]) -> Objects:
     return revisions.objects(push.want, push.have, written)
 
 

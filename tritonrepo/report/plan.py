@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from tritonrepo.plain import printable
@@ -18,16 +18,24 @@ def lines(actions: Iterable[Action], where: str, kept: Sequence[str] = ()) -> st
     `kept` are files that somebody changed, which the plan leaves as they are.
     """
     actions = list({(action.path, action.reason): action for action in actions}.values())
-    text = [*_lines(actions), *(f"! {printable(path)}  {BY_HAND}" for path in kept), _total(actions, where, kept)]
+    groups: dict[str, list[Action]] = {}
+    for action in actions:
+        groups.setdefault(_place(action.path), []).append(action)
+    text = [
+        *map(_line, groups, groups.values()),
+        *(f"! {printable(path)}  {BY_HAND}" for path in kept),
+        _total(actions, where, kept),
+    ]
     return "\n".join(text)
 
 
-def phases(plan: Plan, where: str) -> str:
-    """Return the text of a push's plan: each phase's name, then its actions."""
-    text: list[str] = []
+def phases(plan: Plan, where: str) -> Iterator[str]:
+    """Yield the lines of a push's plan: each phase's name, then its actions."""
     for phase, group in groupby(plan.actions, key=lambda action: action.phase):
-        text += [phase.name.lower(), *(f"  {line}" for line in _lines(group))]
-    return "\n".join([*text, _total(plan.actions, where)])
+        yield phase.name.lower()
+        for place, own in groupby(group, key=lambda action: _place(action.path)):  # they are sorted by path
+            yield f"  {_line(place, list(own))}"
+    yield _total(plan.actions, where)
 
 
 def rows(plan: Plan) -> list[dict[str, str | int]]:
@@ -48,13 +56,6 @@ def counted(actions: Sequence[Action]) -> dict[str, int]:
     """Return the number of writes and deletions among actions, and the bytes that they send."""
     sizes = [action.file.size for action in actions if isinstance(action, Put)]
     return {"write": len(sizes), "delete": len(actions) - len(sizes), "bytes": sum(sizes)}
-
-
-def _lines(actions: Iterable[Action]) -> list[str]:
-    groups: dict[str, list[Action]] = {}
-    for action in actions:
-        groups.setdefault(_place(action.path), []).append(action)
-    return [_line(place, group) for place, group in groups.items()]
 
 
 def _total(actions: Sequence[Action], where: str, kept: Sequence[str] = ()) -> str:

@@ -53,10 +53,11 @@ def tops(tree: Tree) -> Tops:
     models: dict[str, dict[str, Entry]] = {}
     strays: dict[str, Entry] = {}
     closed: dict[str, Entry] = {}
+    shared: dict[str, str] = {}  # models have files of the same names
     for path, entry in in_order(tree):
         top, slash, rest = path.partition("/")
         if slash:
-            models.setdefault(top, {})[rest] = entry
+            models.setdefault(top, {})[shared.setdefault(rest, rest)] = entry
         elif is_directory(entry):
             models.setdefault(top, {})
             if not isinstance(entry, Directory):

@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores import gcs_refusals as refusals
@@ -25,7 +25,20 @@ from tritonrepo.stores.gcs_bodies import TRIES, TYPE, crc32c, upload
 from tritonrepo.stores.gcs_client import Connection
 from tritonrepo.stores.gcs_uri import Address, parse
 from tritonrepo.stores.intact import Damaged, damaged, whole
-from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Store, Stored, Tag, Write, changed, lacking
+from tritonrepo.stores.store import (
+    Capabilities,
+    Conflict,
+    Fetched,
+    Part,
+    Reading,
+    Send,
+    Store,
+    Stored,
+    Tag,
+    Write,
+    changed,
+    lacking,
+)
 from tritonrepo.tree import File, Tree, of_bytes
 
 FIELDS = "items(name,size,generation,contentEncoding),nextPageToken"
@@ -54,8 +67,18 @@ class GCSStore:
 
     def scan(self, prefix: str) -> Tree:
         """Return every object under the prefix from one listing; a zero-byte "directory/" is an empty directory."""
-        objects = ((str(item.name), self._stored(item)) for item in self._listed(listing.head(prefix)))
-        return listing.as_tree(prefix, objects)
+        return listing.as_tree(self._objects(prefix))
+
+    def files(self, prefix: str) -> Iterator[tuple[str, File]]:
+        """Yield the files under the prefix, page by page."""
+        return listing.files(self._objects(prefix))
+
+    def _objects(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+        head = listing.head(prefix)
+        get, packed = partial(self._part, head), partial(self._packed, head)
+        for item in self._listed(head):
+            path = str(item.name)[len(head) :]
+            yield path, self._stored(item, path, packed if item.content_encoding == "gzip" else get)
 
     def _listed(self, head: str) -> Iterator[Any]:
         token: str | None = None
@@ -74,28 +97,26 @@ class GCSStore:
         page = list(next(found.pages, ()))
         return page, found.next_page_token
 
-    def _stored(self, item: Any) -> Stored:  # noqa: ANN401  made by the client
-        key, size, generation = str(item.name), item.size, item.generation
+    def _stored(self, item: Any, path: str, get: Callable[[str, Tag, Part], bytes]) -> Stored:  # noqa: ANN401  made by the client
+        size, generation = item.size, item.generation
         if size is None or generation is None:
             what = "size" if size is None else "generation"
-            raise lacking(f"{self.address.uri}: {key}", "list", what, refusals.API)
-        packed = item.content_encoding == "gzip"
+            raise lacking(f"{self.address.uri}: {item.name}", "list", what, refusals.API)
+        tag = Tag(str(generation))
+        return Stored(size, Reading(get, path, tag, size), tag=tag)
 
-        def read(offset: int, n: int) -> bytes:
-            if packed:
-                message = "the object has Content-Encoding: gzip, so servers read other bytes than the bucket has"
-                hint = "Upload the file as it is, without compression on the way."
-                raise fatal("store-access", f"{self.address.uri}: {key}", message, hint)
-            return self._part(key, generation, offset, min(offset + n, size))
+    def _packed(self, head: str, path: str, *_: object) -> NoReturn:
+        message = "the object has Content-Encoding: gzip, so servers read other bytes than the bucket has"
+        hint = "Upload the file as it is, without compression on the way."
+        raise fatal("store-access", f"{self.address.uri}: {head}{path}", message, hint)
 
-        return Stored(size, read, tag=Tag(str(generation)))
-
-    def _part(self, key: str, generation: int, start: int, stop: int) -> bytes:
+    def _part(self, head: str, path: str, tag: Tag, part: Part) -> bytes:
+        start, stop, key = part.offset, min(part.offset + part.n, part.size), f"{head}{path}"
         if start >= stop:
             return b""
         with self._at.explained(key, "read"):
             try:
-                return self._got(key, generation, start=start, end=stop - 1)
+                return self._got(key, int(tag), start=start, end=stop - 1)
             except Conflict:
                 raise changed(f"{self.address.uri}: {key}") from None
 

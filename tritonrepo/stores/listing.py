@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from tritonrepo.stores.walk import WRITTEN_BY_PYTHON
-from tritonrepo.tree import Directory, Entry, Tree, in_order
+from tritonrepo.tree import Directory, Entry, File, Tree, in_order, parents
+
+Found = TypeVar("Found", bound=Entry)
 
 
 def head(prefix: str) -> str:
@@ -13,17 +16,24 @@ def head(prefix: str) -> str:
     return f"{prefix}/" if prefix else ""
 
 
-def as_tree(prefix: str, objects: Iterable[tuple[str, Entry]]) -> Tree:
-    """Return objects by their paths under the prefix, sorted; a zero-byte "directory/" is an empty directory."""
-    start = len(head(prefix))
-    found = {key[start:]: entry for key, entry in objects if _counts(key[start:])}
-    markers = [path for path in found if path.endswith("/")]
-    for marker in markers:
-        del found[marker]
-        if not any(path.startswith(marker) for path in found) and marker[:-1] not in found:
-            found[marker[:-1]] = Directory()
+def as_tree(objects: Iterable[tuple[str, Entry]]) -> Tree:
+    """Return objects by their paths under a prefix, sorted; a zero-byte "directory/" is an empty directory."""
+    found: dict[str, Entry] = dict(_counting(objects))
+    markers = [path[:-1] for path in found if path.endswith("/")]
+    above = {each for path in found for each in parents(path.removesuffix("/"))} if markers else set[str]()
+    for path in markers:
+        del found[f"{path}/"]
+        if path not in above:
+            found.setdefault(path, Directory())
     return dict(in_order(found))
 
 
-def _counts(path: str) -> bool:
-    return path != "" and WRITTEN_BY_PYTHON not in path.split("/")[:-1]
+def files(objects: Iterable[tuple[str, File]]) -> Iterator[tuple[str, File]]:
+    """Yield the files that `as_tree` finds, one after the other."""
+    return ((path, file) for path, file in _counting(objects) if not path.endswith("/"))
+
+
+def _counting(objects: Iterable[tuple[str, Found]]) -> Iterator[tuple[str, Found]]:
+    for path, entry in objects:
+        if path and not (WRITTEN_BY_PYTHON in path and WRITTEN_BY_PYTHON in path.split("/")[:-1]):
+            yield path, entry

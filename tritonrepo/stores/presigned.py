@@ -14,6 +14,7 @@ import hashlib
 import re
 import time
 from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tritonrepo.stores.directory import awake
@@ -32,6 +33,9 @@ GRACE_S = 1.0
 """What a store that counts in whole seconds may add to a request's time."""
 
 PAUSE_S = 0.5
+TOGETHER = 64 << 10
+"""A larger body is read in pieces: boto3 would copy it to send it together with the headers."""
+
 FORBIDDEN, BUSY, FAILED = 403, 429, 500
 
 
@@ -74,7 +78,8 @@ def _send(client: Any, signed: Signed) -> str | None:  # noqa: ANN401  made by b
     method, url, headers, body, path, end = signed
     for left in reversed(range(TRIES)):
         try:
-            reply = session.send(AWSRequest(method, url, data=body, headers=dict(headers)).prepare())
+            data = body if len(body) <= TOGETHER else BytesIO(body)
+            reply = session.send(AWSRequest(method, url, data=data, headers=dict(headers)).prepare())
         except HTTPClientError:
             if not left:
                 # the write may still be on its way, and a caller that sees a failure lets others write

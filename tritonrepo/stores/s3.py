@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from tritonrepo.diagnostics import Stop
@@ -23,6 +23,8 @@ from tritonrepo.stores.store import (
     Capabilities,
     Conflict,
     Fetched,
+    Part,
+    Reading,
     Send,
     Store,
     Stored,
@@ -66,8 +68,18 @@ class S3Store:
 
     def scan(self, prefix: str) -> Tree:
         """Return every object under the prefix from one listing; a zero-byte "directory/" is an empty directory."""
-        objects = ((str(item["Key"]), self._stored(item)) for item in self._listed(listing.head(prefix)))
-        return listing.as_tree(prefix, objects)
+        return listing.as_tree(self._objects(prefix))
+
+    def files(self, prefix: str) -> Iterator[tuple[str, File]]:
+        """Yield the files under the prefix, page by page."""
+        return listing.files(self._objects(prefix))
+
+    def _objects(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+        head = listing.head(prefix)
+        get = partial(self._part, head)
+        for item in self._listed(head):
+            path = str(item["Key"])[len(head) :]
+            yield path, self._stored(item, path, get)
 
     def _listed(self, head: str) -> Iterator[dict[str, Any]]:
         parameters: dict[str, Any] = {"Prefix": head}
@@ -82,21 +94,20 @@ class S3Store:
                 raise lacking(self.address.uri, "list", "continuation token")
             parameters["ContinuationToken"] = token
 
-    def _stored(self, item: dict[str, Any]) -> Stored:
+    def _stored(self, item: dict[str, Any], path: str, get: Callable[[str, Tag, Part], bytes]) -> Stored:
         if missing := next((name for name in ("ETag", "Size") if item.get(name) is None), ""):
             raise lacking(f"{self.address.uri}: {item['Key']}", "list", missing)
-        key, tag, size = str(item["Key"]), plain(str(item["ETag"])), int(item["Size"])
-        return Stored(size, _Reading(self, key, tag, size), tag=tag)
+        tag, size = plain(str(item["ETag"])), int(item["Size"])
+        return Stored(size, Reading(get, path, tag, size), tag=tag)
 
-    def read(self, key: str, tag: Tag, part: tuple[int, int, int]) -> bytes:
-        """Return a part of an object of this tag: of its size, from an offset, so many bytes."""
-        size, offset, n = part
-        if offset >= size:
+    def _part(self, head: str, path: str, tag: Tag, part: Part) -> bytes:
+        if part.offset >= part.size:
             return b""
+        key, wanted = f"{head}{path}", f"bytes={part.offset}-{part.offset + part.n - 1}"
         at = self._at.at(key)
         try:
             with explained(at, "read"), conditions(key):
-                return self._got(key, Range=f"bytes={offset}-{offset + n - 1}", IfMatch=f'"{tag}"').content
+                return self._got(key, Range=wanted, IfMatch=f'"{tag}"').content
         except Conflict:
             raise changed(at) from None
 
@@ -149,8 +160,8 @@ class S3Store:
         if file.size > WHOLE_BYTES:
             tag, expected = self._large.put(path, file, condition)
             if self._at.doubtful(tag, expected):
-                read_back = self._stored({"Key": path, "ETag": tag, "Size": file.size})
-                self._judge(tag, intact=read_back.sha256 == file.sha256)
+                back = Stored(file.size, Reading(partial(self._part, ""), path, tag, file.size))
+                self._judge(tag, intact=back.sha256 == file.sha256)
             return tag
         body = whole(file)
         if write.if_match is None and PLAIN_KEY.fullmatch(path):
@@ -248,19 +259,6 @@ class S3Store:
         # without a token, an empty one: the environment may have that of other keys
         keys = {"AWS_ACCESS_KEY_ID": frozen.access_key, "AWS_SECRET_ACCESS_KEY": frozen.secret_key}
         return keys | {"AWS_SESSION_TOKEN": frozen.token or "", "AWS_DEFAULT_REGION": self._at.region}
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """How an object that a listing names is read; thousands are kept."""
-
-    store: S3Store
-    key: str
-    tag: Tag
-    size: int
-
-    def __call__(self, offset: int, n: int) -> bytes:
-        return self.store.read(self.key, self.tag, (self.size, offset, n))
 
 
 def _condition(write: Write) -> dict[str, str]:

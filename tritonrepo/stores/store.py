@@ -51,6 +51,28 @@ class Stored(File):
             offset += len(piece)
 
 
+class Part(NamedTuple):
+    """A part of an object of this size: from an offset, so many bytes."""
+
+    size: int
+    offset: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How an object that a listing names is read: its `get` is that of the listing, because thousands are kept."""
+
+    get: Callable[[str, Tag, Part], bytes]
+    path: str
+    tag: Tag
+    size: int
+
+    def __call__(self, offset: int, n: int) -> bytes:
+        """Read as `tree.Read` does."""
+        return self.get(self.path, self.tag, Part(self.size, offset, n))
+
+
 class Fetched(NamedTuple):
     """The content of a small file, and its tag at that moment."""
 
@@ -104,6 +126,9 @@ class Store(Protocol):
 
         If nothing exists there, the tree is empty. `__pycache__` is left out.
         """
+
+    def files(self, prefix: str) -> Iterator[tuple[str, File]]:
+        """Yield the files that a scan finds, one after the other, in any order: none is kept."""
 
     def fetch(self, path: str) -> Fetched | None:
         """Return a small file; None if it does not exist."""

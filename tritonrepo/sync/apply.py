@@ -40,18 +40,21 @@ def apply(
             group = list(actions)
             with around(group):
                 meter.began(group)
-                written |= _done(group, (before, written), writer, meter)
+                _done(group, (before, written), writer, meter)
     return written
 
 
 def _done(
     group: Sequence[Action],
-    known: tuple[Mapping[str, File], Mapping[str, Tag | None]],
+    known: tuple[Mapping[str, File], dict[str, Tag | None]],
     writer: Writer | Alone,
     meter: Meter,
-) -> dict[str, Tag | None]:
-    """Do one group: new files, which may be large, one by one, and everything else conditional on what was seen."""
-    writes, news = dict[str, Write](), list[Put]()
+) -> None:
+    """Do one group: new files, which may be large, one by one, and everything else conditional on what was seen.
+
+    At the end, the tags of all of them are known.
+    """
+    writes, together, news = dict[str, Write](), list[Action](), list[Put]()
     guarded = writer.place.store.caps.guards_removals
     for action in group:
         path, seen = writer.place.path(action.path), _seen(action.path, *known)
@@ -59,16 +62,19 @@ def _done(
             news.append(action)
             if seen is not None:  # nothing serves it: removed first, so that it is also written where nothing exists
                 writes[action.path] = Write(path, None, if_match=seen if guarded else None)
-        elif isinstance(action, Put):
+            continue
+        together.append(action)
+        if isinstance(action, Put):
             writes[action.path] = Write(path, action.file, if_absent=seen is None, if_match=seen)
         else:  # where removals have no condition, the store checks their time
             writes[action.path] = Write(path, None, if_match=seen if guarded else None)
     with _unchanged(group):
-        tags = dict(zip(writes, writer.write(list(writes.values())), strict=True))
-    one_by_one = {action.path for action in news}
-    meter.done([action for action in group if action.path not in one_by_one])
+        tags = writer.write(list(writes.values()))
+    meter.done(together)
     added = each(partial(_added, writer, meter), news, writer.lanes)
-    return tags | dict(zip((action.path for action in news), added, strict=True))
+    written = known[1]
+    written.update(zip(writes, tags, strict=True))
+    written.update(zip((action.path for action in news), added, strict=True))
 
 
 def _is_large(action: Put) -> bool:

@@ -27,7 +27,7 @@ class Gone(File):
 
 def gone(was: Object) -> Gone:
     """Return what a record knows about a file that no longer exists."""
-    return Gone(was.size, lambda _, __: b"", known_sha256=was.sha256)
+    return Gone(was.size, lambda _, __: b"", digest=was.sha256)
 
 
 class Pair(NamedTuple):

@@ -49,7 +49,7 @@ class Arriving(File):
             message = message if size == self.size else f"{size} of {self.size} bytes arrived"
             hint = "Find out who writes to this prefix, and push the file again."
             raise failure("pull-corrupted", self.at, message, hint)
-        object.__setattr__(self, "known_sha256", found)
+        self.remember(found)
 
     def _pieces(self) -> Iterator[bytes]:
         offset = 0
@@ -60,7 +60,7 @@ class Arriving(File):
 
 def arriving(file: File, at: str, over: threading.Event) -> Arriving:
     """Return a file that is checked as it arrives; `at` is where it is, and `over` ends it early."""
-    return Arriving(file.size, file.read, known_sha256=file.known_sha256, at=at, over=over)
+    return Arriving(file.size, file.read, digest=file.digest, at=at, over=over)
 
 
 def fetch(plan: Plan, place: Place, over: threading.Event, tell: Tell) -> None:
@@ -93,7 +93,7 @@ def _carried_out(place: Place, meter: Meter, action: Action) -> None:
     if isinstance(action, Put):
         with meter.counted(action.file) as file:
             place.store.put(path, file)
-        object.__setattr__(action.file, "known_sha256", file.sha256)  # of what has arrived
+        action.file.remember(file.sha256)  # of what has arrived
     else:
         place.store.delete(path)
         meter.done([action])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from tritonrepo import repository
 from tritonrepo.pbtxt import Message, editor, parse
@@ -111,7 +111,7 @@ def model_of(name: str, own: Mapping[str, File], server: Target) -> Model:
 
 def _of(model: repository.Model) -> Model:
     gated = model.unknown or model.config_name != model.name
-    own = {path: entry for path, entry in model.entries.items() if isinstance(entry, File)}
+    own = cast("Mapping[str, File]", model.entries)  # it was read from files only
     config = None if gated or model.parsed is None else model.config
     there = {number: top for number, top in model.versions.found.items() if number != OUT}
     served = () if gated else tuple(number for number in model.served if number != OUT)

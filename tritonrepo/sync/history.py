@@ -108,7 +108,7 @@ def restored(place: Place, revision: Revision, have: Tree, *, checking: bool = T
 
 def _believed(file: File, was: Object | None) -> File:
     unknown = was is not None and file.size == was.size and file.known_sha256 is None
-    return replace(file, known_sha256=was.sha256) if was and unknown else file
+    return replace(file, digest=was.sha256) if was and unknown else file
 
 
 def copies(place: Place) -> dict[str, File]:
@@ -152,7 +152,7 @@ def _checked(place: Place, path: str, was: Object, copy: File) -> File:
             content.append(whole)
         return content[0][offset : offset + n]
 
-    return File(was.size, read, known_sha256=was.sha256)
+    return File(was.size, read, digest=was.sha256)
 
 
 def begin(writer: Writer, before: Revision | None, made: Mapping[str, str]) -> None:
@@ -231,4 +231,4 @@ def _is(file: File | None, was: Object) -> bool:
 
 
 def _kept(writer: Writer, digest: str, file: File) -> None:
-    writer.beside.add(writer.place.beside(f"{KEPT}/{digest}"), replace(of_bytes(file.content()), known_sha256=digest))
+    writer.beside.add(writer.place.beside(f"{KEPT}/{digest}"), replace(of_bytes(file.content()), digest=digest))

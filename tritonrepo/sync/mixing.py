@@ -116,15 +116,17 @@ def _states(had: State, actions: Iterable[Action], server: Target) -> Iterator[S
     """Yield the repository now and after each group of actions, which servers may see in any order."""
     state = dict(had)
     yield state
+    shared: dict[str, str] = {}  # models have files of the same names
     for _, group in groupby(actions, key=lambda action: (action.phase, action.wave)):
-        changed: dict[str, dict[str, Action]] = {}
-        for action in group:
-            name, _, path = action.path.partition("/")
-            changed.setdefault(name, {})[path] = action
         state = dict(state)
-        for name, own in changed.items():
-            kept = {path: file for path, file in state[name].files.items() if path not in own} if name in state else {}
-            now = kept | {path: a.file for path, a in own.items() if isinstance(a, Put)}
+        for name, own in groupby(group, key=lambda action: action.path.partition("/")[0]):
+            now = dict(state[name].files) if name in state else {}
+            for action in own:
+                path = action.path[len(name) + 1 :]
+                if isinstance(action, Put):
+                    now[shared.setdefault(path, path)] = action.file
+                else:
+                    now.pop(path, None)
             state[name] = model_of(name, now, server)
         yield state
 

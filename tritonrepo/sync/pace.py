@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure
@@ -13,7 +15,7 @@ from tritonrepo.sync.plan import Action, Phase, Plan
 from tritonrepo.sync.pruning import CONFIGS, HIDE
 from tritonrepo.sync.push import PINNED
 from tritonrepo.sync.telling import Tell, Waits
-from tritonrepo.tree import File, files
+from tritonrepo.tree import File
 
 GRAIN_S = 1.1
 """Object stores time-stamp in whole seconds: a server may see two writes to a model within one second as one.
@@ -95,35 +97,61 @@ def _verify(work: Work) -> None:
     """Verify that the models of the plan are as seen and written: nothing may build on what others change."""
     plan, before, written, place = work
     models = _models(action.path for action in plan.actions)
-    there = _there(work, models)
-    for path in sorted({*there, *before, *written}):
-        if path.partition("/")[0] not in models:
-            continue
-        if path in written:
-            right = (tag_of(there[path]) if path in there else None) == written[path]
-        else:
-            right = path in there and path in before and glimpse(there[path]) == glimpse(before[path])
-        if not right:
-            message = f"the file is not what this {plan.what} saw or wrote; someone else writes to this prefix"
-            hint = "Find out who writes to this prefix, and run the command again."
-            raise failure("push-lost-write", place.path(path), message, hint)
+    path = astray(_there(work, models), before, written, models)
+    if path is not None:
+        message = f"the file is not what this {plan.what} saw or wrote; someone else writes to this prefix"
+        hint = "Find out who writes to this prefix, and run the command again."
+        raise failure("push-lost-write", place.path(path), message, hint)
 
 
-def _there(work: Work, models: Collection[str]) -> dict[str, File]:
-    """Return what is in these models, and perhaps in others: a store is asked for a few alone if that is less to list.
+def _there(work: Work, models: Collection[str]) -> Iterator[tuple[str, File]]:
+    """Yield what is in these models, and perhaps in others: a store is asked for a few alone if that is less to list.
 
     An object with the name of a model would not be among what is in it.
     """
     _, before, written, place = work
-    few = len(models) * PAGE <= len(before.keys() | written.keys()) and before.keys().isdisjoint(models)
+    few = len(models) * PAGE <= max(len(before), len(written)) and before.keys().isdisjoint(models)
     if not (few and place.store.caps.lists_parts):
-        return files(place.store.scan(place.prefix))
-    found = {name: files(place.store.scan(place.path(name))) for name in sorted(models)}
-    return {f"{name}/{path}": file for name, inside in found.items() for path, file in inside.items()}
+        return place.store.files(place.prefix)
+    found = ((name, place.store.files(place.path(name))) for name in sorted(models))
+    return ((f"{name}/{path}", file) for name, inside in found for path, file in inside)
+
+
+def astray(
+    there: Iterable[tuple[str, File]],
+    before: Mapping[str, File],
+    written: Mapping[str, Tag | None],
+    models: Collection[str] | None = None,
+) -> str | None:
+    """Return the first path, of all or of these models, at which not what was seen or written since is; or None.
+
+    `there` is what is at all paths now, and may be a listing of which nothing is kept.
+    """
+    known = (path for path in before if path not in written)
+    new = (path for path, tag in written.items() if tag is not None)
+    wanted = sorted(path for path in chain(known, new) if models is None or _model(path) in models)
+    seen, wrong = bytearray(len(wanted)), set[str]()  # a set of thousands of paths would take much more
+    for path, file in there:
+        at = bisect_left(wanted, path)
+        if at < len(wanted) and wanted[at] == path:
+            seen[at] = True
+        if models is not None and _model(path) not in models:
+            continue
+        if path in written:
+            right = tag_of(file) == written[path]
+        else:
+            right = path in before and glimpse(file) == glimpse(before[path])
+        if not right:
+            wrong.add(path)
+    return min([*wrong, *(path for path, is_there in zip(wanted, seen, strict=True) if not is_there)], default=None)
 
 
 def _models(paths: Iterable[str]) -> set[str]:
-    return {path.partition("/")[0] for path in paths}
+    return {_model(path) for path in paths}
+
+
+def _model(path: str) -> str:
+    return path.partition("/")[0]
 
 
 @contextmanager

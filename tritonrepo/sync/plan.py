@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from operator import attrgetter
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
@@ -128,9 +129,8 @@ def plan(  # noqa: PLR0913  what is there, who wrote it, and what is to be done 
     actions += [Delete(Phase.PRUNE, path, means.gone) for path in gone if path not in {*kept, *needed}]
     conflicts = (*_occupied(want, have, ours, (where, means)), *_blocked(want, have, where, means))
     foreign = tuple(path for path, _ in in_order(have) if path not in want and path not in ours)
-    in_order_of_phases = tuple(sorted(actions, key=in_phase_order))
     kept_in_order, needed_in_order = (tuple(sorted(paths, key=in_bytes)) for paths in (kept, needed))
-    return Plan(in_order_of_phases, conflicts, foreign, kept=kept_in_order, needed=needed_in_order)
+    return Plan(in_phases(actions), conflicts, foreign, kept=kept_in_order, needed=needed_in_order)
 
 
 def _needed(kept: Collection[str], have: Tree, gone: Iterable[str]) -> set[str]:
@@ -153,9 +153,20 @@ def _is(entry: Entry, digests: tuple[str, ...]) -> bool:
     return isinstance(entry, File) and entry.sha256 in digests
 
 
-def in_phase_order(action: Action) -> tuple[Phase, int, bytes]:
-    """Return the key that actions sort by."""
-    return action.phase, action.wave, in_bytes(action.path)
+def in_phases(actions: Iterable[Action]) -> tuple[Action, ...]:
+    """Return actions by phase, wave and path."""
+    found = list(actions)  # sorted by what they have, the last key first: keys of thousands would take more than they
+    found.sort(key=_path if all(action.path.isascii() for action in found) else _path_in_bytes)
+    found.sort(key=_wave)
+    found.sort(key=_phase)
+    return tuple(found)
+
+
+def _path_in_bytes(action: Action) -> bytes:
+    return in_bytes(action.path)
+
+
+_phase, _wave, _path = (attrgetter(name) for name in ("phase", "wave", "path"))
 
 
 def _same(file: File, entry: object) -> bool:

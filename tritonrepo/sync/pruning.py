@@ -27,7 +27,7 @@ from tritonrepo.repository.model import CONFIG
 from tritonrepo.shared import is_shared
 from tritonrepo.sync.gating import Model, depths
 from tritonrepo.sync.needs import Bucket, Past, bucket, hidden, names
-from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, in_phase_order
+from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, in_phases
 from tritonrepo.sync.replacing import PLACEHOLDER
 from tritonrepo.sync.revision import Revision, versions
 from tritonrepo.tree import Tree, in_bytes, of_bytes
@@ -106,7 +106,7 @@ def pruning(have: Tree, past: Past, server: Target, where: str) -> Pruning:
         for removal in ([_whole(name, there)] if name in there.leaving else _parts(there.had[name], there))
     ]
     plan = Plan(
-        tuple(sorted(_actions(removals, there), key=in_phase_order)),
+        in_phases(_actions(removals, there)),
         foreign=tuple(sorted(there.had.keys() - {*there.ours})),
         notes=tuple(_notes(there, where)),
         resumed=_is_recent(removals, past),

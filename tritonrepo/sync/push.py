@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
 from tritonrepo.repository import Target, target
@@ -18,7 +19,7 @@ from tritonrepo.sync.gating import LATEST, OUT, Model, Released, depths, model_o
 from tritonrepo.sync.mixing import mixed, mixture
 from tritonrepo.sync.obstacles import conflicts, shadowed, unpinned, warnings
 from tritonrepo.sync.order import turns
-from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, in_phase_order
+from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, in_phases
 from tritonrepo.sync.replacing import Switches
 from tritonrepo.sync.wording import are, called, numbers, policy
 from tritonrepo.tree import Directory, Entry, File, Tree, in_bytes, of_bytes
@@ -83,9 +84,8 @@ def plan(  # noqa: PLR0913  all that can be known about the target
     uploaded and nothing calls yet is retired, because a server that refuses one version of a model loads no other new
     one (24.10). So are `dead` ones, model and version: what servers were seen not to serve. `given` is MODEL/NUMBER →
     digest of the content that earlier pushes published: a number never gets another one.
-    `switches` says which models do not switch as their backend usually does.
-    A pipeline that could mix releases and a model that fails while it is replaced are conflicts that the user may
-    accept (`mixing.admit`): the plan has its actions anyway.
+    `switches` says which models do not switch as their backend usually does. A pipeline that could mix releases and a
+    model that fails while it is replaced are conflicts that the user may accept (`mixing.admit`).
     """
     want, have = uploadable(want), uploadable(have)
     server = server or target()
@@ -121,17 +121,18 @@ def plan(  # noqa: PLR0913  all that can be known about the target
     taken_out = [change for change in changes if change.leaves]
     if faults := tuple(fault for each in taken_out for fault in shadowed(each.want, _held(each.have), where)):
         return Plan((), faults, foreign)
-    actions = _in_turn([action for change in changes for action in _actions(change)], had, wanted, taken_out)
+    actions = _in_turn(_all(changes, want), had, wanted, taken_out)
     faults = tuple(
         replacing.downtime(each.want, each.have, replacing.callers(each.want.name, had), where)
         for each in taken_out
         if not replacing.is_out(each.have)
     )
-    faults += tuple(mixture(each, (had, wanted), where) for each in mixed(had, actions, server))
+    pipelines = mixed(had, actions, server) if used else ()  # nothing is read again where no model calls another
+    faults += tuple(mixture(each, (had, wanted), where) for each in pipelines)
     beside = {c.want.name for c in changes if c.used and c.old and not c.leaves}
     notes = tuple(note for c in changes for note in warnings(c.want, c.have, where, used=c.want.name in beside))
     notes += tuple(unpinned(wanted.values(), where)) if actions else ()
-    return Plan(tuple(actions), faults, foreign, notes, resumed, served=any(model.served for model in had.values()))
+    return Plan(actions, faults, foreign, notes, resumed, served=any(model.served for model in had.values()))
 
 
 def _awaited(wanted: Mapping[str, Model]) -> dict[str, set[int]]:
@@ -156,16 +157,19 @@ def _held(have: Model) -> Model:
     return replace(have, files={**have.files, replacing.PLACEHOLDER: replacing.CODE})
 
 
+def _all(changes: Iterable[_Change], want: Tree) -> list[Action]:
+    """Return the actions of all models, in any order; thousands share their paths with the tree."""
+    paths = {path: path for path in want}
+    return [a._replace(path=paths.get(a.path, a.path)) for change in changes for a in _actions(change)]
+
+
 def _in_turn(
     actions: Sequence[Action], had: Mapping[str, Model], wanted: Mapping[str, Model], replaced: Iterable[_Change]
-) -> list[Action]:
+) -> tuple[Action, ...]:
     """Return the actions in order, with the turns of those at the switch."""
     moving = {a.path.split("/")[0] for a in actions if a.phase is Phase.SWITCH}
     turn = turns(moving, had, wanted, {change.want.name for change in replaced})
-    return sorted(
-        (a._replace(wave=turn[a.path.split("/")[0]]) if a.phase is Phase.SWITCH else a for a in actions),
-        key=in_phase_order,
-    )
+    return in_phases(a._replace(wave=turn[a.path.split("/")[0]]) if a.phase is Phase.SWITCH else a for a in actions)
 
 
 def uploadable(tree: Tree) -> dict[str, Entry]:
@@ -184,11 +188,10 @@ def uploadable(tree: Tree) -> dict[str, Entry]:
 
 def _there(have: Tree, want: Tree, wanted: Mapping[str, Model], server: Target) -> dict[str, Model]:
     """Return the models of `have`, of which only those are read whose files are not as `wanted`."""
-    differ = {path for path in have.keys() & want.keys() if not _same(want[path], have[path])}
-    differ |= have.keys() ^ want.keys()
-    moved = {path.partition("/")[0] for path in differ}
+    paths = chain(want, (path for path in have if path not in want))
+    moved = {path.partition("/")[0] for path in paths if not _same(want.get(path), have.get(path))}
     read = {
-        path: entry if path in differ else want[path]  # an equal one would have to be fetched
+        path: want[path] if _same(want.get(path), entry) else entry  # an equal one would have to be fetched
         for path, entry in have.items()
         if path.partition("/")[0] in moved
     }

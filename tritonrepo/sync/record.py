@@ -105,7 +105,7 @@ def with_record(plan: Plan, record: Record, before: Record, have: Tree) -> Plan:
     nothing that the next one would take for someone else's, or for changed by hand. After the deletions, the final
     record is written.
     """
-    from tritonrepo.sync.plan import Delete, Phase, Put, in_phase_order  # what only reads a record needs no plans
+    from tritonrepo.sync.plan import Delete, Phase, Put, in_phases  # what only reads a record needs no plans
 
     deletes = [action.path for action in plan.actions if isinstance(action, Delete)]
     files = {**{path: before.files[path] for path in deletes}, **record.files}
@@ -119,7 +119,7 @@ def with_record(plan: Plan, record: Record, before: Record, have: Tree) -> Plan:
         now = dump(claim).sha256
     if now != dump(record).sha256:
         extra.append(Put(Phase.CLOSE, NAME, dump(record), reason))
-    return replace(plan, actions=tuple(sorted((*plan.actions, *extra), key=in_phase_order)))
+    return replace(plan, actions=in_phases((*plan.actions, *extra)))
 
 
 def _replaced(plan: Plan, files: Mapping[str, str], ours: Written, have: Tree) -> dict[str, str]:

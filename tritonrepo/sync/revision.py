@@ -6,11 +6,11 @@ object with the tag and size of the record has the record's digest; any other is
 
 from __future__ import annotations
 
-import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tritonrepo.diagnostics import fatal
@@ -75,16 +75,25 @@ def record_path(prefix: str) -> str:
 
 
 def dump(revision: Revision) -> File:
-    """Return the record as a file."""
-    data = {"schema": SCHEMA, **{each.name: getattr(revision, each.name) for each in fields(revision)}}
+    """Return the record as a file: JSON with sorted keys, into which the thousands of objects come one by one."""
+    data = {"schema": SCHEMA, **{each.name: getattr(revision, each.name) for each in fields(revision)}, "files": {}}
     for key in ("contents", "number", "repository", "switch"):
         if not data[key]:
             del data[key]
-    text = io.BytesIO()  # the pieces of thousands of objects are not kept, nor is the text beside its bytes
-    for piece in json.JSONEncoder(indent=1, sort_keys=True).iterencode(data):
-        text.write(piece.encode())
-    text.write(b"\n")
+    head, key, tail = _json(data).partition('\n "files": {')  # a text in JSON has no line ends
+    text, before = BytesIO(), ""
+    text.write(f"{head}{key}".encode())
+    for path in sorted(revision.files):
+        sha256, size, tag = map(json.dumps, revision.files[path])
+        text.write(f"{before}\n  {json.dumps(path)}: [\n   {sha256},\n   {size},\n   {tag}\n  ]".encode())
+        before = ","
+    end = "\n " if before else ""
+    text.write(f"{end}{tail}\n".encode())
     return of_bytes(text.getvalue())
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, indent=1, sort_keys=True)
 
 
 def read(store: Store, prefix: str, where: str) -> tuple[Revision | None, Tag | None]:
@@ -109,7 +118,9 @@ def load(content: bytes, where: str) -> Revision:
         if data["schema"] != SCHEMA:
             message = f"the release record has schema {data['schema']}, but this tritonrepo reads schema {SCHEMA}"
             raise fatal("record-schema", where, message, "Upgrade tritonrepo.")
-        objects = {path: _object(entry) for path, entry in data["files"].items()}
+        objects = data["files"]
+        for path, entry in objects.items():
+            objects[path] = _object(entry)  # in its place: thousands would be there twice
         contents = {str(path): _text(text) for path, text in data.get("contents", {}).items()}
         made = {str(key): _text(text) for key, text in data["made"].items()}
         name, number = str(data["name"]), _number(data.get("number", 0))
@@ -150,7 +161,7 @@ def known(tree: Tree, revision: Revision | None) -> Tree:
 
 def _with_digest(entry: Entry, known: Object | None) -> Entry:
     if known and isinstance(entry, Stored) and (entry.tag, entry.size) == (known.tag, known.size):
-        return Stored(entry.size, entry.read, known_sha256=known.sha256, tag=entry.tag)
+        return Stored(entry.size, entry.read, digest=known.sha256, tag=entry.tag)
     return entry
 
 
@@ -193,8 +204,37 @@ def contents(tree: Tree) -> dict[str, str]:
     return {f"{name}/{number}": digest(own) for name, numbers in found for number, own in numbers.items()}
 
 
-def objects(want: Tree, have: Tree, written: Mapping[str, Tag | None]) -> dict[str, Object]:
-    """Return the record's objects after a push: what it wrote with the new tags, and the rest as it was found."""
-    present = {path: tag_of(file) for path, file in files(uploadable(have)).items() if path not in written}
-    tags = present | {path: tag for path, tag in written.items() if tag is not None}
-    return {path: Object(file.sha256, file.size, tags[path]) for path, file in files(uploadable(want)).items()}
+@dataclass(frozen=True, slots=True, eq=False)
+class Objects(Mapping[str, Object]):
+    """The record's objects after a push, each made when it is asked for, because thousands take more than their files.
+
+    What was written has its new tag, and the rest that of the file that was found.
+    """
+
+    want: Mapping[str, File]
+    have: Tree
+    written: Mapping[str, Tag | None]
+
+    def __getitem__(self, path: str) -> Object:
+        """Return the object at a path; raise KeyError if none is recorded there."""
+        file, there, new = self.want[path], self.have.get(path), self.written.get(path)
+        tag = tag_of(there) if path not in self.written and isinstance(there, File) else new
+        assert tag is not None  # noqa: S101  what is wanted was there, or was written
+        return Object(file.sha256, file.size, tag)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the paths in order."""
+        return iter(self.want)
+
+    def __len__(self) -> int:
+        """Return how many they are."""
+        return len(self.want)
+
+    def is_in(self, revision: Revision) -> bool:
+        """Whether a revision has these objects and no others."""
+        return len(self) == len(revision.files) and all(revision.files.get(path) == self[path] for path in self)
+
+
+def objects(want: Tree, have: Tree, written: Mapping[str, Tag | None]) -> Objects:
+    """Return the record's objects after a push that wrote files with these tags."""
+    return Objects(files(uploadable(want)), uploadable(have), written)

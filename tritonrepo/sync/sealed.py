@@ -37,7 +37,7 @@ def _sealed(path: str, entry: Entry) -> Entry:
         return entry
     state, _ = _now(entry.place)
     state = entry.state if entry.state == state else state  # thousands are kept: each once
-    return Sealed(entry.size, entry.read, entry.place, entry.known_sha256, entry.hasher, state)
+    return Sealed(entry.size, entry.read, entry.place, entry.digest, entry.hasher, state)
 
 
 def broken(file: File) -> bool:

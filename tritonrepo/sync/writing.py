@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.stores.store import Conflict, Late, Send, Tag, Write, tag_of
@@ -139,8 +139,8 @@ def each(do: Callable[[Item], Result], items: Iterable[Item], lanes: int) -> lis
     """
     if lanes == 1:
         return [do(item) for item in items]
-    todo, over = list(items), threading.Event()
-    numbers, results, errors = iter(range(len(todo))), dict[int, Result](), dict[int, BaseException]()
+    todo, over, errors = list(items), threading.Event(), dict[int, BaseException]()
+    numbers, results = iter(range(len(todo))), cast("list[Result]", [None] * len(todo))
 
     def lane() -> None:  # takes one item after the other: a future for each of thousands needs more memory than they do
         for number in numbers:
@@ -164,7 +164,7 @@ def each(do: Callable[[Item], Result], items: Iterable[Item], lanes: int) -> lis
     pool.shutdown(wait=not stopped)
     if errors:
         raise stopped[0] if stopped else errors[min(errors)]
-    return [results[number] for number in range(len(todo))]
+    return results
 
 
 def both(slow: Callable[[], Item], other: Callable[[], Result]) -> tuple[Item, Result]:
